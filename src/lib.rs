@@ -1,1 +1,4 @@
+//! tidegate guards the account-recovery flow.
 
+pub mod engine;
+pub mod model;

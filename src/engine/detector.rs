@@ -1,0 +1,6 @@
+//! Detector files: from YAML text to a compiled `Plan`, or all their faults at once.
+//!
+//! Owns the language (a superset of Sigma 2.1) and its compilation. Keeps no state of events.
+
+pub mod plan;
+pub mod predicate;

@@ -1,0 +1,209 @@
+//! What compiled detectors are: predicates over one event, rules over many, and the detectors
+//! (documents) they belong to. Plain data that the rules run on; made only by `compile`.
+
+use super::predicate::Predicate;
+use crate::engine::containment::Verb;
+use crate::model::{FieldId, Fields, Level, Span};
+
+/// Everything that is compiled from one set of detector files. Never changes once made.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The names of all fields that any detector reads.
+    pub fields: Fields,
+    /// The conditions over one event; equal ones are shared and evaluated once per event.
+    pub predicates: Vec<Predicate>,
+    /// In an order in which every rule stands behind the rules that feed it.
+    pub rules: Vec<Rule>,
+    /// One per document that is a rule or a correlation.
+    pub detectors: Vec<Detector>,
+}
+
+/// One algorithm with its parameters.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Index into `Plan::detectors`.
+    pub detector: usize,
+    /// False for a rule that only serves a correlation (and is not marked `generate`).
+    pub alerts: bool,
+    /// What feeds it. Their order is the order of `rules:` (temporal_ordered), or [after, expect]
+    /// (absence), or [numerator, denominator] (ratio).
+    pub inputs: Vec<Input>,
+    /// `group-by` as written: the names in an alert's `key`. Empty is one group for all.
+    pub key_names: Vec<String>,
+    /// The length of the window, or the deadline.
+    pub timespan: Span,
+    pub kind: Kind,
+}
+
+/// One stream that feeds a rule.
+#[derive(Debug, Clone)]
+pub struct Input {
+    pub name: String,
+    pub from: From,
+    /// The fields that give the group key in this stream (they differ between streams only where
+    /// `aliases` says so).
+    pub group_by: Vec<FieldId>,
+}
+
+/// Where an input's observations come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Events that meet `Plan::predicates[i]`.
+    Event(usize),
+    /// Detections of `Plan::rules[i]`.
+    Rule(usize),
+    /// Every `after` of the absence rule `i` once it is settled, followed or not: the denominator
+    /// of a share of unanswered ones.
+    Settled(usize),
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A plain detection: every matching event is a detection of its own.
+    Each,
+    /// Aggregates over a sliding window; fires when all `bounds` hold.
+    Window { aggregates: Vec<Aggregate>, bounds: Vec<Bound> },
+    /// All inputs occurred within the timespan, in any order or in the order of `inputs`.
+    Temporal { ordered: bool },
+    /// Input 0 was not followed by input 1 with the same key within the timespan; an input 1 up to
+    /// `lookback` before counts too.
+    Absence { lookback: Span },
+    /// count(input 0) / count(input 1) meets the bound, with at least `denominator_min` of input 1.
+    Ratio { bound: Op, value: f64, denominator_min: u64 },
+    Spike(Spike),
+}
+
+/// One number over a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    /// How it is called in an alert's `observed` and `bound`: `event_count`, `value_count`, or the name given.
+    pub name: String,
+    pub function: Function,
+    /// The field whose values are aggregated (all functions but `Count`).
+    pub field: Option<FieldId>,
+    /// Only observations of this input; `None` is all inputs.
+    pub input: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    Count,
+    /// Distinct values.
+    Distinct,
+    /// Share (0 to 1) of the distinct values that were seen exactly once in the window.
+    OnceShare,
+    Sum,
+    Average,
+}
+
+/// `Plan::rules[_].aggregates[aggregate] op value`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    pub aggregate: usize,
+    pub op: Op,
+    pub value: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+    Eq,
+    Neq,
+}
+
+impl Op {
+    /// Sigma's spelling.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gt => "gt",
+            Self::Gte => "gte",
+            Self::Lt => "lt",
+            Self::Lte => "lte",
+            Self::Eq => "eq",
+            Self::Neq => "neq",
+        }
+    }
+
+    #[must_use]
+    #[expect(clippy::float_cmp, reason = "eq means equal: counts are whole numbers")]
+    pub fn holds(self, observed: f64, bound: f64) -> bool {
+        match self {
+            Self::Gt => observed > bound,
+            Self::Gte => observed >= bound,
+            Self::Lt => observed < bound,
+            Self::Lte => observed <= bound,
+            Self::Eq => observed == bound,
+            Self::Neq => observed != bound,
+        }
+    }
+}
+
+/// Parameters of a rate that leaves its own past.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spike {
+    /// Fires when the window's count is at least this many times what is expected ...
+    pub factor: f64,
+    /// ... and at least this many events ...
+    pub count_min: u64,
+    /// ... or when -log10 of the tail probability reaches this (and `count_min` holds).
+    pub tail_min: f64,
+    /// History needed before it may fire.
+    pub warmup: Span,
+    /// Half-life of the moving average the expectation comes from.
+    pub half_life: Span,
+}
+
+/// What a detector may do when it fires.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Alerts are marked and actions simulated: the default.
+    #[default]
+    Shadow,
+    /// Alerts, no actions.
+    Alert,
+    /// Alerts and real actions (if the deployment allows containment).
+    Contain,
+}
+
+/// One document: its metadata and what to do when it fires.
+#[derive(Debug, Clone, Default)]
+pub struct Detector {
+    pub id: String,
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    pub version: u32,
+    pub level: Level,
+    pub mode: Mode,
+    pub tags: Vec<String>,
+    /// `runbook.md` beside the detector file, as a path below the detectors' folder's parent; or as written.
+    pub runbook: Option<String>,
+    pub confidence: u8,
+    pub spoofable: u8,
+    /// After an alert closes, the same key raises no new one for this long; what is held back is counted.
+    pub suppress: Span,
+    pub respond: Vec<Respond>,
+    /// Sigma's `fields`: values of the last contributing event that an alert shows as `context`.
+    pub fields: Vec<FieldId>,
+    /// Evaluated for late events too (honeytokens, tokens).
+    pub late: bool,
+    /// Where it stands: file and line.
+    pub file: String,
+    pub line: usize,
+    /// Index into `Plan::rules`.
+    pub rule: usize,
+}
+
+/// One containment step a detector asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Respond {
+    pub verb: Verb,
+    /// Which part of the key (or `context`) is the target, e.g. `source.ip`; `None` for the flow.
+    pub target: Option<String>,
+    pub ttl: Span,
+}
