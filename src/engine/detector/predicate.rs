@@ -15,6 +15,11 @@ impl Predicate {
 
     /// The event kinds outside which it can never match; `None` if there is no such set.
     #[must_use]
+    pub fn fields(&self) -> &[crate::model::FieldId] {
+        &[]
+    }
+
+    #[must_use]
     pub fn kinds(&self) -> Option<&[String]> {
         None
     }
