@@ -244,3 +244,6 @@ pub fn take_derived(program: &Program, level: usize, findings: &mut [Findings], 
     }
     merge::join(mine.iter(), watermark)
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,9 +268,9 @@ impl Measure {
     #[must_use]
     pub fn holds_until(&self, stores: &Stores, now: i64, span: i64) -> i64 {
         if let (Some(n), Store::Count(stamps)) = (self.single, &stores.first) {
-            // From the first stamp at or after `now` at which the bound holds.
-            let at = (0..stamps.len()).rev().take_while(|i| stamps.get(*i) >= Some(now)).last();
-            return stamps.holds_until(at.unwrap_or(n - 1).max(n - 1), n, span).max(now);
+            let first = stamps.len() - stamps.count(now - 1, i64::MAX);
+            let Some(at) = stamps.crossing(first, n, span) else { return now };
+            return stamps.holds_until(at, n, span).max(now);
         }
         let until = self.bounds.iter().map(|b| {
             let store = self.places.get(b.aggregate).and_then(|p| stores.get(*p));
