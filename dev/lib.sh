@@ -47,3 +47,19 @@ java_major() {
     *) echo "${version%% *}" ;;
   esac
 }
+
+# gone PID: true if the process has ended. A zombie has, its parent just has not looked yet (some
+# containers' first process looks late); one with threads left has not: it may still hold ports.
+gone() {
+  ! awk '/^State:/ { zombie = $2 ~ /[ZX]/ } /^Threads:/ { alive = !zombie || $2 > 1 } END { exit !alive }' \
+    "/proc/$1/status" 2>/dev/null
+}
+
+# wait_gone PID SECONDS: false if it still runs then.
+wait_gone() {
+  local tries=$(($2 * 10))
+  until gone "$1"; do
+    ((tries-- > 0)) || return 1
+    sleep 0.1
+  done
+}
