@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
+use crate::engine::detector::predicate::Predicate;
 use crate::engine::exchange;
 use crate::model::event::Projection;
 use crate::model::{FieldId, HashKey, Span, field};
@@ -203,6 +204,9 @@ impl Program {
     /// The fields that decoding has to keep for this program.
     #[must_use]
     pub fn projection(&self) -> Projection {
+        if self.plan.predicates.iter().any(Predicate::reads_all_text) {
+            return Projection::everything();
+        }
         let always = [
             field::EVENT_KIND,
             field::EVENT_ID,
