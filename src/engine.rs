@@ -6,3 +6,4 @@
 pub mod alert;
 pub mod containment;
 pub mod detector;
+pub mod outbox;
