@@ -1,4 +1,10 @@
 //! tidegate guards the account-recovery flow.
 
+/// Commands; `cli.rs` replaces this.
+pub mod cli {
+    pub mod webhook;
+}
+pub mod deliver;
 pub mod engine;
 pub mod model;
+pub mod store;
