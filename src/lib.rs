@@ -1,5 +1,6 @@
 //! tidegate guards the account-recovery flow.
 
+pub mod config;
 pub mod engine;
 pub mod model;
 pub mod yaml;

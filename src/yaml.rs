@@ -43,7 +43,11 @@ pub struct Fault {
 impl Fault {
     /// A fault without a hint.
     pub fn new(at: At, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
+        Self {
+            at,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same fault with a hint.
@@ -154,7 +158,9 @@ fn number(text: &str) -> Option<Resolved<'static>> {
 
 fn based(digits: &str, radix: u32) -> Option<Resolved<'static>> {
     let clean = digits.starts_with(|c: char| c.is_digit(radix));
-    clean.then(|| i64::from_str_radix(digits, radix).ok())?.map(Resolved::Int)
+    clean
+        .then(|| i64::from_str_radix(digits, radix).ok())?
+        .map(Resolved::Int)
 }
 
 impl Node {

@@ -29,11 +29,17 @@ pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Fault>) {
 }
 
 fn at(marker: Marker) -> At {
-    At { line: marker.line(), column: marker.col() + 1 }
+    At {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
 }
 
 fn syntax(error: &ScanError) -> Fault {
-    let fault = Fault::new(at(*error.marker()), format!("not valid YAML: {}", error.info()));
+    let fault = Fault::new(
+        at(*error.marker()),
+        format!("not valid YAML: {}", error.info()),
+    );
     if error.info().contains("tab") {
         return fault.hint("indent with spaces, not with tabs");
     }
@@ -69,6 +75,10 @@ struct Keyed {
 }
 
 impl Builder {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the parser's events may grow; metadata holds no node"
+    )]
     /// Takes one event in; `None` if the rest of the text is not to be read.
     fn event(&mut self, event: Event<'_>, at: At) -> Option<()> {
         match event {
@@ -78,14 +88,31 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = matches!(style, ScalarStyle::Plain) && !forced_text(tag.as_deref());
-                let scalar = Scalar { text: text.into_owned(), plain };
-                self.close(Node { at, value: Value::Scalar(scalar) }, anchor)?;
+                let scalar = Scalar {
+                    text: text.into_owned(),
+                    plain,
+                };
+                self.close(
+                    Node {
+                        at,
+                        value: Value::Scalar(scalar),
+                    },
+                    anchor,
+                )?;
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.open.push(Frame { at, anchor, body: Body::List(Vec::new()) });
+                self.open.push(Frame {
+                    at,
+                    anchor,
+                    body: Body::List(Vec::new()),
+                });
             }
             Event::MappingStart(_, anchor, _) => {
-                self.open.push(Frame { at, anchor, body: Body::Map(Vec::new(), None) });
+                self.open.push(Frame {
+                    at,
+                    anchor,
+                    body: Body::Map(Vec::new(), None),
+                });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let frame = self.open.pop()?;
@@ -93,7 +120,13 @@ impl Builder {
                     Body::List(items) => Value::List(items),
                     Body::Map(keyed, _) => Value::Map(keyed.into_iter().map(|k| k.entry).collect()),
                 };
-                self.close(Node { at: frame.at, value }, frame.anchor)?;
+                self.close(
+                    Node {
+                        at: frame.at,
+                        value,
+                    },
+                    frame.anchor,
+                )?;
             }
             Event::Alias(id) => {
                 let node = self.alias(id, at);
@@ -103,7 +136,8 @@ impl Builder {
             }
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `{name}` above this alias");
-                self.faults.push(Fault::new(at, message).hint("quote text that begins with `*`"));
+                self.faults
+                    .push(Fault::new(at, message).hint("quote text that begins with `*`"));
                 self.close(null(at), 0)?;
             }
             _ => {}
@@ -113,9 +147,13 @@ impl Builder {
 
     fn alias(&mut self, id: usize, at: At) -> Node {
         if let Some(node) = self.anchors.get(&id) {
-            return Node { at, value: node.value.clone() };
+            return Node {
+                at,
+                value: node.value.clone(),
+            };
         }
-        self.faults.push(Fault::new(at, "this alias stands inside its own anchor"));
+        self.faults
+            .push(Fault::new(at, "this alias stands inside its own anchor"));
         null(at)
     }
 
@@ -124,7 +162,8 @@ impl Builder {
         self.nodes += if anchor == 0 { 1 } else { 1 + count(&node) };
         if self.nodes > NODES_MAX {
             let message = format!("more than {NODES_MAX} values in one file");
-            self.faults.push(Fault::new(node.at, message).hint("split it into several files"));
+            self.faults
+                .push(Fault::new(node.at, message).hint("split it into several files"));
             return None;
         }
         if anchor != 0 {
@@ -132,8 +171,14 @@ impl Builder {
         }
         match self.open.last_mut() {
             None => self.documents.push(node),
-            Some(Frame { body: Body::List(items), .. }) => items.push(node),
-            Some(Frame { body: Body::Map(entries, waiting), .. }) => match waiting.take() {
+            Some(Frame {
+                body: Body::List(items),
+                ..
+            }) => items.push(node),
+            Some(Frame {
+                body: Body::Map(entries, waiting),
+                ..
+            }) => match waiting.take() {
                 None => *waiting = Some(key(node, &mut self.faults)),
                 Some(None) => {}
                 Some(Some((name, at))) => enter(entries, name, at, node, &mut self.faults),
@@ -153,7 +198,13 @@ fn count(node: &Node) -> usize {
 }
 
 fn null(at: At) -> Node {
-    Node { at, value: Value::Scalar(Scalar { text: String::new(), plain: true }) }
+    Node {
+        at,
+        value: Value::Scalar(Scalar {
+            text: String::new(),
+            plain: true,
+        }),
+    }
 }
 
 fn forced_text(tag: Option<&Tag>) -> bool {
@@ -164,7 +215,10 @@ fn key(node: Node, faults: &mut Vec<Fault>) -> Option<(String, At)> {
     match node.value {
         Value::Scalar(scalar) => Some((scalar.text, node.at)),
         Value::List(_) | Value::Map(_) => {
-            faults.push(Fault::new(node.at, "a key must be text, not a list or a mapping"));
+            faults.push(Fault::new(
+                node.at,
+                "a key must be text, not a list or a mapping",
+            ));
             None
         }
     }
@@ -175,8 +229,16 @@ fn enter(keyed: &mut Vec<Keyed>, key: String, at: At, value: Node, faults: &mut 
         return merge(keyed, at, value, faults);
     }
     match keyed.iter_mut().find(|k| k.entry.key == key) {
-        None => keyed.push(Keyed { entry: Entry { key, at, value }, merged: false }),
-        Some(k) if k.merged => *k = Keyed { entry: Entry { key, at, value }, merged: false },
+        None => keyed.push(Keyed {
+            entry: Entry { key, at, value },
+            merged: false,
+        }),
+        Some(k) if k.merged => {
+            *k = Keyed {
+                entry: Entry { key, at, value },
+                merged: false,
+            }
+        }
         Some(first) => {
             let line = first.entry.at.line;
             let message = format!("key `{key}` is given twice, first on line {line}");
@@ -190,7 +252,10 @@ fn merge(keyed: &mut Vec<Keyed>, at: At, value: Node, faults: &mut Vec<Fault>) {
         Value::Map(entries) => {
             for entry in entries {
                 if keyed.iter().all(|k| k.entry.key != entry.key) {
-                    keyed.push(Keyed { entry, merged: true });
+                    keyed.push(Keyed {
+                        entry,
+                        merged: true,
+                    });
                 }
             }
         }

@@ -16,7 +16,16 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// Letters that decide: case and the choice of `-` or `_` do not.
 fn fold(name: &str) -> Vec<char> {
-    name.chars().take(64).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+    name.chars()
+        .take(128)
+        .map(|c| {
+            if c == '-' {
+                '_'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect()
 }
 
 /// Optimal string alignment: insertions, deletions, replacements and swapped neighbours.
