@@ -4,3 +4,14 @@
 
 pub mod plan;
 pub mod predicate;
+
+mod compile;
+mod condition;
+mod document;
+mod keys;
+pub mod diagnostic;
+mod selection;
+mod value;
+mod yaml;
+pub use compile::{Compiled, Options, SourceFile, compile};
+pub use diagnostic::{Diagnostic, Severity};
