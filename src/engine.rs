@@ -9,6 +9,7 @@ pub mod containment;
 pub mod detector;
 pub mod exchange;
 pub mod merge;
+pub mod outbox;
 pub mod program;
 pub mod rule;
 pub mod shard;
