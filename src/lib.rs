@@ -4,7 +4,10 @@
 pub mod cli {
     pub mod webhook;
 }
+pub mod config;
 pub mod deliver;
 pub mod engine;
 pub mod model;
 pub mod store;
+pub mod telemetry;
+pub mod yaml;
