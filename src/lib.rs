@@ -8,6 +8,7 @@ pub mod config;
 pub mod deliver;
 pub mod engine;
 pub mod model;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod yaml;
