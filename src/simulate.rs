@@ -16,6 +16,9 @@ mod text;
 mod traffic;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use fact::{Label, LabelKind};
 pub use scenario::{EVENTS_MIN, Scenario, ScenarioInfo, UnknownName, scenarios};
 pub use schema::Schema;
