@@ -1,4 +1,5 @@
 //! tidegate guards the account-recovery flow.
 
+pub mod decode;
 pub mod engine;
 pub mod model;
