@@ -5,9 +5,11 @@ pub mod cli {
     pub mod webhook;
 }
 pub mod config;
+pub mod decode;
 pub mod deliver;
 pub mod engine;
 pub mod model;
+pub mod source;
 pub mod store;
 pub mod telemetry;
 pub mod yaml;
