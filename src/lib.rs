@@ -10,6 +10,9 @@ pub mod deliver;
 pub mod engine;
 pub mod model;
 pub mod source;
+<<<<<<< HEAD
 pub mod store;
 pub mod telemetry;
 pub mod yaml;
+=======
+>>>>>>> decode
