@@ -18,8 +18,10 @@ use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
+use crate::model::EventTime;
 use crate::model::event::Projection;
-use crate::source::{Batch, Notice, Polled, Source, SourceError};
+use crate::source::ledger::Frontier;
+use crate::source::{Batch, Error, Lag, Notice, Polled, Source};
 
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
@@ -43,13 +45,15 @@ pub enum Next {
     Nothing,
     /// The source has ended, and everything it gave has been handed out.
     End,
-    Failed(SourceError),
+    Failed(Error),
 }
 
 /// Orders to the reading thread.
 enum Order {
-    Commit(Vec<(u16, i32, i64)>),
+    Publish(Frontier),
     Lag,
+    Pause,
+    Resume,
     Stop,
 }
 
@@ -64,8 +68,8 @@ pub struct Pipeline {
     done: Receiver<(u64, Box<Intake>)>,
     spare: Sender<Box<Intake>>,
     orders: Sender<Order>,
-    lags: Receiver<Vec<(u16, i32, u64)>>,
-    ended: Receiver<Result<(), SourceError>>,
+    lags: Receiver<Vec<Lag>>,
+    ended: Receiver<Result<(), Error>>,
     waiting: BTreeMap<u64, Box<Intake>>,
     next: u64,
     threads: Vec<JoinHandle<()>>,
@@ -84,10 +88,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(source: Box<dyn Source>, parts: &Parts, decoders: usize) -> std::io::Result<Self> {
+    pub fn start(source: Box<dyn Source + Send>, parts: &Parts, decoders: usize) -> std::io::Result<Self> {
         let decoders = decoders.max(1);
         let hints: Arc<[Option<Schema>]> =
-            source.streams().iter().map(|s| s.schema.as_deref().and_then(Schema::parse)).collect();
+            source.topics().iter().map(|s| s.schema.as_deref().and_then(Schema::parse)).collect();
         let (jobs_in, jobs) = bounded::<Job>(decoders);
         let (done_in, done) = bounded(decoders * 2);
         let (spare, spares) = bounded(decoders * 4);
@@ -147,12 +151,17 @@ impl Pipeline {
     }
 
     /// Tells the source how far the state reaches.
-    pub fn commit(&self, frontier: Vec<(u16, i32, i64)>) {
-        let _busy = self.orders.try_send(Order::Commit(frontier));
+    pub fn publish(&self, frontier: Frontier) {
+        let _busy = self.orders.try_send(Order::Publish(frontier));
+    }
+
+    /// Stops or resumes reading; a paused partition holds event time back.
+    pub fn pause(&self, pause: bool) {
+        let _gone = self.orders.send(if pause { Order::Pause } else { Order::Resume });
     }
 
     /// What is known to wait in the source; from the last answer, and asks anew.
-    pub fn lag(&self) -> Option<Vec<(u16, i32, u64)>> {
+    pub fn lag(&self) -> Option<Vec<Lag>> {
         let lag = self.lags.try_recv().ok();
         let _busy = self.orders.try_send(Order::Lag);
         lag
@@ -194,13 +203,18 @@ fn decode(
     intake.routed.clear();
     intake.dead.clear();
     intake.notices.clear();
-    for record in &batch.records {
-        let hint = hints.get(usize::from(record.origin.source)).copied().flatten();
+    intake.records = 0;
+    intake.bytes = 0;
+    for record in batch.records() {
+        let place = record.partition;
+        let hint = hints.get(usize::from(place.topic)).copied().flatten();
+        let origin = Origin { source: place.topic, partition: place.number, offset: record.offset };
+        let broker_time = record.stamp.time().map(|t| EventTime(t.0));
         let (routed, dead) = (&mut intake.routed, &mut intake.dead);
-        stage.work(batch.payload(record), hint, record.origin, record.broker_time, routed, dead);
+        stage.work(record.payload, hint, origin, broker_time, routed, dead);
+        intake.records += 1;
+        intake.bytes += record.payload.len() as u64;
     }
-    intake.records = batch.records.len() as u64;
-    intake.bytes = batch.size() as u64;
     intake.read_at = read_at;
     intake.notices.append(&mut batch.notices);
     batch.clear();
@@ -208,19 +222,21 @@ fn decode(
 }
 
 struct Reader {
-    source: Box<dyn Source>,
+    source: Box<dyn Source + Send>,
     jobs: Sender<Job>,
     empties: Receiver<Batch>,
     orders: Receiver<Order>,
-    lags: Sender<Vec<(u16, i32, u64)>>,
+    lags: Sender<Vec<Lag>>,
 }
 
 impl Reader {
-    fn run(mut self) -> Result<(), SourceError> {
+    fn run(mut self) -> Result<(), Error> {
         let mut seq = 0;
         loop {
             match self.orders.try_recv() {
-                Ok(Order::Commit(frontier)) => self.source.commit(&frontier),
+                Ok(Order::Publish(frontier)) => self.source.publish(&frontier),
+                Ok(Order::Pause) => self.source.pause(),
+                Ok(Order::Resume) => self.source.resume(),
                 Ok(Order::Lag) => {
                     let _unread = self.lags.try_send(self.source.lag());
                 }
@@ -230,7 +246,7 @@ impl Reader {
             let mut batch = self.empties.try_recv().unwrap_or_default();
             match self.source.poll(&mut batch, POLL)? {
                 Polled::Nothing => {}
-                Polled::End if batch.records.is_empty() && batch.notices.is_empty() => return Ok(()),
+                Polled::End if batch.is_empty() => return Ok(()),
                 Polled::Some | Polled::End => {
                     if self.jobs.send(Job { seq, batch, read_at: Instant::now() }).is_err() {
                         return Ok(());

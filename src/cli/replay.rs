@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::input::{Inputs, load_detectors, load_tables};
+use super::input::{Inputs, load_detectors};
 use super::output::{Format, json_line, note, progress, stdout};
 use super::{Failure, Outcome};
 use crate::app::pipeline::{Next, Parts, Pipeline};
@@ -63,7 +63,7 @@ fn parse_size(text: &str) -> Result<Size, String> {
 pub fn run(args: &Args) -> Outcome {
     let compiled = load_detectors(args.inputs.detectors.as_deref())?;
     let key = HashKey::fixed();
-    let tables = load_tables(&args.inputs.tables(), &key)?;
+    let tables = args.inputs.tables(&key)?;
     let settings = Settings {
         memory: usize::try_from(args.memory.0).unwrap_or(usize::MAX),
         sources: vec![args.inputs.name()],
