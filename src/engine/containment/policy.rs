@@ -44,6 +44,12 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether a new action begins with it.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        matches!(self, Self::Pending | Self::Requested)
+    }
+
     /// The message that tells enforcers, if one does.
     #[must_use]
     pub const fn message(self) -> Option<Kind> {

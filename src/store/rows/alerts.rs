@@ -86,6 +86,14 @@ pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
     Ok(true)
 }
 
+/// Whether an alert revision is stored.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn exists(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool, StoreError> {
+    Ok(view.get(Table::Alerts, &alert_key(id, revision))?.is_some())
+}
+
 /// The newest revision of an alert.
 ///
 /// # Errors
