@@ -3,3 +3,4 @@
 pub mod decode;
 pub mod engine;
 pub mod model;
+pub mod source;
