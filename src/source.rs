@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::model::WallTime;
 
 pub mod file;
+pub mod kafka;
 pub mod ledger;
 pub mod memory;
 

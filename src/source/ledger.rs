@@ -161,9 +161,9 @@ impl Ledger {
         if let Some(range) = lane.flight.iter_mut().find(|r| r.serial == ticket.serial) {
             range.done = true;
         }
-        while let Some(range) = lane.flight.pop_front_if(|r| r.done) {
-            self.frontier
-                .advance(&ticket.topic, ticket.partition, range.end);
+        while let Some(end) = lane.flight.front().filter(|r| r.done).map(|r| r.end) {
+            lane.flight.pop_front();
+            self.frontier.advance(&ticket.topic, ticket.partition, end);
         }
     }
 

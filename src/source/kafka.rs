@@ -1,0 +1,1 @@
+//! Kafka: see the next change.
