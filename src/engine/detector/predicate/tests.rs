@@ -1,5 +1,7 @@
 //! Every modifier and form of Sigma's detections: text in, verdict out.
 
+#![expect(clippy::too_many_lines, reason = "tables")]
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -1,5 +1,7 @@
 //! Wrong files: each with the place, the message and the hint that somebody will read.
 
+#![expect(clippy::too_many_lines, reason = "tables")]
+
 use super::*;
 
 /// What the one diagnostic of a file must be: `LINE:COLUMN message | hint`.
