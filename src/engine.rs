@@ -9,6 +9,7 @@ pub mod containment;
 pub mod detector;
 pub mod exchange;
 pub mod merge;
+pub mod outbox;
 pub mod program;
 pub mod rule;
 pub mod shard;
@@ -24,8 +25,9 @@ use std::sync::Arc;
 use alert::Alert;
 use exchange::{Packet, Routed};
 use program::Program;
-use rule::{Findings, Usage};
-use shard::Shard;
+use rule::{Findings, Probe, Usage};
+use shard::Local;
+pub use shard::Shards;
 use watermark::{Counts, Sequencer};
 
 use crate::model::{EventTime, WallTime};
@@ -63,15 +65,16 @@ pub struct Stats {
     pub watermark: EventTime,
 }
 
-/// The whole engine in one thread. See the module's text.
+/// The whole engine, over shards that run where `S` puts them. See the module's text.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Engine<S = Local> {
     program: Arc<Program>,
     late_ok: Vec<bool>,
     sequencer: Sequencer,
-    shards: Vec<Shard>,
+    shards: S,
     packet: Packet,
     parts: Vec<Packet>,
+    findings: Vec<Findings>,
     outputs: VecDeque<Output>,
     totals: Totals,
 }
@@ -92,16 +95,27 @@ impl Totals {
     }
 }
 
-impl Engine {
+impl Engine<Local> {
+    /// An engine with this many shards, all in the caller's thread.
     #[must_use]
     pub fn new(program: Arc<Program>, shards: usize) -> Self {
-        let shards = shards.max(1);
+        let shards = Local::new(&program, shards);
+        Self::over(program, shards)
+    }
+}
+
+impl<S: Shards> Engine<S> {
+    /// An engine over these shards.
+    #[must_use]
+    pub fn over(program: Arc<Program>, shards: S) -> Self {
+        let count = shards.count();
         Self {
             late_ok: program.late_ok(),
             sequencer: Sequencer::default(),
-            shards: (0..shards).map(|_| Shard::new(Arc::clone(&program), shards)).collect(),
+            shards,
             packet: Packet::default(),
-            parts: vec![Packet::default(); shards],
+            parts: vec![Packet::default(); count],
+            findings: vec![Findings::default(); count],
             outputs: VecDeque::new(),
             totals: Totals::default(),
             program,
@@ -149,20 +163,16 @@ impl Engine {
 
     fn run(&mut self) {
         merge::split(&self.packet, &mut self.parts);
-        let mut findings: Vec<Findings> = vec![Findings::default(); self.shards.len()];
-        for ((shard, part), found) in self.shards.iter_mut().zip(&self.parts).zip(&mut findings) {
-            shard.handle(part, found);
-        }
+        self.shards.handle(0, &mut self.parts, &mut self.findings);
         for level in 1..self.program.levels() {
-            let derived = take_derived(&self.program, level, &mut findings, self.packet.watermark);
+            let derived = take_derived(&self.program, level, &mut self.findings, self.packet.watermark);
             merge::split(&derived, &mut self.parts);
-            for ((shard, part), found) in self.shards.iter_mut().zip(&self.parts).zip(&mut findings) {
-                shard.handle_level(level, part, found);
-            }
+            self.shards.handle(level, &mut self.parts, &mut self.findings);
         }
         let mut alerts: Vec<Alert> = Vec::new();
-        for found in &mut findings {
-            self.totals.add(found);
+        for found in &mut self.findings {
+            let mut found = std::mem::take(found);
+            self.totals.add(&found);
             alerts.append(&mut found.alerts);
         }
         merge::sort_alerts(&mut alerts);
@@ -176,27 +186,23 @@ impl Engine {
 
     /// The event time at which time alone may bring something about.
     #[must_use]
-    pub fn next_wakeup(&self) -> Option<EventTime> {
-        self.shards.iter().filter_map(Shard::next_wakeup).min().map(EventTime)
+    pub fn next_wakeup(&mut self) -> Option<EventTime> {
+        self.shards.next_wakeup().map(EventTime)
+    }
+
+    /// Where each partition stands: source, partition, next offset.
+    pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
+        self.sequencer.frontier()
     }
 
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut usage = vec![Usage::default(); self.program.plan.rules.len()];
-        for shard in &self.shards {
-            for (sum, part) in usage.iter_mut().zip(shard.usage()) {
-                sum.keys += part.keys;
-                sum.bytes += part.bytes;
-                sum.evicted += part.evicted;
-                sum.refused += part.refused;
-            }
-        }
+    pub fn stats(&mut self) -> Stats {
         Stats {
             counts: self.sequencer.counts,
             detections: self.totals.detections,
             suppressed: self.totals.suppressed,
             overflow: self.totals.overflow,
-            usage,
+            usage: self.shards.usage(),
             held: self.sequencer.held(),
             watermark: self.sequencer.watermark(),
         }
@@ -204,15 +210,14 @@ impl Engine {
 
     /// The numbers of one rule's key as they are now, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: usize, key: u64) -> Vec<(String, f64)> {
-        let shard = self.shards.get(merge::shard_of(key, self.shards.len()));
-        shard.map_or_else(Vec::new, |s| s.probe(rule, key))
+    pub fn probe(&mut self, rule: usize, key: u64) -> Probe {
+        self.shards.probe(rule, key)
     }
 
     /// Everything that is needed to go on from here, with the frontier it stands at.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<u8> {
-        let shards = self.shards.iter().map(|s| s.snapshot().unwrap_or_default()).collect();
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        let shards = self.shards.snapshot();
         snapshot::write(&self.program, &self.sequencer, shards)
     }
 
@@ -221,11 +226,9 @@ impl Engine {
     /// # Errors
     /// The bytes are not a snapshot of this format, hash key or number of shards.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<snapshot::Restored, snapshot::Refused> {
-        let image = snapshot::read(&self.program, bytes, self.shards.len())?;
+        let image = snapshot::read(&self.program, bytes, self.shards.count())?;
         self.sequencer = image.sequencer;
-        for (shard, part) in self.shards.iter_mut().zip(image.shards) {
-            shard.restore(part, &image.keep);
-        }
+        self.shards.restore(image.shards, &image.keep);
         Ok(image.restored)
     }
 }

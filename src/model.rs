@@ -3,7 +3,9 @@
 //! Owns plain values only. Knows nothing of sources, rules or delivery, does no I/O and reads no
 //! clock: time and keys arrive as arguments.
 
+pub mod duration;
 pub mod event;
+pub mod fault;
 pub mod field;
 pub mod ids;
 pub mod redact;

@@ -9,9 +9,94 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{Observation, Packet};
+use super::merge::shard_of;
 use super::program::Program;
-use super::rule::{Context, Findings, State, Usage};
+use super::rule::{Context, Findings, Probe, State, Usage};
 use super::watermark::queue::TimeQueue;
+
+/// All shards of an engine, wherever they run.
+pub trait Shards {
+    fn count(&self) -> usize;
+
+    /// Runs the rules of `level` in every shard on its part, adding to its findings. Level 0 takes
+    /// the packet in; higher levels take what lower ones derived.
+    fn handle(&mut self, level: usize, parts: &mut [Packet], findings: &mut [Findings]);
+
+    /// Per rule, over all shards.
+    fn usage(&mut self) -> Vec<Usage>;
+
+    fn next_wakeup(&mut self) -> Option<i64>;
+
+    fn probe(&mut self, rule: usize, key: u64) -> Probe;
+
+    /// One image per shard.
+    fn snapshot(&mut self) -> Vec<Vec<u8>>;
+
+    fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]);
+}
+
+/// Shards in the caller's thread, one after the other.
+#[derive(Debug)]
+pub struct Local(Vec<Shard>);
+
+impl Local {
+    #[must_use]
+    pub fn new(program: &Arc<Program>, count: usize) -> Self {
+        let count = count.max(1);
+        Self((0..count).map(|_| Shard::new(Arc::clone(program), count)).collect())
+    }
+}
+
+impl Shards for Local {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn handle(&mut self, level: usize, parts: &mut [Packet], findings: &mut [Findings]) {
+        for ((shard, part), found) in self.0.iter_mut().zip(parts).zip(findings) {
+            shard.run(level, part, found);
+        }
+    }
+
+    fn usage(&mut self) -> Vec<Usage> {
+        let parts: Vec<Vec<Usage>> = self.0.iter().map(|s| s.usage().collect()).collect();
+        sum_usage(&parts)
+    }
+
+    fn next_wakeup(&mut self) -> Option<i64> {
+        self.0.iter().filter_map(Shard::next_wakeup).min()
+    }
+
+    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+        let shard = self.0.get(shard_of(key, self.0.len()));
+        shard.map_or_else(Probe::default, |s| s.probe(rule, key))
+    }
+
+    fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|s| s.snapshot().unwrap_or_default()).collect()
+    }
+
+    fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {
+        for (shard, image) in self.0.iter_mut().zip(images) {
+            shard.restore(image, keep);
+        }
+    }
+}
+
+/// Adds up per rule what each shard uses.
+#[must_use]
+pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); parts.iter().map(Vec::len).max().unwrap_or(0)];
+    for (rule, part) in parts.iter().flat_map(|p| p.iter().enumerate()) {
+        if let Some(total) = sums.get_mut(rule) {
+            total.keys += part.keys;
+            total.bytes += part.bytes;
+            total.evicted += part.evicted;
+            total.refused += part.refused;
+        }
+    }
+    sums
+}
 
 type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
 
@@ -49,8 +134,16 @@ impl Shard {
         }
     }
 
+    /// One level of one packet; see `Shards::handle`.
+    pub fn run(&mut self, level: usize, part: &Packet, out: &mut Findings) {
+        match level {
+            0 => self.handle(part, out),
+            _ => self.handle_level(level, part, out),
+        }
+    }
+
     /// Takes in a packet and runs the rules that are fed by events only.
-    pub fn handle(&mut self, packet: &Packet, out: &mut Findings) {
+    fn handle(&mut self, packet: &Packet, out: &mut Findings) {
         for o in &packet.observations {
             let text = packet.text_of(o);
             match self.program.level(usize::from(o.rule)) {
@@ -62,7 +155,7 @@ impl Shard {
     }
 
     /// Runs the rules of a higher level on what lower ones detected and on their own events.
-    pub fn handle_level(&mut self, level: usize, derived: &Packet, out: &mut Findings) {
+    fn handle_level(&mut self, level: usize, derived: &Packet, out: &mut Findings) {
         let Some(own) = self.later.get_mut(level).map(std::mem::take) else { return };
         let events = own.observations.iter().map(|o| (o, own.text_of(o)));
         let detections = derived.observations.iter().map(|o| (o, derived.text_of(o)));
@@ -111,9 +204,9 @@ impl Shard {
 
     /// The numbers of one rule's key, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: usize, key: u64) -> Vec<(String, f64)> {
+    pub fn probe(&self, rule: usize, key: u64) -> Probe {
         let state = self.states.get(rule).zip(self.program.plan.rules.get(rule));
-        state.map_or_else(Vec::new, |(state, rule)| state.probe(rule, key))
+        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key))
     }
 
     /// The state as bytes, between packets.

@@ -1,0 +1,16 @@
+//! How a failure is to be met, in four classes that every edge's errors share.
+//!
+//! Owns the word only: each edge decides the class of its own errors, and the app acts on it.
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// May pass by itself: try again later.
+    Retry,
+    /// This one input or row will never work: set it aside and go on.
+    Poison,
+    /// Going on could do harm: stop the process, restart from durable state.
+    Fatal,
+    /// Someone has to change the configuration or the machine.
+    Operator,
+}

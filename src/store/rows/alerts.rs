@@ -1,0 +1,180 @@
+//! Alerts: every revision by id, and an index of the newest ones by time.
+//!
+//! A revision is written once: writing it again, as a replay does, changes nothing and says so.
+
+use std::ops::ControlFlow;
+
+use super::{number, sortable};
+use crate::engine::alert::{Alert, Status};
+use crate::model::ids::Id;
+use crate::model::{EventTime, Level};
+use crate::store::{Range, StoreError, Table, Tx, View, format};
+
+/// Which alerts to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// A detector's id or name.
+    pub detector: Option<String>,
+    pub status: Option<Status>,
+    pub level_min: Option<Level>,
+    /// Not before this event time.
+    pub since: Option<EventTime>,
+    /// Before this event time.
+    pub until: Option<EventTime>,
+    /// Some value of the key is this.
+    pub key_value: Option<String>,
+    /// Only alerts that stand behind this one: where the last page ended.
+    pub behind: Option<(EventTime, Id)>,
+}
+
+impl Filter {
+    fn takes(&self, alert: &Alert) -> bool {
+        let d = &alert.detector;
+        self.detector.as_ref().is_none_or(|want| *want == d.id || *want == d.name)
+            && self.status.is_none_or(|want| want == alert.status)
+            && self.level_min.is_none_or(|least| d.level >= least)
+            && self
+                .key_value
+                .as_ref()
+                .is_none_or(|want| alert.key.0.iter().any(|(_, value)| value == want))
+    }
+
+    fn range(&self) -> Range {
+        let mut range = Range::all();
+        if let Some(since) = self.since {
+            range.from = std::ops::Bound::Included(sortable(since.0).to_vec());
+        }
+        let mut end = self.until.map(|until| sortable(until.0).to_vec());
+        if let Some((time, id)) = self.behind {
+            let mark = time_key(time, id);
+            end = Some(end.map_or(mark.clone(), |e| e.min(mark)));
+        }
+        match end {
+            Some(end) => range.before(end).reversed(),
+            None => range.reversed(),
+        }
+    }
+}
+
+fn alert_key(id: Id, revision: u32) -> Vec<u8> {
+    [&id.0[..], &revision.to_be_bytes()].concat()
+}
+
+fn time_key(time: EventTime, id: Id) -> Vec<u8> {
+    [&sortable(time.0)[..], &id.0].concat()
+}
+
+/// Writes an alert revision if it is new; tells whether it was.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
+    let key = alert_key(alert.alert_id, alert.revision);
+    if tx.get(Table::Alerts, &key)?.is_some() {
+        return Ok(false);
+    }
+    if let Some(newest) = newest(tx, alert.alert_id)? {
+        if newest.revision > alert.revision {
+            super::put(tx, Table::Alerts, &key, alert)?;
+            return Ok(true);
+        }
+        tx.delete(Table::AlertsByTime, &time_key(newest.time, newest.alert_id))?;
+    }
+    super::put(tx, Table::Alerts, &key, alert)?;
+    let index = time_key(alert.time, alert.alert_id);
+    tx.put(Table::AlertsByTime, &index, &u64::from(alert.revision).to_be_bytes())?;
+    Ok(true)
+}
+
+/// Whether an alert revision is stored.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn exists(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool, StoreError> {
+    Ok(view.get(Table::Alerts, &alert_key(id, revision))?.is_some())
+}
+
+/// The newest revision of an alert.
+///
+/// # Errors
+/// When it is damaged.
+pub fn newest(view: &(impl View + ?Sized), id: Id) -> Result<Option<Alert>, StoreError> {
+    let mut found = None;
+    view.scan(Table::Alerts, &Range::prefix(&id.0).reversed(), &mut |_, bytes| {
+        found = Some(format::decode(bytes)?);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
+/// Every revision of an alert, in order.
+///
+/// # Errors
+/// When one is damaged.
+pub fn revisions(view: &dyn View, id: Id) -> Result<Vec<Alert>, StoreError> {
+    super::list(view, Table::Alerts, &Range::prefix(&id.0), usize::MAX, |_| true)
+}
+
+/// The newest revisions of up to `limit` alerts, newest time first.
+///
+/// # Errors
+/// When one is damaged.
+pub fn list(view: &dyn View, filter: &Filter, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    let mut alerts = Vec::new();
+    if limit == 0 {
+        return Ok(alerts);
+    }
+    view.scan(Table::AlertsByTime, &filter.range(), &mut |key, revision| {
+        let alert = indexed(view, key, revision)?;
+        if filter.takes(&alert) {
+            alerts.push(alert);
+        }
+        Ok(if alerts.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(alerts)
+}
+
+fn indexed(view: &dyn View, key: &[u8], revision: &[u8]) -> Result<Alert, StoreError> {
+    let lost = || StoreError::Damaged {
+        place: "alerts_by_time".to_owned(),
+        what: format!("row {} names an alert that is not there", hex::encode(key)),
+    };
+    let id: [u8; 32] = key.get(8..).and_then(|k| k.try_into().ok()).ok_or_else(lost)?;
+    let revision = u32::try_from(number(revision, "alerts_by_time")?).map_err(|_| lost())?;
+    super::get(view, Table::Alerts, &alert_key(Id(id), revision))?.ok_or_else(lost)
+}
+
+/// Takes out up to `limit` closed alerts from before a time, with all their revisions; tells how
+/// many alerts went. For retention.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub fn prune(tx: &mut dyn Tx, before: EventTime, limit: usize) -> Result<usize, StoreError> {
+    let mut old = Vec::new();
+    let range = Range::all().before(sortable(before.0).to_vec());
+    {
+        let view: &dyn Tx = tx;
+        view.scan(Table::AlertsByTime, &range, &mut |key, _| {
+            old.push(key.to_vec());
+            Ok(if old.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+    }
+    let mut gone = 0;
+    for index in old {
+        let Some(id) = index.get(8..).and_then(|k| <[u8; 32]>::try_from(k).ok()) else { continue };
+        if newest(tx, Id(id))?.is_some_and(|a| a.status == Status::Open) {
+            continue;
+        }
+        let mut keys = Vec::new();
+        tx.scan(Table::Alerts, &Range::prefix(&id), &mut |key, _| {
+            keys.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for key in keys {
+            tx.delete(Table::Alerts, &key)?;
+        }
+        tx.delete(Table::AlertsByTime, &index)?;
+        gone += 1;
+    }
+    Ok(gone)
+}

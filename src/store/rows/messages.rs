@@ -1,0 +1,215 @@
+//! The outbox: numbered messages per endpoint, and the list of those given up.
+//!
+//! A message's row is written with the commit of what it tells and goes with the commit that
+//! settles it, so it is sent at least once. Each endpoint's rows are capped: the oldest alert gives
+//! way, an action never does.
+
+use std::ops::ControlFlow;
+
+use super::{DeadLetter, Delivery, get, next_number, number, put};
+use crate::engine::outbox::{Draft, Kind, Message, Settled, Verdict};
+use crate::model::WallTime;
+use crate::store::{Range, StoreError, Table, Tx, View, format};
+
+/// Most dead letters kept; the oldest goes beyond.
+pub const DEAD_LETTERS_MAX: u64 = 10_000;
+/// Default for the most messages that wait for one endpoint.
+pub const PER_ENDPOINT_MAX: u64 = 100_000;
+
+fn prefix(endpoint: &str) -> Vec<u8> {
+    // The length in front: one endpoint's name may begin with another's.
+    [&(endpoint.len() as u64).to_be_bytes()[..], endpoint.as_bytes()].concat()
+}
+
+fn message_key(endpoint: &str, number: u64) -> Vec<u8> {
+    [prefix(endpoint), number.to_be_bytes().to_vec()].concat()
+}
+
+fn depth_key(endpoint: &str) -> Vec<u8> {
+    format!("outbox_depth/{endpoint}").into_bytes()
+}
+
+/// How many messages wait for an endpoint.
+///
+/// # Errors
+/// When the row is damaged.
+pub fn depth(view: &(impl View + ?Sized), endpoint: &str) -> Result<u64, StoreError> {
+    count(view, &depth_key(endpoint))
+}
+
+fn count(view: &(impl View + ?Sized), key: &[u8]) -> Result<u64, StoreError> {
+    view.get(Table::Meta, key)?.map_or(Ok(0), |bytes| number(&bytes, "meta"))
+}
+
+fn set_count(tx: &mut dyn Tx, key: &[u8], count: u64) -> Result<(), StoreError> {
+    tx.put(Table::Meta, key, &count.to_be_bytes())
+}
+
+/// Puts a message into an endpoint's outbox; returns its number.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn push(
+    tx: &mut dyn Tx,
+    endpoint: &str,
+    draft: &Draft,
+    messages_max: u64,
+) -> Result<u64, StoreError> {
+    let depth_now = depth(tx, endpoint)?;
+    if depth_now >= messages_max {
+        make_room(tx, endpoint, draft.created_at)?;
+    }
+    let number = next_number(tx, "outbox")?;
+    let message = Message { number, endpoint: endpoint.to_owned(), draft: draft.clone() };
+    put(tx, Table::Outbox, &message_key(endpoint, number), &message)?;
+    let depth_then = depth(tx, endpoint)? + 1;
+    set_count(tx, &depth_key(endpoint), depth_then)?;
+    Ok(number)
+}
+
+/// Gives up the oldest message that is not about an action.
+fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreError> {
+    let mut oldest = None;
+    tx.scan(Table::Outbox, &Range::prefix(&prefix(endpoint)), &mut |_, bytes| {
+        let message: Message = format::decode(bytes)?;
+        if message.draft.slot.is_some() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        oldest = Some(message.number);
+        Ok(ControlFlow::Break(()))
+    })?;
+    let Some(number) = oldest else { return Ok(()) };
+    let verdict = Verdict::Dead("the outbox of the endpoint is full".to_owned());
+    settle(tx, endpoint, &[Settled { number, verdict, attempts: 0, at }])
+}
+
+/// Up to `limit` messages of an endpoint with numbers above `after`, in order.
+///
+/// # Errors
+/// When one is damaged.
+pub fn load(
+    view: &dyn View,
+    endpoint: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Message>, StoreError> {
+    let range = Range::prefix(&prefix(endpoint)).after(message_key(endpoint, after));
+    super::list(view, Table::Outbox, &range, limit, |_| true)
+}
+
+/// The oldest message that waits for an endpoint.
+///
+/// # Errors
+/// When it is damaged.
+pub fn oldest(view: &dyn View, endpoint: &str) -> Result<Option<Message>, StoreError> {
+    Ok(load(view, endpoint, 0, 1)?.pop())
+}
+
+/// Takes messages out. Those that are no longer there are passed over: settling twice is harmless.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn settle(tx: &mut dyn Tx, endpoint: &str, settled: &[Settled]) -> Result<(), StoreError> {
+    let mut gone = 0;
+    for one in settled {
+        let key = message_key(endpoint, one.number);
+        let Some(bytes) = tx.get(Table::Outbox, &key)? else { continue };
+        tx.delete(Table::Outbox, &key)?;
+        gone += 1;
+        let message: Message = format::decode(&bytes)?;
+        match &one.verdict {
+            Verdict::Delivered => record_delivery(tx, message, one)?,
+            Verdict::Dead(reason) | Verdict::Refused(reason) => {
+                bury(tx, message, reason.clone(), one)?;
+            }
+            Verdict::Expired | Verdict::Coalesced(_) => {}
+        }
+    }
+    let left = depth(tx, endpoint)?.saturating_sub(gone);
+    set_count(tx, &depth_key(endpoint), left)
+}
+
+fn record_delivery(tx: &mut dyn Tx, message: Message, one: &Settled) -> Result<(), StoreError> {
+    let draft = message.draft;
+    let about_action = match draft.kind {
+        Kind::ActionRequested
+        | Kind::ActionExtended
+        | Kind::ActionReverted
+        | Kind::ActionExpired => true,
+        Kind::AlertOpened
+        | Kind::AlertUpdated
+        | Kind::AlertClosed
+        | Kind::IncidentOpened
+        | Kind::IncidentUpdated
+        | Kind::IncidentContained
+        | Kind::IncidentClosed
+        | Kind::Test => false,
+    };
+    if !about_action {
+        return Ok(());
+    }
+    let key = [&draft.subject.0[..], &message.number.to_be_bytes()].concat();
+    let delivery = Delivery {
+        endpoint: message.endpoint,
+        webhook_id: draft.webhook_id,
+        kind: draft.kind,
+        created_at: draft.created_at,
+        delivered_at: one.at,
+        attempts: one.attempts,
+    };
+    put(tx, Table::Deliveries, &key, &delivery)
+}
+
+fn bury(
+    tx: &mut dyn Tx,
+    message: Message,
+    reason: String,
+    one: &Settled,
+) -> Result<(), StoreError> {
+    let buried = b"dead_letters";
+    let mut total = count(tx, buried)?;
+    while total >= DEAD_LETTERS_MAX {
+        let mut first = None;
+        tx.scan(Table::DeadLetters, &Range::all(), &mut |key, _| {
+            first = Some(key.to_vec());
+            Ok(ControlFlow::Break(()))
+        })?;
+        let Some(key) = first else { break };
+        tx.delete(Table::DeadLetters, &key)?;
+        total -= 1;
+    }
+    let key = message.number.to_be_bytes();
+    let letter = DeadLetter { message, reason, attempts: one.attempts, at: one.at };
+    put(tx, Table::DeadLetters, &key, &letter)?;
+    set_count(tx, buried, total + 1)
+}
+
+/// Up to `limit` messages that were given up, newest first.
+///
+/// # Errors
+/// When one is damaged.
+pub fn dead_letters(
+    view: &dyn View,
+    endpoint: Option<&str>,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    super::list(view, Table::DeadLetters, &Range::all().reversed(), limit, |l: &DeadLetter| {
+        endpoint.is_none_or(|e| e == l.message.endpoint)
+    })
+}
+
+/// Puts a dead letter back into its outbox, with the same id and bytes; returns its new number.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn revive(tx: &mut dyn Tx, number: u64) -> Result<Option<u64>, StoreError> {
+    let key = number.to_be_bytes();
+    let Some(letter) = get::<DeadLetter>(&*tx, Table::DeadLetters, &key)? else {
+        return Ok(None);
+    };
+    tx.delete(Table::DeadLetters, &key)?;
+    let left = count(tx, b"dead_letters")?.saturating_sub(1);
+    set_count(tx, b"dead_letters", left)?;
+    let message = letter.message;
+    push(tx, &message.endpoint, &message.draft, u64::MAX).map(Some)
+}
