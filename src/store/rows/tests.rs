@@ -110,7 +110,14 @@ fn alerts_are_listed_newest_first_by_filter_and_page() {
 }
 
 fn settled(number: u64, verdict: Verdict) -> Settled {
-    Settled { number, verdict, attempts: 2, at: WallTime(500) }
+    Settled {
+        number,
+        webhook_id: String::new(),
+        verdict,
+        attempts: 2,
+        created_at: WallTime(0),
+        at: WallTime(500),
+    }
 }
 
 #[test]
