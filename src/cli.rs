@@ -4,10 +4,14 @@
 //! (CONTRACTS.md): 0 done, 1 the thing checked does not hold, 2 usage, 3 the run failed, 64 faults
 //! in configuration or detectors.
 
+mod check;
+mod detectors;
 mod explain;
 mod input;
 mod output;
 mod replay;
+mod simulate;
+mod test;
 pub mod webhook;
 
 use std::process::ExitCode;
@@ -36,8 +40,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
+    Test(test::Args),
     Replay(replay::Args),
     Explain(explain::Args),
+    Simulate(simulate::Args),
+    #[command(subcommand)]
+    Detectors(detectors::Args),
+    /// Settings of the daemon
+    #[command(subcommand)]
+    Config(check::ConfigArgs),
     Webhook(webhook::Args),
 }
 
@@ -62,8 +74,13 @@ pub type Outcome = Result<u8, Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Detectors(args) => detectors::run(&args),
+        Command::Config(args) => check::config(&args),
         Command::Webhook(args) => webhook::run(args).map(code).map_err(Failure::from),
     };
     match outcome {
