@@ -4,6 +4,7 @@
 pub mod cli {
     pub mod webhook;
 }
+pub mod api;
 pub mod config;
 pub mod deliver;
 pub mod engine;
