@@ -1,5 +1,6 @@
 //! tidegate guards the account-recovery flow.
 
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;

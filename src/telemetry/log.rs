@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::escape::{escape, is_unsafe};
+use super::escape::{escape, escape_json};
 use crate::model::WallTime;
 
 /// How to log.
@@ -138,20 +138,7 @@ fn json(event: &Event<'_>, fields: Fields, spans: &[(&'static str, String)]) -> 
             .map(|(name, fields)| format!("{name} {fields}").trim().to_owned());
         line.insert("spans".to_owned(), Value::from(spans.collect::<Vec<_>>()));
     }
-    // JSON escapes what is below U+0020; the rest is escaped here, in JSON's own way.
-    let text = Value::Object(line).to_string();
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) {
-            let mut units = [0u16; 2];
-            for unit in c.encode_utf16(&mut units) {
-                safe.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    escape_json(Value::Object(line).to_string())
 }
 
 impl Lines {
