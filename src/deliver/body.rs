@@ -48,7 +48,15 @@ pub fn action(change: &Change) -> Option<Draft> {
         Kind::ActionExtended => "extended",
         Kind::ActionReverted => "reverted",
         Kind::ActionExpired => "expired",
-        _ => "requested",
+        Kind::ActionRequested
+        | Kind::AlertOpened
+        | Kind::AlertUpdated
+        | Kind::AlertClosed
+        | Kind::IncidentOpened
+        | Kind::IncidentUpdated
+        | Kind::IncidentContained
+        | Kind::IncidentClosed
+        | Kind::Test => "requested",
     };
     Some(Draft {
         // An action is extended more than once: its seq keeps the ids apart.
@@ -112,3 +120,6 @@ fn envelope(kind: Kind, at: &impl std::fmt::Display, data: &impl Serialize) -> (
     body.push('}');
     (body, data_at)
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,9 @@ pub struct Rules {
     pub concurrency: usize,
 }
 
+/// Tells why a target must not be acted on, if it must not.
+pub type Refuse<'a> = dyn Fn(&Concern) -> Option<String> + 'a;
+
 /// What the worker is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pick {
@@ -148,7 +151,7 @@ impl Queue {
     }
 
     /// What to do next. `refuse` tells why a target must not be acted on, if it must not.
-    pub fn next(&mut self, now: WallTime, refuse: &dyn Fn(&Concern) -> Option<String>) -> Pick {
+    pub fn next(&mut self, now: WallTime, refuse: &Refuse<'_>) -> Pick {
         while !self.disabled {
             if self.under_way >= self.outage.concurrency(self.rules.concurrency) {
                 return Pick::Wait(None);
@@ -161,7 +164,7 @@ impl Queue {
             if not_before > now && !self.outage.is_on() {
                 return Pick::Wait(Some(not_before));
             }
-            if let Some(verdict) = self.end_of(number, now, refuse) {
+            if let Some(verdict) = self.verdict(number, now, Some(refuse)) {
                 self.settle(number, verdict, now);
                 continue;
             }
@@ -219,7 +222,7 @@ impl Queue {
         let key = (entry.not_before, number);
         // It is still the first of its lane.
         self.ready.insert(key);
-        if let Some(verdict) = self.end_of(number, now, &|_| None) {
+        if let Some(verdict) = self.verdict(number, now, None) {
             self.settle(number, verdict, now);
         }
     }
@@ -227,12 +230,23 @@ impl Queue {
     /// Ends every message whose time has come, also those behind others. For a slow tick: an
     /// endpoint that is down must not keep what no one wants any more.
     pub fn sweep(&mut self, now: WallTime) {
-        let numbers: Vec<u64> =
-            self.entries.iter().filter(|(_, e)| !e.under_way).map(|(n, _)| *n).collect();
-        for number in numbers {
-            if let Some(verdict) = self.end_of(number, now, &|_| None) {
-                self.settle(number, verdict, now);
+        let mut ended = Vec::new();
+        for lane in self.lanes.values() {
+            let mut latest: BTreeMap<&str, u64> = BTreeMap::new();
+            for number in lane.iter().rev() {
+                let Some(entry) = self.entries.get(number) else { continue };
+                let slot = entry.message.draft.slot.as_deref();
+                let later = slot.and_then(|slot| latest.get(slot).copied());
+                if let (Some(slot), None) = (slot, later) {
+                    latest.insert(slot, *number);
+                }
+                if !entry.under_way {
+                    ended.extend(self.end_of(entry, later, now).map(|verdict| (*number, verdict)));
+                }
             }
+        }
+        for (number, verdict) in ended {
+            self.settle(number, verdict, now);
         }
     }
 
@@ -241,29 +255,28 @@ impl Queue {
         std::mem::take(&mut self.settled)
     }
 
-    /// Why a message needs no attempt, if it needs none.
-    fn end_of(
-        &self,
-        number: u64,
-        now: WallTime,
-        refuse: &dyn Fn(&Concern) -> Option<String>,
-    ) -> Option<Verdict> {
+    fn verdict(&self, number: u64, now: WallTime, refuse: Option<&Refuse<'_>>) -> Option<Verdict> {
         let entry = self.entries.get(&number)?;
+        if let Some(verdict) = self.end_of(entry, self.later_of_slot(entry), now) {
+            return Some(verdict);
+        }
+        let draft = &entry.message.draft;
+        let concern = draft.concerns.as_ref().filter(|_| draft.kind.restricts())?;
+        refuse.and_then(|refuse| refuse(concern)).map(Verdict::Refused)
+    }
+
+    /// Why a message needs no attempt, if it needs none; `later` is a later one of its slot.
+    fn end_of(&self, entry: &Entry, later: Option<u64>, now: WallTime) -> Option<Verdict> {
         let draft = &entry.message.draft;
         if draft.expires_at.is_some_and(|end| end <= now) {
             return Some(Verdict::Expired);
         }
         let waited = now - draft.created_at;
-        if entry.attempts > 0 || self.outage.is_on() || waited >= COALESCE_AFTER {
-            if let Some(by) = self.later_of_slot(entry) {
-                return Some(Verdict::Coalesced(by));
-            }
+        let stale = entry.attempts > 0 || self.outage.is_on() || waited >= COALESCE_AFTER;
+        if let (Some(by), true) = (later, stale) {
+            return Some(Verdict::Coalesced(by));
         }
-        if waited >= self.rules.age_max {
-            return Some(Verdict::Dead("gave up: too old".to_owned()));
-        }
-        let concern = draft.concerns.as_ref().filter(|_| draft.kind.restricts())?;
-        refuse(concern).map(Verdict::Refused)
+        (waited >= self.rules.age_max).then(|| Verdict::Dead("gave up: too old".to_owned()))
     }
 
     fn later_of_slot(&self, entry: &Entry) -> Option<u64> {

@@ -109,7 +109,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "\\PC{0,40}", failures: u32, salt: u64, first: i64, longest: i64) {
-            let _ = retry_after(&text, WallTime(0));
+            let asked = retry_after(&text, WallTime(0));
+            prop_assert!(asked.is_none_or(|a| a >= Span::ZERO && a <= RETRY_AFTER_MAX));
             let backoff = Backoff { first: Span(first), longest: Span(longest) };
             prop_assert!(backoff.wait(failures, salt).0 >= 0);
         }

@@ -411,3 +411,6 @@ impl EndpointSettings {
         faults
     }
 }
+
+#[cfg(test)]
+mod tests;

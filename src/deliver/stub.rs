@@ -82,7 +82,12 @@ impl Stub {
                 let answer = script(requests.len());
                 let answered = match answer {
                     Answer::Status(status) | Answer::With(status, _) => status,
-                    _ => 0,
+                    Answer::SlowHeader
+                    | Answer::SlowBody
+                    | Answer::Huge(_)
+                    | Answer::Garbage
+                    | Answer::Hang
+                    | Answer::Close => 0,
                 };
                 requests.push(Request { headers, body, answered });
                 answer

@@ -235,7 +235,7 @@ async fn a_target_keeps_its_order_while_attempts_fail() {
     let requests = stub.requests.lock().unwrap().clone();
     let mut last = [0u8; 3];
     for request in requests.iter().filter(|r| r.answered == 200) {
-        let n = u8::from_str_radix(&request.headers["webhook-id"][..2], 16).unwrap();
+        let n = u8::from_str_radix(request.headers["webhook-id"].get(..2).unwrap(), 16).unwrap();
         let lane = &mut last[usize::from(n % 3)];
         assert!(n > *lane, "{n} after {lane}");
         *lane = n;
