@@ -8,6 +8,7 @@ pub mod config;
 pub mod decode;
 pub mod deliver;
 pub mod engine;
+pub mod enrich;
 pub mod model;
 pub mod source;
 pub mod store;
