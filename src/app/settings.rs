@@ -9,7 +9,8 @@ use anyhow::{Context as _, anyhow};
 
 use crate::api;
 use crate::config::shape::{
-    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sink, Start,
+    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sink, SourceKind,
+    Start,
 };
 use crate::config::value::{EnvName, HostPort};
 use crate::config::{Config, Environment, secret};
@@ -17,7 +18,7 @@ use crate::deliver::settings::{
     FileSettings, Names, RetrySettings, Selection, SecretSource, StdoutSettings, TopicSettings,
 };
 use crate::deliver::{EndpointSettings, Settings as Delivery};
-use crate::enrich::{ListSettings, TablesSettings};
+use crate::enrich::{self, ListSettings, TablesSettings};
 use crate::model::Level;
 use crate::source::kafka::settings as kafka;
 
@@ -115,21 +116,26 @@ impl SecretSource for Secrets<'_> {
 /// The tables of `enrich`.
 #[must_use]
 pub fn tables(config: &Config) -> TablesSettings {
-    let enrich = &config.enrich;
-    let kind = |sets| serde_json::to_value(sets).ok().and_then(|v| v.as_str().map(str::to_owned));
+    let wanted = &config.enrich;
+    let kind = |sets| match sets {
+        SourceKind::Hosting => enrich::SourceKind::Hosting,
+        SourceKind::Proxy => enrich::SourceKind::Proxy,
+        SourceKind::Tor => enrich::SourceKind::Tor,
+        SourceKind::Residential => enrich::SourceKind::Residential,
+    };
     TablesSettings {
-        asn: enrich.asn.clone(),
-        country: enrich.country.clone(),
-        lists: enrich
+        asn: wanted.asn.clone(),
+        country: wanted.country.clone(),
+        lists: wanted
             .lists
             .iter()
             .map(|l| ListSettings {
                 name: l.name.as_str().to_owned(),
                 file: l.file.clone(),
-                sets: kind(l.sets).unwrap_or_default(),
+                sets: kind(l.sets),
             })
             .collect(),
-        honeytokens: enrich.honeytokens.clone(),
+        honeytokens: wanted.honeytokens.clone(),
     }
 }
 
