@@ -30,6 +30,7 @@ use crate::config::shape::{DeadLetters as DeadLettersShape, Sink as SinkShape, S
 use crate::config::value::Shards as ShardCount;
 use crate::config::{Config, Environment};
 use crate::deliver::address::SystemLookup;
+use crate::deliver::queue::Rules;
 use crate::deliver::settings::{Settings as Delivery, STDOUT};
 use crate::deliver::sink::{FileSink, StdoutSink, TopicSink};
 use crate::deliver::webhook::Webhook;
@@ -48,6 +49,8 @@ use crate::telemetry::Metrics;
 
 /// Threads of the runtime that delivers and answers.
 const RUNTIME_THREADS: usize = 2;
+/// Records under way at once to one topic.
+const TOPIC_CONCURRENCY: usize = 64;
 /// A line longer than this is a dead letter.
 const LINE_MAX: usize = 1 << 20;
 
@@ -314,7 +317,8 @@ fn start_workers(
     for (sink, topic) in kafka_sinks.zip(&delivery.topics) {
         let producer = Arc::new(KafkaOut::start(&settings::kafka_sink(sink), &env_text)?);
         let sink = TopicSink { producer, topic: topic.topic.clone(), shape: topic.shape };
-        start(&topic.name, Arc::new(sink), local);
+        // A lane (an alert, a target) stays in order; different ones need not wait for each other.
+        start(&topic.name, Arc::new(sink), Rules { concurrency: TOPIC_CONCURRENCY, ..local });
     }
     Ok(outgoing)
 }

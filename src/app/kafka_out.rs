@@ -16,6 +16,9 @@ use crate::source::Error;
 use crate::source::kafka::producer::{Producer, Report};
 use crate::source::kafka::settings::Settings;
 
+/// The client's poll lasts this long even if reports come earlier.
+const POLL: Duration = Duration::from_millis(5);
+
 type Waiting = Mutex<BTreeMap<usize, oneshot::Sender<Result<(), String>>>>;
 
 struct Shared {
@@ -44,7 +47,7 @@ impl KafkaOut {
         let served = Arc::clone(&shared);
         let serve = move || {
             while !served.stop.load(Ordering::Relaxed) {
-                served.answer(served.producer.poll(Duration::from_millis(50)));
+                served.answer(served.producer.poll(POLL));
             }
             served.answer(served.producer.flush(Duration::from_secs(5)));
         };

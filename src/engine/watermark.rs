@@ -74,6 +74,8 @@ pub struct Sequencer {
     watermark: i64,
     /// The partition that holds the watermark back.
     lowest: usize,
+    /// Since when, by the clock, all partitions have been at their ends.
+    idle_since: Option<i64>,
     pub counts: Counts,
 }
 
@@ -87,6 +89,7 @@ impl Default for Sequencer {
             seen: Seen::default(),
             watermark: EventTime::MIN.0,
             lowest: 0,
+            idle_since: None,
             counts: Counts::default(),
         }
     }
@@ -97,6 +100,7 @@ impl Sequencer {
     /// which rules still want late observations.
     pub fn accept(&mut self, batch: &Routed, settings: &Settings, late_ok: &[bool], packet: &mut Packet) {
         self.counts.keyless += batch.keyless;
+        self.idle_since = None;
         let arena = self.arena_first + self.arenas.len() as u64;
         let mut held = 0;
         let mut rest = batch.observations.as_slice();
@@ -226,10 +230,19 @@ impl Sequencer {
         }
     }
 
-    /// All partitions are at the end of their logs and the clock says `now`: time passes all the same.
+    /// The clock says `now`. Where all partitions are at the end of their logs, event time passes
+    /// as fast as the clock, from the last event on: a deadline comes without any event, and a
+    /// stream that lags behind the clock is not made late by it.
     pub fn tick(&mut self, now: i64, settings: &Settings) {
-        if self.partitions.iter().all(|p| p.idle) && !self.partitions.is_empty() {
-            self.watermark = self.watermark.max(now - settings.lateness.0);
+        if self.partitions.is_empty() || !self.partitions.iter().all(|p| p.idle) {
+            self.idle_since = None;
+            return;
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        if let Some(newest) = newest {
+            let passed = (now - since).max(0);
+            self.watermark = self.watermark.max(newest - settings.lateness.0 + passed);
         }
     }
 
