@@ -331,7 +331,7 @@ fn actions_are_listed_newest_first_and_pruned() {
     })
     .unwrap();
     read(&store, |view| {
-        assert_eq!(actions::receipts(view, id)?, [receipt.clone()]);
+        assert_eq!(actions::receipts(view, id)?, std::slice::from_ref(&receipt));
         assert_eq!(actions::first_change(view)?, Some(4));
         assert!(actions::find(view, id)?.is_some(), "active ones stay");
         Ok(())
