@@ -59,6 +59,22 @@ pub fn list<T: Form>(
     Ok(rows)
 }
 
+/// Takes out every row of a range.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub fn clear(tx: &mut dyn Tx, table: Table, range: &Range) -> Result<(), StoreError> {
+    let mut keys = Vec::new();
+    tx.scan(table, range, &mut |key, _| {
+        keys.push(key.to_vec());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for key in keys {
+        tx.delete(table, &key)?;
+    }
+    Ok(())
+}
+
 /// Gives the next number of a named sequence, from 1.
 ///
 /// # Errors

@@ -173,14 +173,7 @@ pub fn prune(tx: &mut dyn Tx, before: EventTime, limit: usize) -> Result<usize, 
         if newest(tx, Id(id))?.is_some_and(|a| a.status == Status::Open) {
             continue;
         }
-        let mut keys = Vec::new();
-        tx.scan(Table::Alerts, &Range::prefix(&id), &mut |key, _| {
-            keys.push(key.to_vec());
-            Ok(ControlFlow::Continue(()))
-        })?;
-        for key in keys {
-            tx.delete(Table::Alerts, &key)?;
-        }
+        super::clear(tx, Table::Alerts, &Range::prefix(&id))?;
         tx.delete(Table::AlertsByTime, &index)?;
         gone += 1;
     }

@@ -205,6 +205,50 @@ pub fn dead_letters(
     })
 }
 
+/// Every endpoint for which messages wait, with how many: also those no longer configured.
+///
+/// # Errors
+/// When a row is damaged.
+pub fn waiting(view: &dyn View) -> Result<Vec<(String, u64)>, StoreError> {
+    let start = depth_key("");
+    let mut waiting = Vec::new();
+    view.scan(Table::Meta, &Range::prefix(&start), &mut |key, count| {
+        let name = key.get(start.len()..).unwrap_or_default();
+        let count = number(count, "meta")?;
+        if count > 0 {
+            waiting.push((String::from_utf8_lossy(name).into_owned(), count));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(waiting)
+}
+
+/// Gives up up to `limit` messages of an endpoint that is no longer configured; tells how many.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub fn abandon(
+    tx: &mut dyn Tx,
+    endpoint: &str,
+    at: WallTime,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let messages = load(&*tx, endpoint, 0, limit)?;
+    let settled: Vec<Settled> = messages
+        .into_iter()
+        .map(|message| Settled {
+            number: message.number,
+            webhook_id: message.draft.webhook_id,
+            verdict: Verdict::Dead("the endpoint is no longer configured".to_owned()),
+            attempts: 0,
+            created_at: message.draft.created_at,
+            at,
+        })
+        .collect();
+    settle(tx, endpoint, &settled)?;
+    Ok(settled.len())
+}
+
 /// Puts a dead letter back into its outbox, with the same id and bytes; returns its new number.
 ///
 /// # Errors

@@ -171,6 +171,24 @@ fn the_outbox_keeps_order_and_counts() {
 }
 
 #[test]
+fn messages_of_an_endpoint_that_is_gone_are_given_up() {
+    let store = MemoryStore::new();
+    write(&store, |tx| {
+        for n in 1..=3 {
+            messages::push(tx, "old", &draft(n, None), 100)?;
+        }
+        messages::push(tx, "new", &draft(4, None), 100)?;
+        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1), ("old".to_owned(), 3)]);
+        assert_eq!(messages::abandon(tx, "old", WallTime(9), 2)?, 2);
+        assert_eq!(messages::abandon(tx, "old", WallTime(9), 9)?, 1);
+        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1)]);
+        assert_eq!(messages::dead_letters(&*tx, Some("old"), 9)?.len(), 3);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_full_outbox_gives_up_its_oldest_alert_and_never_an_action() {
     let store = MemoryStore::new();
     write(&store, |tx| {
@@ -331,7 +349,7 @@ fn actions_are_listed_newest_first_and_pruned() {
     })
     .unwrap();
     read(&store, |view| {
-        assert_eq!(actions::receipts(view, id)?, [receipt.clone()]);
+        assert_eq!(actions::receipts(view, id)?, std::slice::from_ref(&receipt));
         assert_eq!(actions::first_change(view)?, Some(4));
         assert!(actions::find(view, id)?.is_some(), "active ones stay");
         Ok(())
