@@ -25,7 +25,7 @@ use std::sync::Arc;
 use alert::Alert;
 use exchange::{Packet, Routed};
 use program::Program;
-use rule::{Findings, Usage};
+use rule::{Findings, Probe, Usage};
 use shard::Local;
 pub use shard::Shards;
 use watermark::{Counts, Sequencer};
@@ -210,7 +210,7 @@ impl<S: Shards> Engine<S> {
 
     /// The numbers of one rule's key as they are now, for `explain`.
     #[must_use]
-    pub fn probe(&mut self, rule: usize, key: u64) -> Vec<(String, f64)> {
+    pub fn probe(&mut self, rule: usize, key: u64) -> Probe {
         self.shards.probe(rule, key)
     }
 

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::engine::exchange::Packet;
 use crate::engine::merge::shard_of;
 use crate::engine::program::Program;
-use crate::engine::rule::{Findings, Usage};
+use crate::engine::rule::{Findings, Probe, Usage};
 use crate::engine::shard::{Shard, ShardImage, Shards, sum_usage};
 
 enum Ask {
@@ -27,7 +27,7 @@ enum Answer {
     Ran { part: Packet, findings: Findings },
     Usage(Vec<Usage>),
     Wakeup(Option<i64>),
-    Probe(Vec<(String, f64)>),
+    Probe(Probe),
     Snapshot(Vec<u8>),
     Restored,
 }
@@ -151,15 +151,15 @@ impl Shards for Threads {
         others.into_iter().chain(self.first.next_wakeup()).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Vec<(String, f64)> {
+    fn probe(&mut self, rule: usize, key: u64) -> Probe {
         match shard_of(key, self.count()).checked_sub(1) {
             None => self.first.probe(rule, key),
             Some(at) => {
-                let Some(remote) = self.others.get(at) else { return Vec::new() };
+                let Some(remote) = self.others.get(at) else { return Probe::default() };
                 remote.send(Ask::Probe { rule, key });
                 match remote.receive() {
-                    Some(Answer::Probe(numbers)) => numbers,
-                    _ => Vec::new(),
+                    Some(Answer::Probe(probe)) => probe,
+                    _ => Probe::default(),
                 }
             }
         }

@@ -194,15 +194,23 @@ impl State {
 
     /// The numbers of one key as they are now, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: &Rule, key: u64) -> Vec<(String, f64)> {
+    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
         match self {
             Self::Window(state) => state.probe(rule, key),
-            Self::Temporal(state) => state.probe(rule, key),
+            Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
             Self::Spike(state) => state.probe(key),
-            Self::Each(_) => Vec::new(),
+            Self::Each(_) => Probe::default(),
         }
     }
+}
+
+/// What a rule knows of one key.
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
+    pub numbers: Vec<(String, f64)>,
+    /// An episode is open: what comes now belongs to an alert already told.
+    pub open: bool,
 }
 
 fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>) -> Usage {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{Observation, Packet};
 use super::merge::shard_of;
 use super::program::Program;
-use super::rule::{Context, Findings, State, Usage};
+use super::rule::{Context, Findings, Probe, State, Usage};
 use super::watermark::queue::TimeQueue;
 
 /// All shards of an engine, wherever they run.
@@ -27,7 +27,7 @@ pub trait Shards {
 
     fn next_wakeup(&mut self) -> Option<i64>;
 
-    fn probe(&mut self, rule: usize, key: u64) -> Vec<(String, f64)>;
+    fn probe(&mut self, rule: usize, key: u64) -> Probe;
 
     /// One image per shard.
     fn snapshot(&mut self) -> Vec<Vec<u8>>;
@@ -67,9 +67,9 @@ impl Shards for Local {
         self.0.iter().filter_map(Shard::next_wakeup).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Vec<(String, f64)> {
+    fn probe(&mut self, rule: usize, key: u64) -> Probe {
         let shard = self.0.get(shard_of(key, self.0.len()));
-        shard.map_or_else(Vec::new, |s| s.probe(rule, key))
+        shard.map_or_else(Probe::default, |s| s.probe(rule, key))
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
@@ -204,9 +204,9 @@ impl Shard {
 
     /// The numbers of one rule's key, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: usize, key: u64) -> Vec<(String, f64)> {
+    pub fn probe(&self, rule: usize, key: u64) -> Probe {
         let state = self.states.get(rule).zip(self.program.plan.rules.get(rule));
-        state.map_or_else(Vec::new, |(state, rule)| state.probe(rule, key))
+        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key))
     }
 
     /// The state as bytes, between packets.

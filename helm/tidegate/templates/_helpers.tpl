@@ -59,28 +59,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- splitList ":" $listen | last -}}
 {{- end -}}
 
-{{- define "tidegate.stateDir" -}}
-{{- required "config.state.dir is needed: the volume is mounted there" (dig "state" "dir" "" .Values.config) -}}
+{{/* The volume is mounted at the parent: the daemon makes the folder itself and so owns it. */}}
+{{- define "tidegate.volumeDir" -}}
+{{- dig "state" "dir" "" .Values.config | dir -}}
 {{- end -}}
 
 {{- define "tidegate.localDetectorsDir" -}}
-{{- printf "%s/local" (required "config.detectors.dir is needed: extra detectors are mounted below it" (dig "detectors" "dir" "" .Values.config)) -}}
+{{- printf "%s/local" (dig "detectors" "dir" "" .Values.config) -}}
 {{- end -}}
 
 {{/*
 A ConfigMap is read by everyone who may read the namespace, so a secret in `config` or `detectors` stops
-the release. Two signs: the forms that only secrets have, and a plain string under a key that is
-named like one ("${NAME}" is a reference and fine). Takes a dict with value and path.
+the release. Two signs: the forms that only secrets have, and a text under a key that is named like
+one. Takes a dict with value and path.
 */}}
 {{- define "tidegate.refuseSecrets" -}}
 {{- $path := .path -}}
 {{- if kindIs "map" .value -}}
 {{- range $key, $value := .value -}}
 {{- $here := printf "%s.%s" $path $key -}}
-{{- if and (kindIs "string" $value) (regexMatch "(?i)(^|[._-])(password|passphrase|secret|token|api[._-]?key|private[._-]?key)$" $key) -}}
-{{- if not (regexMatch "^(\\$\\{[^}]+\\})?$" $value) -}}
-{{- fail (printf "%s looks like a secret written out; keep it in a Secret and name it in `secrets`" $here) -}}
-{{- end -}}
+{{- if and (kindIs "string" $value) $value (regexMatch "(?i)(^|[._-])(password|passphrase|secret|token|api[._-]?key|private[._-]?key)$" $key) -}}
+{{- fail (printf "%s looks like a secret written out; keep it in a Secret, name it in `secrets` and refer to it as %s_env or %s_file" $here $key $key) -}}
 {{- end -}}
 {{- include "tidegate.refuseSecrets" (dict "value" $value "path" $here) -}}
 {{- end -}}
@@ -91,6 +90,38 @@ named like one ("${NAME}" is a reference and fine). Takes a dict with value and 
 {{- else if kindIs "string" .value -}}
 {{- if regexMatch "whs(ec|k)_[A-Za-z0-9+/=]{8}|-----BEGIN [A-Z ]*PRIVATE KEY" .value -}}
 {{- fail (printf "%s holds a secret; keep it in a Secret and name it in `secrets`" $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+What `config` refers to must be given, or the pods would not start and only their log would say why:
+each `..._env` a variable of `secrets.env` or `env`, each path below /run/secrets/tidegate a Secret of
+`secrets.files`. Takes a dict with value, path and root.
+*/}}
+{{- define "tidegate.requireReferences" -}}
+{{- $path := .path -}}
+{{- $root := .root -}}
+{{- if kindIs "map" .value -}}
+{{- range $key, $value := .value -}}
+{{- $here := printf "%s.%s" $path $key -}}
+{{- if and (kindIs "string" $value) $value (hasSuffix "_env" $key) -}}
+{{- if not (or (hasKey $root.Values.secrets.env $value) (hasKey $root.Values.env $value)) -}}
+{{- fail (printf "%s names the variable %s, which neither secrets.env nor env gives" $here $value) -}}
+{{- end -}}
+{{- end -}}
+{{- include "tidegate.requireReferences" (dict "value" $value "path" $here "root" $root) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value -}}
+{{- include "tidegate.requireReferences" (dict "value" $value "path" (printf "%s[%d]" $path $index) "root" $root) -}}
+{{- end -}}
+{{- else if kindIs "string" .value -}}
+{{- if hasPrefix "/run/secrets/tidegate/" .value -}}
+{{- $name := index (splitList "/" .value) 4 -}}
+{{- if not (hasKey $root.Values.secrets.files $name) -}}
+{{- fail (printf "%s is %s, but secrets.files has no %q" $path .value $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

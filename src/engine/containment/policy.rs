@@ -44,6 +44,12 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether a new action begins with it.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        matches!(self, Self::Pending | Self::Requested)
+    }
+
     /// The message that tells enforcers, if one does.
     #[must_use]
     pub const fn message(self) -> Option<Kind> {
@@ -170,6 +176,7 @@ pub struct Policy {
 struct Wish<'a> {
     alert: &'a Alert,
     detector: &'a Detector,
+    incident: Option<Id>,
     verb: Verb,
     target: Target,
     ttl: Span,
@@ -224,6 +231,31 @@ impl Policy {
         detector: &Detector,
         now: WallTime,
     ) -> ActionPlan {
+        self.decide_in(state, alert, detector, None, now)
+    }
+
+    /// What `decide` would do, with nothing done: for `explain` and for people who are to approve.
+    #[must_use]
+    pub fn preview(
+        &self,
+        state: &State,
+        alert: &Alert,
+        detector: &Detector,
+        now: WallTime,
+    ) -> ActionPlan {
+        self.decide(&mut state.clone(), alert, detector, now)
+    }
+
+    /// `decide` for an alert that belongs to an incident, which the actions' reason then names.
+    #[must_use]
+    pub fn decide_in(
+        &self,
+        state: &mut State,
+        alert: &Alert,
+        detector: &Detector,
+        incident: Option<Id>,
+        now: WallTime,
+    ) -> ActionPlan {
         let mut plan = ActionPlan::default();
         if alert.status == Status::Closed || detector.mode == Mode::Alert {
             return plan;
@@ -231,7 +263,7 @@ impl Policy {
         let real = self.settings.mode.enforces() && detector.mode == Mode::Contain;
         for respond in &detector.respond {
             match self.wish(alert, detector, respond, !real, now) {
-                Ok(wish) => self.grant(state, &wish, &mut plan),
+                Ok(wish) => self.grant(state, &Wish { incident, ..wish }, &mut plan),
                 Err((target, why)) => plan.omissions.push(Omission {
                     verb: respond.verb,
                     target,
@@ -264,7 +296,8 @@ impl Policy {
             return Err((Some(target), Withheld::Allowed));
         }
         let ttl = self.settings.ttl(respond.verb, respond.ttl);
-        Ok(Wish { alert, detector, verb: respond.verb, target, ttl, simulated, now })
+        let verb = respond.verb;
+        Ok(Wish { alert, detector, incident: None, verb, target, ttl, simulated, now })
     }
 
     fn grant(&self, state: &mut State, wish: &Wish<'_>, plan: &mut ActionPlan) {
@@ -285,7 +318,7 @@ impl Policy {
                 if let Some(why) = self.over_budget(state, wish.verb, wish.simulated, wish.now) {
                     return plan.omit(wish, why);
                 }
-                let record = waiting.map_or_else(|| self.draft(wish), |w| self.wake(w, wish));
+                let record = waiting.map_or_else(|| self.draft(wish), |w| self.wake(*w, wish));
                 self.issue(state, record, wish.now, plan);
             }
             gate::Passage::Waits(note) => self.wait(state, wish, note, plan),
@@ -346,7 +379,7 @@ impl Policy {
                 supersedes: None,
                 simulated: wish.simulated,
                 undo: Undo { verb: Verb::Allow },
-                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: None },
+                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: wish.incident },
                 parameters: BTreeMap::new(),
             },
             phase: Phase::PendingApproval,

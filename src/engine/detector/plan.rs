@@ -3,8 +3,6 @@
 
 use super::predicate::Predicate;
 use crate::engine::containment::Verb;
-use crate::model::event::Projection;
-use crate::model::field::EVENT_KIND;
 use crate::model::{FieldId, Fields, Level, Span};
 
 /// Everything that is compiled from one set of detector files. Never changes once made.
@@ -18,55 +16,6 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// One per document that is a rule or a correlation.
     pub detectors: Vec<Detector>,
-}
-
-impl Plan {
-    /// The fields to materialise: all that predicates, keys, aggregates and alerts read; every
-    /// field if a predicate searches all text.
-    #[must_use]
-    pub fn projection(&self) -> Projection {
-        if self.predicates.iter().any(Predicate::reads_all_text) {
-            return Projection::everything();
-        }
-        let predicates = self.predicates.iter().flat_map(|p| p.fields().iter().copied());
-        let rules = self.rules.iter().flat_map(Rule::reads);
-        let alerts = self.detectors.iter().flat_map(|d| d.fields.iter().copied());
-        Projection::of(predicates.chain(rules).chain(alerts).chain([EVENT_KIND]))
-    }
-
-    /// The fields that a detection of `rule` must carry from the last event that contributed to
-    /// it: what rules it feeds group and aggregate by, what alerts of theirs show, and so on.
-    #[must_use]
-    pub fn carried(&self, rule: usize) -> Vec<FieldId> {
-        let mut carried: Vec<FieldId> = Vec::new();
-        for (i, next) in self.rules.iter().enumerate().skip(rule + 1) {
-            let fed = next.inputs.iter().any(|input| match input.from {
-                From::Event(_) => false,
-                From::Rule(from) | From::Settled(from) => from == rule,
-            });
-            if fed {
-                carried.extend(next.reads());
-                carried.extend(self.carried(i));
-                let detector = self.detectors.get(next.detector);
-                carried.extend(detector.into_iter().flat_map(|d| d.fields.iter().copied()));
-            }
-        }
-        carried.sort_unstable();
-        carried.dedup();
-        carried
-    }
-}
-
-impl Rule {
-    /// The fields it reads of what feeds it: group keys and aggregated fields.
-    fn reads(&self) -> impl Iterator<Item = FieldId> {
-        let aggregated = match &self.kind {
-            Kind::Window { aggregates, .. } => aggregates.as_slice(),
-            _ => &[],
-        };
-        let keys = self.inputs.iter().flat_map(|input| input.group_by.iter().copied());
-        keys.chain(aggregated.iter().filter_map(|a| a.field))
-    }
 }
 
 /// One algorithm with its parameters.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Episode, Facts};
-use super::{Context, Detected, Findings, Usage};
+use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::table::{Table, Weigh};
@@ -115,9 +115,9 @@ impl Absence {
 
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most PENDING_MAX")]
-    pub fn probe(&self, key: u64) -> Vec<(String, f64)> {
+    pub fn probe(&self, key: u64) -> Probe {
         let pending = self.table.get(key).map_or(0, |e| e.pending.iter().filter(|p| !p.followed).count());
-        vec![("pending".to_owned(), pending as f64)]
+        Probe { numbers: vec![("pending".to_owned(), pending as f64)], open: false }
     }
 }
 

@@ -10,7 +10,7 @@ use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Usage};
+use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Table, Weigh};
@@ -130,10 +130,12 @@ impl SpikeRule {
     }
 
     #[must_use]
-    pub fn probe(&self, key: u64) -> Vec<(String, f64)> {
-        let Some(entry) = self.table.get(key) else { return Vec::new() };
+    pub fn probe(&self, key: u64) -> Probe {
+        let Some(entry) = self.table.get(key) else { return Probe::default() };
         let score = entry.score();
-        vec![("event_count".to_owned(), score.count), ("expected".to_owned(), score.expected)]
+        let numbers =
+            vec![("event_count".to_owned(), score.count), ("expected".to_owned(), score.expected)];
+        Probe { numbers, open: entry.pinned() }
     }
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Usage};
-use crate::engine::detector::plan::{Kind, Rule};
+use super::{Context, Detected, Findings, Probe, Usage};
+use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Table, Weigh};
 
@@ -103,10 +103,12 @@ impl Temporal {
 
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-    pub fn probe(&self, _rule: &Rule, key: u64) -> Vec<(String, f64)> {
-        let Some(entry) = self.table.get(key) else { return Vec::new() };
+    pub fn probe(&self, key: u64) -> Probe {
+        let Some(entry) = self.table.get(key) else { return Probe::default() };
         let recent = |s: &&Step| s.seen.last().is_some_and(|e| e.time > entry.newest - entry.span);
-        vec![("steps".to_owned(), entry.steps.iter().filter(recent).count() as f64)]
+        let steps = entry.steps.iter().filter(recent).count() as f64;
+        let open = entry.episode.as_ref().is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
+        Probe { numbers: vec![("steps".to_owned(), steps)], open }
     }
 }
 

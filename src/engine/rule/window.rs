@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use self::measure::{Measure, Reading, Stores};
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Usage};
+use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Table, Weigh};
@@ -109,10 +109,10 @@ impl WindowRule {
     }
 
     #[must_use]
-    pub fn probe(&self, rule: &Rule, key: u64) -> Vec<(String, f64)> {
-        let measure = Measure::new(rule);
-        let Some(entry) = self.table.get(key) else { return Vec::new() };
-        measure.read(&entry.stores, entry.newest, entry.span).observed
+    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+        let Some(entry) = self.table.get(key) else { return Probe::default() };
+        let numbers = Measure::new(rule).read(&entry.stores, entry.newest, entry.span).observed;
+        Probe { numbers, open: entry.pinned() }
     }
 }
 

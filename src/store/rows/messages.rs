@@ -75,12 +75,19 @@ fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreE
         if message.draft.slot.is_some() {
             return Ok(ControlFlow::Continue(()));
         }
-        oldest = Some(message.number);
+        oldest = Some(message);
         Ok(ControlFlow::Break(()))
     })?;
-    let Some(number) = oldest else { return Ok(()) };
-    let verdict = Verdict::Dead("the outbox of the endpoint is full".to_owned());
-    settle(tx, endpoint, &[Settled { number, verdict, attempts: 0, at }])
+    let Some(message) = oldest else { return Ok(()) };
+    let settled = Settled {
+        number: message.number,
+        webhook_id: message.draft.webhook_id,
+        verdict: Verdict::Dead("the outbox of the endpoint is full".to_owned()),
+        attempts: 0,
+        created_at: message.draft.created_at,
+        at,
+    };
+    settle(tx, endpoint, &[settled])
 }
 
 /// Up to `limit` messages of an endpoint with numbers above `after`, in order.
