@@ -10,6 +10,7 @@ mod explain;
 mod input;
 mod output;
 mod replay;
+mod run;
 mod simulate;
 mod test;
 pub mod webhook;
@@ -40,6 +41,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Check(check::Args),
     Test(test::Args),
     Replay(replay::Args),
@@ -74,6 +76,7 @@ pub type Outcome = Result<u8, Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -1,23 +1,167 @@
-//! Shim until the real one is merged.
+//! Look-ups over loaded tables that add to an event what its source did not know.
+//!
+//! Owns the tables and which field each of them gives; `load` is the only file here that does I/O,
+//! everything else works on what it has read. Invariants: what an event already carries is never
+//! changed, what no table knows stays missing, and no look-up can fail once a table is loaded.
+
+mod cache;
+mod enricher;
+mod fault;
+mod honeytokens;
+mod lists;
+mod load;
+mod maxmind;
+mod ranges;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use crate::model::{Event, FieldId, HashKey};
-#[derive(Clone, Debug, Default)]
-pub struct ListSettings { pub name: String, pub file: PathBuf, pub sets: String }
-#[derive(Clone, Debug, Default)]
-pub struct TablesSettings { pub asn: Option<PathBuf>, pub country: Option<PathBuf>, pub lists: Vec<ListSettings>, pub honeytokens: Option<PathBuf> }
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct LoadError;
-#[derive(Debug, Default)]
-pub struct Tables;
+
+pub use enricher::Enricher;
+pub use fault::{LoadError, TableFault};
+pub use load::{Look, Watch};
+
+use crate::model::event::Projection;
+use crate::model::{FieldId, HashKey, field};
+use honeytokens::Honeytokens;
+use lists::Lists;
+use maxmind::{AsRecord, Country, Database};
+
+/// Which files to load; none by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TablesSettings {
+    /// MaxMind database with autonomous systems; gives `source.as.*`.
+    pub asn: Option<PathBuf>,
+    /// MaxMind database with countries; gives `source.geo.country_iso_code`.
+    pub country: Option<PathBuf>,
+    /// Lists of address ranges and autonomous systems; of several that have an address, the first
+    /// one decides its `source.kind`.
+    pub lists: Vec<ListSettings>,
+    /// Decoy accounts, e-mail addresses and tokens; gives `honeytoken.kind`.
+    pub honeytokens: Option<PathBuf>,
+}
+
+/// One list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSettings {
+    /// How it is called in logs.
+    pub name: String,
+    /// One range, address or autonomous system per line.
+    pub file: PathBuf,
+    /// The `source.kind` of an address that is in it.
+    pub sets: SourceKind,
+}
+
+/// What stands behind an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// A data centre.
+    Hosting,
+    /// A proxy or VPN.
+    Proxy,
+    /// A Tor exit.
+    Tor,
+    /// A home connection.
+    Residential,
+}
+
+impl SourceKind {
+    /// The value of `source.kind`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hosting => "hosting",
+            Self::Proxy => "proxy",
+            Self::Tor => "tor",
+            Self::Residential => "residential",
+        }
+    }
+}
+
+/// All loaded tables. Never changes; a reload makes another one.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    asn: Option<Arc<Database<AsRecord>>>,
+    country: Option<Arc<Database<Country>>>,
+    lists: Option<Arc<Lists>>,
+    honeytokens: Option<Arc<Honeytokens>>,
+    key: HashKey,
+    origin: load::Origin,
+}
+
+impl Default for Tables {
+    /// No tables at all.
+    fn default() -> Self {
+        Self {
+            asn: None,
+            country: None,
+            lists: None,
+            honeytokens: None,
+            key: HashKey::fixed(),
+            origin: load::Origin::default(),
+        }
+    }
+}
+
 impl Tables {
-    pub fn load(_: &TablesSettings, _: &HashKey) -> Result<Self, LoadError> { Ok(Self) }
-    pub fn needs(&self) -> Vec<FieldId> { Vec::new() }
+    /// Whether nothing is loaded.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.asn.is_none()
+            && self.country.is_none()
+            && self.lists.is_none()
+            && self.honeytokens.is_none()
+    }
+
+    /// The fields that look-ups read: they must be in the projection. Depends on which files are
+    /// named, not on what is in them, so a reload never needs other fields.
+    #[must_use]
+    pub fn needs(&self) -> Vec<FieldId> {
+        self.needs_of(|_| true)
+    }
+
+    /// The fields that look-ups read to give those that `projection` keeps.
+    #[must_use]
+    pub fn needs_for(&self, projection: &Projection) -> Vec<FieldId> {
+        self.needs_of(|field| projection.wants(field))
+    }
+
+    fn needs_of(&self, wants: impl Fn(FieldId) -> bool) -> Vec<FieldId> {
+        let autonomous = wants(field::SOURCE_AS_NUMBER) || wants(field::SOURCE_AS_NAME);
+        let asn = self.asn.is_some() && autonomous;
+        let country = self.country.is_some() && wants(field::SOURCE_COUNTRY);
+        let lists = self.lists.is_some() && wants(field::SOURCE_KIND);
+        let mut needs = Vec::new();
+        if asn || country || lists {
+            needs.push(field::SOURCE_IP);
+        }
+        if asn || lists {
+            needs.push(field::SOURCE_AS_NUMBER);
+        }
+        if self.honeytokens.is_some() && wants(field::HONEYTOKEN) {
+            needs.extend(honeytokens::READS);
+        }
+        needs
+    }
+
+    /// The fields that the tables can add.
+    #[must_use]
+    pub fn gives(&self) -> Vec<FieldId> {
+        let mut gives = Vec::new();
+        if self.asn.is_some() {
+            gives.extend([field::SOURCE_AS_NUMBER, field::SOURCE_AS_NAME]);
+        }
+        if self.country.is_some() {
+            gives.push(field::SOURCE_COUNTRY);
+        }
+        if self.lists.is_some() {
+            gives.push(field::SOURCE_KIND);
+        }
+        if self.honeytokens.is_some() {
+            gives.push(field::HONEYTOKEN);
+        }
+        gives
+    }
 }
-#[derive(Debug)]
-pub struct Enricher(#[expect(dead_code)] Arc<Tables>);
-impl Enricher {
-    pub fn new(t: Arc<Tables>) -> Self { Self(t) }
-    pub fn enrich(&mut self, _: &mut Event) {}
-}
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,20 @@ pub enum Step {
 }
 
 impl Step {
+    /// A word for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Requested => "requested",
+            Self::Extended => "extended",
+            Self::Superseded => "superseded",
+            Self::Reverted => "reverted",
+            Self::Expired => "expired",
+            Self::Denied => "denied",
+        }
+    }
+
     /// Whether a new action begins with it.
     #[must_use]
     pub const fn is_first(self) -> bool {
