@@ -9,12 +9,14 @@ pub mod docs;
 pub mod effective;
 pub mod fault;
 pub mod overlay;
+mod parts;
 pub mod reading;
 pub mod schema;
 pub mod secret;
 pub mod shape;
 pub mod value;
 
+mod files;
 mod validate;
 mod walk;
 

@@ -301,6 +301,28 @@ fn secrets_come_from_variables_and_files() {
 }
 
 #[test]
+fn parts_get_their_settings_with_secrets_filled_in() {
+    let text = format!(
+        "{GOOD}http: {{tokens: [{{name: soc, scopes: [read, contain], token_env: SOC}}]}}\n"
+    );
+    let set = env(&[
+        ("SOC", "0123456789abcdef"),
+        ("TIDEGATE_LOG", "debug"),
+        ("NO_COLOR", "1"),
+    ]);
+    let config = read("c.yaml", &text, &set).into_result().unwrap();
+    let http = config.http_settings(&set).unwrap();
+    assert_eq!((http.tokens.len(), http.tokens[0].name()), (1, "soc"));
+    assert!(config.http_settings(&env(&[])).is_err());
+    let log = config.log_settings(&set);
+    assert_eq!(
+        (log.json, log.filter.as_str(), log.plain),
+        (false, "debug", true)
+    );
+    assert_eq!(config.log_settings(&env(&[])).filter, "info");
+}
+
+#[test]
 fn loading_looks_for_files_and_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yaml");
