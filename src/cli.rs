@@ -51,6 +51,7 @@ enum Command {
     Simulate(simulate::Args),
     #[command(subcommand)]
     Detectors(detectors::Args),
+    /// Settings of the daemon
     #[command(subcommand)]
     Config(check::ConfigArgs),
     Webhook(webhook::Args),

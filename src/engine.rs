@@ -195,6 +195,12 @@ impl<S: Shards> Engine<S> {
         self.sequencer.frontier()
     }
 
+    /// Counters of what passed.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.sequencer.counts
+    }
+
     #[must_use]
     pub fn stats(&mut self) -> Stats {
         Stats {
@@ -221,12 +227,16 @@ impl<S: Shards> Engine<S> {
         snapshot::write(&self.program, &self.sequencer, shards)
     }
 
-    /// Goes on from a snapshot. Rules that have changed since start afresh; `Err` says why nothing could be taken.
+    /// Goes on from a snapshot whose sources were called `sources`. Rules that have changed since start afresh; `Err` says why nothing could be taken.
     ///
     /// # Errors
     /// The bytes are not a snapshot of this format, hash key or number of shards.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<snapshot::Restored, snapshot::Refused> {
-        let image = snapshot::read(&self.program, bytes, self.shards.count())?;
+    pub fn restore(
+        &mut self,
+        bytes: &[u8],
+        sources: &[String],
+    ) -> Result<snapshot::Restored, snapshot::Refused> {
+        let image = snapshot::read(&self.program, bytes, self.shards.count(), sources)?;
         self.sequencer = image.sequencer;
         self.shards.restore(image.shards, &image.keep);
         Ok(image.restored)

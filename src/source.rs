@@ -1,133 +1,256 @@
-//! Where records come from: Kafka, files, standard input, memory. One trait for all.
+//! Where records come from: Kafka, files, standard input, memory.
 //!
-//! A source hands out raw records in batches whose buffers are used again, and says what it knows
-//! about its partitions. It never decodes, and it never moves a position by itself: the frontier
-//! it starts from is given, and what it cannot read from there it reports.
-
-pub mod file;
-pub mod memory;
+//! Owns positions and raw bytes; knows nothing of schemas or events. A `Batch` lends its buffers
+//! from one poll to the next. Invariant: the records of a partition come in the order of their
+//! offsets, each once per assignment, and what cannot be read on is said in a notice, never skipped.
 
 use std::time::Duration;
 
-use crate::engine::exchange::Origin;
-use crate::model::EventTime;
+use crate::model::WallTime;
 
-/// One record of a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct Record {
-    start: usize,
-    len: usize,
-    /// `origin.source` is the index of the stream in `Source::streams`.
-    pub origin: Origin,
-    /// When the broker took it, which bounds what its events may say; `None` in files.
-    pub broker_time: Option<EventTime>,
+pub mod file;
+pub mod kafka;
+pub mod ledger;
+pub mod memory;
+
+/// A partition of one of the source's topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// The topic's number in `Source::topics`.
+    pub topic: u16,
+    pub number: i32,
 }
 
-/// Records and news, in buffers that are used again.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    bytes: Vec<u8>,
-    pub records: Vec<Record>,
-    /// What the source has to say; it holds once the batch's records have been taken in.
-    pub notices: Vec<Notice>,
+/// The time a broker keeps with a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamp {
+    /// None: files, or very old brokers.
+    #[default]
+    None,
+    /// The producer's clock, which may be wrong.
+    Created(WallTime),
+    /// The broker's clock at the append.
+    Appended(WallTime),
 }
 
-impl Batch {
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.records.clear();
-        self.notices.clear();
-    }
-
-    /// Adds a record by copying it.
-    pub fn push(&mut self, payload: &[u8], origin: Origin, broker_time: Option<EventTime>) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        self.records.push(Record { start, len: payload.len(), origin, broker_time });
-    }
-
+impl Stamp {
+    /// The time, whoever's clock it is from.
     #[must_use]
-    pub fn payload(&self, record: &Record) -> &[u8] {
-        self.bytes.get(record.start..record.start + record.len).unwrap_or_default()
-    }
-
-    /// Bytes of all payloads.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.records.len() >= RECORDS_MAX || self.bytes.len() >= BYTES_MAX
+    pub const fn time(self) -> Option<WallTime> {
+        match self {
+            Self::None => None,
+            Self::Created(time) | Self::Appended(time) => Some(time),
+        }
     }
 }
 
-/// A batch holds at most this many records ...
-pub const RECORDS_MAX: usize = 4096;
-/// ... and begins no further one beyond this many bytes.
-pub const BYTES_MAX: usize = 2 << 20;
+/// A named stream of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topic {
+    /// The Kafka topic, the file's path, or `-`.
+    pub name: String,
+    /// The schema's name if configuration fixes it.
+    pub schema: Option<String>,
+}
 
-/// What a source knows about a partition.
+/// One raw record as it lies in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub partition: Partition,
+    /// The offset, or the line's number from 1.
+    pub offset: i64,
+    pub stamp: Stamp,
+    /// Empty for a record without a body. A line beyond the limit is cut one byte after it.
+    pub payload: &'a [u8],
+    /// The header `event.id` or `ce_id`.
+    pub event_id: Option<&'a str>,
+    /// The header `traceparent`.
+    pub traceparent: Option<&'a str>,
+}
+
+/// Something a source has to say that is no record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It will be read from `next` on.
-    Assigned { source: u16, partition: i32, next: i64 },
-    /// It has been read to its end, and not because it was paused.
-    EndOfLog { source: u16, partition: i32 },
-    /// It cannot be read on: the log no longer reaches to where we stand, or is another one. It
-    /// stays stopped until an operator decides.
-    Stopped { source: u16, partition: i32, reason: String },
-    /// Something passing, for the log: a broker away, a stall that was mended.
-    Trouble { reason: String },
+    /// Records of a partition are read from `next` on.
+    Assigned { partition: Partition, next: i64 },
+    /// All records before `next` were read and there are no more for now.
+    End { partition: Partition, next: i64 },
+    /// The partition is not read on: its log no longer holds what comes next. Nothing is reset.
+    Halted {
+        partition: Partition,
+        next: i64,
+        cause: Halt,
+    },
+    /// The partition gave nothing though there was more; the client was made anew.
+    Stalled { partition: Partition, next: i64 },
+    /// Something passing went wrong; reading goes on by itself.
+    Trouble { detail: String },
 }
 
-/// What `Source::poll` found.
+impl Notice {
+    /// The same about another partition.
+    #[must_use]
+    pub fn map(self, lift: impl Fn(Partition) -> Partition) -> Self {
+        match self {
+            Self::Assigned { partition, next } => Self::Assigned { partition: lift(partition), next },
+            Self::End { partition, next } => Self::End { partition: lift(partition), next },
+            Self::Halted { partition, next, cause } => {
+                Self::Halted { partition: lift(partition), next, cause }
+            }
+            Self::Stalled { partition, next } => Self::Stalled { partition: lift(partition), next },
+            Self::Trouble { detail } => Self::Trouble { detail },
+        }
+    }
+}
+
+/// Why a partition is no longer read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Halt {
+    /// Retention has passed the frontier: the log begins at `low`.
+    Expired { low: i64 },
+    /// The log ends at `high`, before the frontier: acknowledged records are lost, or the topic
+    /// was made anew.
+    Truncated { high: i64 },
+    /// The broker refused the position and the log's bounds could not be had.
+    OutOfRange,
+}
+
+/// What a poll did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {
     /// There are records or notices in the batch.
     Some,
-    /// Nothing came in time.
+    /// Nothing came within the time given.
     Nothing,
-    /// Nothing will ever come again.
+    /// There is nothing and nothing will come.
     End,
 }
 
-/// A named stream of records: a topic, a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stream {
-    pub name: String,
-    /// The schema of its records; `None` is told apart by shape.
-    pub schema: Option<String>,
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    partition: Partition,
+    offset: i64,
+    stamp: Stamp,
+    payload: (usize, usize),
+    event_id: Option<(usize, usize)>,
+    traceparent: Option<(usize, usize)>,
 }
 
-/// A source of records.
-pub trait Source: Send {
-    /// Its streams; `Origin::source` counts them.
-    fn streams(&self) -> &[Stream];
+/// Records and notices of one poll, in buffers that are used again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    pub notices: Vec<Notice>,
+}
 
-    /// Fills a cleared batch with what there is, waiting for the first record at most `wait`.
-    ///
-    /// # Errors
-    /// The source is gone for good; see the error's class.
-    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, SourceError>;
+impl Batch {
+    /// No more than this many records go into a batch.
+    pub const RECORDS_MAX: usize = 1024;
+    /// A batch that has reached this many bytes takes no further record.
+    pub const BYTES_MAX: usize = 4 << 20;
 
-    /// Tells how far the state reaches (stream, partition, next offset), for whoever watches lag.
-    fn commit(&mut self, _frontier: &[(u16, i32, i64)]) {}
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.notices.clear();
+    }
 
-    /// Records that are known to wait beyond what was handed out, per stream and partition.
-    fn lag(&mut self) -> Vec<(u16, i32, u64)> {
-        Vec::new()
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= Self::RECORDS_MAX || self.bytes.len() >= Self::BYTES_MAX
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.notices.is_empty()
+    }
+
+    /// Copies a record in.
+    pub fn push(&mut self, record: Record<'_>) {
+        let mut keep = |bytes: &[u8]| {
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            (begin, self.bytes.len())
+        };
+        let entry = Entry {
+            partition: record.partition,
+            offset: record.offset,
+            stamp: record.stamp,
+            payload: keep(record.payload),
+            event_id: record.event_id.map(|id| keep(id.as_bytes())),
+            traceparent: record.traceparent.map(|t| keep(t.as_bytes())),
+        };
+        self.entries.push(entry);
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let bytes = |(begin, end): (usize, usize)| self.bytes.get(begin..end).unwrap_or_default();
+        let text = move |range| std::str::from_utf8(bytes(range)).ok();
+        self.entries.iter().map(move |e| Record {
+            partition: e.partition,
+            offset: e.offset,
+            stamp: e.stamp,
+            payload: bytes(e.payload),
+            event_id: e.event_id.and_then(text),
+            traceparent: e.traceparent.and_then(text),
+        })
     }
 }
 
-/// Why a source has ended.
+/// How far one partition is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub partition: Partition,
+    /// The next offset to be read.
+    pub next: i64,
+    /// Records in the log from there on, as far as is known.
+    pub records: i64,
+}
+
+/// Why a source cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    #[error("cannot read {name}: {error}")]
-    Io { name: String, error: std::io::Error },
-    #[error("{0}")]
-    Broker(String),
-    #[error("{0}")]
+pub enum Error {
+    #[error("cannot open {name}: {cause}")]
+    Open { name: String, cause: std::io::Error },
+    #[error("cannot read {name} after line {line}: {cause}")]
+    Read {
+        name: String,
+        line: i64,
+        cause: std::io::Error,
+    },
+    #[error("kafka settings: {0}")]
     Settings(String),
+    #[error("kafka: {0}")]
+    Kafka(String),
+}
+
+/// A stream of records. Used by one thread.
+pub trait Source {
+    /// The topics by their numbers.
+    fn topics(&self) -> &[Topic];
+
+    /// Adds records and notices to the batch until it is full or nothing more is at hand; waits for
+    /// the first of them no longer than `wait` (a file or pipe may block longer).
+    ///
+    /// # Errors
+    /// If the source as a whole cannot go on. What was read before is in the batch.
+    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error>;
+
+    /// Stops reading until `resume`. A paused partition is never reported as at its end.
+    fn pause(&mut self);
+
+    fn resume(&mut self);
+
+    /// Tells the outside how far state has come. A gauge for others; never read back.
+    fn publish(&mut self, frontier: &ledger::Frontier);
+
+    /// How far each partition is behind; empty where that is not known.
+    fn lag(&self) -> Vec<Lag>;
 }

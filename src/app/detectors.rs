@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::engine::detector::compile::SourceFile;
+use crate::engine::detector::SourceFile;
 
 /// The files below `detectors/` as they were built in: (path, text).
 const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));

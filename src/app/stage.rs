@@ -17,8 +17,9 @@ pub enum Fate<'a> {
     Dead(DeadLetter),
 }
 
-/// Event times are held within [broker time - 24 h, broker time + 60 s].
-const BEFORE_BROKER: Span = Span::hours(24);
+/// An event's time is at most this far ahead of the broker's: one record dated 2099 must not make
+/// all others late. There is no lower bound: an old time makes only its own event late, and
+/// recorded events put through Kafka keep their times.
 const AFTER_BROKER: Span = Span::seconds(60);
 
 /// See the module's text.
@@ -75,7 +76,7 @@ impl Stage {
         self.each(bytes, hint, |fate, router| match fate {
             Fate::Event(event) => {
                 if let Some(broker) = broker_time {
-                    event.time = event.time.clamp(broker - BEFORE_BROKER, broker + AFTER_BROKER);
+                    event.time = event.time.min(broker + AFTER_BROKER);
                 }
                 router.route(event, origin, broker_time.is_some(), out);
             }

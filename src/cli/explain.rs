@@ -3,14 +3,16 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::input::{Inputs, load_detectors, load_tables};
+use super::input::{Inputs, load_detectors};
 use super::output::{Format, json_line, stdout};
 use super::{Failure, Outcome};
 use crate::app::stage::{Fate, Stage};
+use crate::decode::Schema;
 use crate::engine::alert::{Alert, Number};
 use crate::engine::detector::plan::{From, Rule};
 use crate::engine::exchange::{Origin, Routed};
@@ -19,6 +21,7 @@ use crate::engine::rule::window::measure::Measure;
 use crate::engine::{Engine, Input, Output};
 use crate::model::event::Projection;
 use crate::model::{Event, HashKey, Value};
+use crate::source::{Batch, Polled, Record};
 use crate::telemetry::escape::escape;
 
 /// Say for each event what each detector made of it
@@ -41,7 +44,7 @@ pub struct Args {
 /// One event, or one dead letter, of one line.
 #[derive(Debug, Serialize)]
 struct Explained {
-    line: u64,
+    line: i64,
     schema: Option<String>,
     event: Option<Json>,
     dead_letter: Option<Json>,
@@ -63,7 +66,7 @@ struct Verdict {
 pub fn run(args: &Args) -> Outcome {
     let compiled = load_detectors(args.inputs.detectors.as_deref())?;
     let key = HashKey::fixed();
-    let tables = load_tables(&args.inputs.tables(), &key)?;
+    let tables = args.inputs.tables(&key)?;
     // As events arrive, like the daemon sees them: an answer per event cannot wait for order.
     let settings = Settings { sorted: false, ..Settings::default() };
     let program = Arc::new(Program::new(Arc::new(compiled.plan), key, settings));
@@ -77,33 +80,19 @@ pub fn run(args: &Args) -> Outcome {
     let mut stage = Stage::new(&program, Projection::everything(), tables);
     let mut out = stdout();
     let mut all = Vec::new();
-    let mut lines = super::input::lines(&args.inputs.input)?;
-    while let Some((line, bytes)) = lines.next_line()? {
-        let mut found = Vec::new();
-        stage.each(bytes, args.inputs.schema.0, |fate, router| {
-            found.push(match fate {
-                Fate::Event(event) => {
-                    let origin = Origin { source: 0, partition: 0, offset: i64::try_from(line).unwrap_or(i64::MAX) };
-                    teller.routed.clear();
-                    router.route(event, origin, false, &mut teller.routed);
-                    teller.tell(line, event)
+    let (mut source, mut batch) = (args.inputs.source()?, Batch::default());
+    while source.poll(&mut batch, Duration::from_secs(60))? != Polled::End || !batch.is_empty() {
+        for record in batch.records() {
+            for explained in teller.record(&mut stage, &record, args.inputs.schema.0) {
+                match args.output {
+                    Format::Ndjson => json_line(&mut out, &explained)?,
+                    Format::Json => all.push(explained),
+                    Format::Human => print(&mut out, &explained)?,
                 }
-                Fate::Dead(dead) => Explained {
-                    line,
-                    schema: dead.schema.map(|s| s.name().to_owned()),
-                    event: None,
-                    dead_letter: Some(json!({"reason": dead.reason.name(), "detail": dead.detail})),
-                    detectors: Vec::new(),
-                },
-            });
-        });
-        for explained in found {
-            match args.output {
-                Format::Ndjson => json_line(&mut out, &explained)?,
-                Format::Json => all.push(explained),
-                Format::Human => print(&mut out, &explained)?,
             }
         }
+        batch.clear();
+        out.flush()?;
     }
     if args.output == Format::Json {
         serde_json::to_writer_pretty(&mut out, &all)?;
@@ -136,7 +125,30 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&mut self, line: u64, event: &Event) -> Explained {
+    fn record(&mut self, stage: &mut Stage, record: &Record<'_>, hint: Option<Schema>) -> Vec<Explained> {
+        let line = record.offset;
+        let mut found = Vec::new();
+        stage.each(record.payload, hint, |fate, router| {
+            found.push(match fate {
+                Fate::Event(event) => {
+                    let origin = Origin { source: 0, partition: 0, offset: line };
+                    self.routed.clear();
+                    router.route(event, origin, false, &mut self.routed);
+                    self.tell(line, event)
+                }
+                Fate::Dead(dead) => Explained {
+                    line,
+                    schema: dead.schema.map(|s| s.name().to_owned()),
+                    event: None,
+                    dead_letter: Some(json!({"reason": dead.reason.name(), "detail": dead.detail})),
+                    detectors: Vec::new(),
+                },
+            });
+        });
+        found
+    }
+
+    fn tell(&mut self, line: i64, event: &Event) -> Explained {
         let before = self.engine.stats();
         self.engine.handle(&Input::Batch(&self.routed));
         let alerts: Vec<Alert> =

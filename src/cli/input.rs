@@ -2,6 +2,7 @@
 //! refused with all faults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -9,8 +10,11 @@ use super::output::note;
 use super::{FAULTS, Failure};
 use crate::app::detectors;
 use crate::decode::Schema;
-use crate::engine::detector::compile::{Compiled, Options, SourceFile, compile};
+use crate::engine::detector::{Compiled, Options, compile};
 use crate::enrich::{Tables, TablesSettings};
+use crate::model::HashKey;
+use crate::source::Source;
+use crate::source::file::FileSource;
 
 /// Options of the commands that read recorded events.
 #[derive(Debug, clap::Args)]
@@ -35,6 +39,34 @@ pub struct Inputs {
     pub honeytokens: Option<PathBuf>,
 }
 
+/// A line longer than this is a dead letter.
+const LINE_MAX: usize = 1 << 20;
+
+impl Inputs {
+    /// The input as a source of records.
+    pub fn source(&self) -> Result<Box<dyn Source + Send>, Failure> {
+        let schema = self.schema.0.map(Schema::name);
+        Ok(Box::new(FileSource::new([&self.input], schema, LINE_MAX)?))
+    }
+
+    /// What alerts call the input.
+    pub fn name(&self) -> String {
+        self.input.display().to_string()
+    }
+
+    /// Loads the tables the command names; a damaged one ends it with code 64.
+    pub fn tables(&self, key: &HashKey) -> Result<Arc<Tables>, Failure> {
+        let settings = TablesSettings {
+            asn: self.asn.clone(),
+            country: self.country.clone(),
+            lists: Vec::new(),
+            honeytokens: self.honeytokens.clone(),
+        };
+        let loaded = Tables::load(&settings, key);
+        loaded.map(Arc::new).map_err(|e| Failure { code: FAULTS, error: e.into() })
+    }
+}
+
 /// `None` is told apart by shape.
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaChoice(pub Option<Schema>);
@@ -53,7 +85,7 @@ pub fn load_detectors(dir: Option<&Path>) -> Result<Compiled, Failure> {
     let sources = detectors::sources(&files);
     let compiled = compile(&sources, &Options::default());
     if compiled.has_faults() {
-        return Err(refuse(&compiled, &sources));
+        return Err(refuse(&compiled));
     }
     if compiled.plan.detectors.is_empty() {
         let error = anyhow!("no detectors found; --detectors names a folder with *.yml files");
@@ -63,18 +95,11 @@ pub fn load_detectors(dir: Option<&Path>) -> Result<Compiled, Failure> {
 }
 
 /// Prints every fault with its place, and says how many there were.
-pub fn refuse(compiled: &Compiled, sources: &[SourceFile]) -> Failure {
+fn refuse(compiled: &Compiled) -> Failure {
     let faults: Vec<_> = compiled.diagnostics.iter().filter(|d| d.is_fault()).collect();
     for fault in &faults {
-        let source = sources.iter().find(|s| s.path == fault.file).map_or("", |s| s.text.as_str());
-        let _ = source;
         note(&fault.to_string());
     }
     let error = anyhow!("{} fault(s) in detector files; `tidegate check --detectors DIR` shows them with hints", faults.len());
     Failure { code: FAULTS, error }
-}
-
-/// Loads the tables the command names; a damaged one ends it with code 64.
-pub fn load_tables(settings: &TablesSettings, key: &crate::model::HashKey) -> Result<Tables, Failure> {
-    Tables::load(settings, key).map_err(|e| Failure { code: FAULTS, error: e.into() })
 }

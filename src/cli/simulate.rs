@@ -62,8 +62,9 @@ pub fn run(args: &Args) -> Outcome {
     let (mut out, mut traffic) = (stdout(), Traffic::new(&options));
     let (mut json, mut label_json) = (String::new(), String::new());
     while let Some((_, label)) = traffic.next_into(&mut json) {
+        json.push('\n');
         out.write_all(json.as_bytes())?;
-        out.write_all(b"\n")?;
+        json.clear();
         if let Some(file) = &mut labels {
             label_json.clear();
             label.push_json(&mut label_json);

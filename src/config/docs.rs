@@ -149,7 +149,10 @@ fn wants(schema: &Json) -> String {
         Some(Kind::Whole(least, most)) => range("whole number", least, most),
         Some(Kind::Number(least, most)) => range("number", least, most),
         Some(Kind::Bool) => "true, false".to_owned(),
-        Some(Kind::Names) => "mapping of names to text".to_owned(),
+        Some(Kind::Names(value, names)) => {
+            let names = names.map_or_else(|| "names".to_owned(), wants);
+            format!("mapping of {names} to {}", wants(value))
+        }
         Some(Kind::List(item, _)) => match Kind::of(item) {
             Some(kind) if kind.is_plain() => format!("list of {}", wants(item)),
             _ => "list".to_owned(),

@@ -121,7 +121,7 @@ impl Layer<'_> {
                 })
             }
             Some(Kind::List(item, _)) => self.list(node, item, path),
-            Some(Kind::Names) | None => node,
+            Some(Kind::Names(..)) | None => node,
             Some(_) => self.value(path).map(|text| scalar(&text)).or(node),
         }
     }

@@ -51,8 +51,8 @@ pub enum Kind<'a> {
     Section(Section<'a>),
     /// A mapping with known keys that depend on `kind`: one branch per word.
     Tagged(&'a [Value]),
-    /// A mapping from any name to text.
-    Names,
+    /// A mapping from names (any, or of these words) to this.
+    Names(&'a Value, Option<&'a Value>),
     /// A list, of this.
     List(&'a Value, Option<u64>),
     /// One of some words; each branch has a `const`, or the words themselves.
@@ -119,7 +119,10 @@ impl<'a> Kind<'a> {
                         required,
                     }))
                 }
-                None => Some(Self::Names),
+                None => {
+                    let names = schema.get("propertyNames");
+                    Some(Self::Names(schema.get("additionalProperties")?, names))
+                }
             },
             "array" => Some(Self::List(schema.get("items")?, count("minItems"))),
             "integer" => Some(Self::Whole(number("minimum"), number("maximum"))),
@@ -138,7 +141,7 @@ impl<'a> Kind<'a> {
     pub const fn is_plain(&self) -> bool {
         !matches!(
             self,
-            Self::Section(_) | Self::Tagged(_) | Self::Names | Self::List(..)
+            Self::Section(_) | Self::Tagged(_) | Self::Names(..) | Self::List(..)
         )
     }
 

@@ -9,16 +9,18 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{Cidr, Duration, Name, Shards, Size};
+use super::value::{Duration, Name, Shards, Size};
 use crate::model::Span;
 
+mod contain;
 mod outputs;
 mod serve;
 mod sources;
 
+pub use contain::{Allow, Budgets, Containment, ContainmentMode, KillSwitch};
 pub use outputs::{
-    Alerts, Allow, Budgets, Containment, ContainmentMode, DeadLetterFile, DeadLetterTopic,
-    DeadLetters, Endpoint, FileSink, KafkaSink, Sink, StdoutSink, Webhook, WebhookSink,
+    Alerts, DeadLetterFile, DeadLetterTopic, DeadLetters, Endpoint, FileSink, KafkaSink, Sink,
+    StdoutSink, Webhook, WebhookSink,
 };
 pub use serve::{Http, Log, LogFormat, LogLevel, Scope, Token};
 pub use sources::{
@@ -196,12 +198,5 @@ impl Config {
             }
             DeadLetters::Kafka(_) => None,
         }
-    }
-
-    /// Whether an address is absolutely exempt from containment.
-    #[must_use]
-    pub fn allows(&self, address: std::net::IpAddr) -> bool {
-        let allow = &self.containment.allow;
-        allow.ips.contains(&address) || allow.cidrs.iter().any(|c: &Cidr| c.contains(address))
     }
 }

@@ -62,7 +62,7 @@ engine:
 http:
   listen: everywhere
 containment:
-  budgets: {traffic_share: 1.5, actions_per_minute: many}
+  budgets: {pending_max: 0, actions_per_minute: many, active_max_by_verb: {block: x}}
 ";
     let want = "\
 c.yaml:2:1: unknown key `soruces` at the top (did you mean `sources`?)
@@ -76,8 +76,9 @@ c.yaml:13:13: engine.lateness: not a length of time with a unit (write it like 3
 c.yaml:14:11: engine.memory: not a number of bytes with a unit (write it like 512MiB)
 c.yaml:15:11: engine.shards: not `auto` or a number from 1 to 256 (write it like auto)
 c.yaml:17:11: http.listen: not an address and a port (write it like 127.0.0.1:8080)
-c.yaml:19:28: containment.budgets.traffic_share: 1.5 is out of range (give between 0 and 1)
-c.yaml:19:53: containment.budgets.actions_per_minute: expected a whole number, found text";
+c.yaml:19:26: containment.budgets.pending_max: 0 is out of range (give between 1 and 100000)
+c.yaml:19:49: containment.budgets.actions_per_minute: expected a whole number, found text
+c.yaml:19:83: containment.budgets.active_max_by_verb.block: expected a whole number, found text";
     assert_eq!(faults(text).join("\n"), want);
 }
 
@@ -112,6 +113,24 @@ c.yaml:10:18: alerts.sinks[0]: the secret is missing (give either `secret_env` o
 c.yaml:10:39: alerts.sinks[0].url: the URL is not https (use https; http is for this machine only)
 c.yaml:11:16: http.listen: 0.0.0.0:8080 is open to the network but there are no tokens (add `http.tokens`, or listen on 127.0.0.1)";
     assert_eq!(faults(text).join("\n"), want);
+}
+
+#[test]
+fn containment_has_the_policy_s_own_defaults_and_rules() {
+    use crate::engine::containment::policy::Settings;
+    assert_eq!(shape::Containment::default().policy(), Settings::default());
+    let text = "version: 1\nsources: [{kind: stdin}]\ncontainment: {ttl_min: 2h, budgets: {active_max_by_verb: {block: 5, blok: 5}}}";
+    let found = faults(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let place = "c.yaml:3:69: unknown key `blok` in `containment.budgets.active_max_by_verb`";
+    assert!(found[0].starts_with(place), "{found:?}");
+    let text = "version: 1\nsources: [{kind: stdin}]\ncontainment: {ttl_min: 2h}";
+    let found = faults(text);
+    assert!(found[0].starts_with("c.yaml:3:"), "{found:?}");
+    assert!(
+        found[0].contains("ttl_default must not be below ttl_min"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -357,7 +376,7 @@ fn every_part_of_the_schema_is_understood() {
                 }
             }
             schema::Kind::List(item, _) => walk(item, &format!("{path}[]")),
-            schema::Kind::Names
+            schema::Kind::Names(..)
             | schema::Kind::Words(_)
             | schema::Kind::Formatted(_)
             | schema::Kind::Text(..)
@@ -367,6 +386,19 @@ fn every_part_of_the_schema_is_understood() {
         }
     }
     walk(schema::schema(), "");
+}
+
+#[test]
+fn the_helm_chart_s_own_configuration_has_no_fault() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("helm/tidegate/values.yaml");
+    let values = std::fs::read_to_string(file).unwrap();
+    let lines = values.lines().skip_while(|l| *l != "config:").skip(1);
+    let inside = lines.take_while(|l| l.is_empty() || l.starts_with("  "));
+    let text: String = inside
+        .map(|l| format!("{}\n", l.strip_prefix("  ").unwrap_or(l)))
+        .collect();
+    assert!(text.starts_with("version: 1\n"), "{text}");
+    assert_eq!(faults(&text), [] as [String; 0]);
 }
 
 #[test]

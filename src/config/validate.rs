@@ -57,14 +57,6 @@ fn limits(config: &Config, reading: &mut Reading) {
         Span::seconds(1),
         Span::hours(24),
     );
-    let most = Span::hours(24 * 30);
-    span(
-        reading,
-        "containment.budgets.ttl_max",
-        config.containment.budgets.ttl_max,
-        Span::minutes(1),
-        most,
-    );
     size(
         reading,
         "engine.memory",
@@ -199,6 +191,12 @@ fn outputs(config: &Config, reading: &mut Reading) {
 
 fn containment(config: &Config, reading: &mut Reading) {
     let rules = &config.containment;
+    for text in rules.policy().faults() {
+        // The policy names its key first: "ttl_min must be above zero".
+        let key = text.split(' ').next().unwrap_or_default();
+        let hint = "change one of the two, see docs/configuration.md";
+        reading.fault(&format!("containment.{key}"), text.clone(), hint);
+    }
     if rules.mode == ContainmentMode::Shadow {
         return;
     }

@@ -23,7 +23,7 @@ pub(super) fn read(
     match Kind::of(schema)? {
         Kind::Section(section) => read_section(node, section, path, faults),
         Kind::Tagged(branches) => read_tagged(node, branches, path, faults),
-        Kind::Names => read_names(node, path, faults),
+        Kind::Names(value, names) => read_names(node, value, names, path, faults),
         Kind::List(item, least) => read_list(node, item, least, path, faults),
         plain @ (Kind::Words(_)
         | Kind::Formatted(_)
@@ -153,18 +153,29 @@ fn read_tagged(
     read_section(node, section, path, faults)
 }
 
-fn read_names(node: &Node, path: &str, faults: &mut Vec<Placed>) -> Option<Json> {
+fn read_names(
+    node: &Node,
+    value: &Json,
+    names: Option<&Json>,
+    path: &str,
+    faults: &mut Vec<Placed>,
+) -> Option<Json> {
     let Some(entries) = node.entries() else {
-        faults.push((path.to_owned(), wrong(node, "a mapping of names to text")));
+        faults.push((path.to_owned(), wrong(node, "a mapping of names")));
         return None;
     };
+    let words = names
+        .and_then(Kind::of)
+        .map(|k| k.words())
+        .unwrap_or_default();
     let mut json = Map::new();
     for entry in entries {
-        match entry.value.text() {
-            Some(text) => {
-                json.insert(entry.key.clone(), Json::from(text));
-            }
-            None => faults.push((join(path, &entry.key), wrong(&entry.value, "text"))),
+        let inner = join(path, &entry.key);
+        if names.is_some() && !words.contains(&entry.key.as_str()) {
+            let fault = unknown(&entry.key, entry.at, path, words.iter().copied());
+            faults.push((inner, fault));
+        } else if let Some(read) = read(&entry.value, value, &inner, faults) {
+            json.insert(entry.key.clone(), read);
         }
     }
     Some(Json::Object(json))
@@ -249,7 +260,7 @@ fn read_plain(node: &Node, kind: &Kind<'_>) -> Result<Json, Fault> {
             Some(Resolved::Bool(value)) => Ok(Json::from(value)),
             _ => Err(wrong(node, wanted(kind)).hint("write `true` or `false`")),
         },
-        Kind::Section(_) | Kind::Tagged(_) | Kind::Names | Kind::List(..) => {
+        Kind::Section(_) | Kind::Tagged(_) | Kind::Names(..) | Kind::List(..) => {
             Err(wrong(node, wanted(kind)))
         }
     }
@@ -263,7 +274,7 @@ const fn wanted(kind: &Kind<'_>) -> &'static str {
         Kind::Words(_) => "a word",
         Kind::List(..) => "a list",
         Kind::Formatted(_) | Kind::Text(..) => "text",
-        Kind::Section(_) | Kind::Tagged(_) | Kind::Names => "a mapping",
+        Kind::Section(_) | Kind::Tagged(_) | Kind::Names(..) => "a mapping",
     }
 }
 

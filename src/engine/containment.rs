@@ -105,6 +105,7 @@ pub enum Scope {
     Flow,
 }
 
+/// The one thing an action is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     pub scope: Scope,
@@ -151,11 +152,13 @@ pub struct Action {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// What takes an action back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     pub verb: Verb,
 }
 
+/// Why an action was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     pub alerts: Vec<Id>,

@@ -5,11 +5,14 @@
 pub mod plan;
 pub mod predicate;
 
+pub mod case;
 mod compile;
 mod condition;
+pub mod diagnostic;
 mod document;
 mod keys;
-pub mod diagnostic;
+pub mod schema;
+mod section;
 mod selection;
 mod value;
 mod yaml;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::program::{Program, Slot, TextLayout};
-use crate::model::{Event, FieldId, Fingerprint, Value, field};
+use crate::model::{Event, Fingerprint, Value, field};
 
 /// Separates the parts of a key's text; cannot occur in a part.
 pub const SEPARATOR: u8 = 0x1f;
@@ -297,13 +297,4 @@ fn trim_part(text: &mut Vec<u8>, from: usize) {
             *byte = b' ';
         }
     }
-}
-
-/// The fields a predicate's target reads beside the predicate itself.
-pub(crate) fn fields_of(program: &Program) -> impl Iterator<Item = FieldId> + '_ {
-    program
-        .layouts
-        .iter()
-        .flat_map(|l| l.fields.iter().copied())
-        .chain(program.specs.iter().flat_map(|s| s.slots.iter().map(|slot| slot.field)))
 }

@@ -143,8 +143,12 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
     pub number: u64,
+    pub webhook_id: String,
     pub verdict: Verdict,
     pub attempts: u32,
+    /// When the message was made.
+    pub created_at: WallTime,
+    /// When it was settled.
     pub at: WallTime,
 }
 
@@ -178,6 +182,12 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// When the rows cannot be read.
     fn load(&self, endpoint: &str, after: u64, limit: usize) -> Result<Vec<Message>, OutboxError>;
+
+    /// How many messages wait for an endpoint.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn depth(&self, endpoint: &str) -> Result<u64, OutboxError>;
 
     /// Takes messages out, all in one durable step.
     ///

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
 use crate::engine::detector::predicate::Predicate;
-use crate::engine::exchange;
 use crate::model::event::Projection;
 use crate::model::{FieldId, HashKey, Span, field};
 
@@ -201,21 +200,18 @@ impl Program {
         self.by_kind.get(kind).unwrap_or(&self.any_kind)
     }
 
-    /// The fields that decoding has to keep for this program.
+    /// The fields that decoding has to keep for this program, and for what else reads events.
     #[must_use]
-    pub fn projection(&self) -> Projection {
+    pub fn projection(&self, also: &[FieldId]) -> Projection {
         if self.plan.predicates.iter().any(Predicate::reads_all_text) {
             return Projection::everything();
         }
-        let always = [
-            field::EVENT_KIND,
-            field::EVENT_ID,
-            field::USER_TARGET_ID,
-            field::USER_EMAIL,
-            field::EVENT_SCHEMA,
-        ];
+        let identity = [field::EVENT_KIND, field::EVENT_ID, field::USER_TARGET_ID, field::USER_EMAIL];
         let predicates = self.plan.predicates.iter().flat_map(|p| p.fields().iter().copied());
-        Projection::of(always.into_iter().chain(predicates).chain(exchange::fields_of(self)))
+        let keys = self.layouts.iter().flat_map(|l| l.fields.iter().copied());
+        let values = self.specs.iter().flat_map(|s| s.slots.iter().map(|slot| slot.field));
+        let all = identity.into_iter().chain(predicates).chain(keys).chain(values);
+        Projection::of(all.chain(also.iter().copied()))
     }
 
     /// How many levels of rules there are, at least one.

@@ -60,7 +60,14 @@ pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> 
     postcard::to_stdvec(&head).unwrap_or_default()
 }
 
-pub(super) fn read(program: &Program, bytes: &[u8], shards: usize) -> Result<Image, Refused> {
+/// How many shards a snapshot was cut into, if it is one.
+#[must_use]
+pub fn shards(bytes: &[u8]) -> Option<usize> {
+    let head: Head = postcard::from_bytes(bytes).ok()?;
+    Some(head.shards.len())
+}
+
+pub(super) fn read(program: &Program, bytes: &[u8], shards: usize, topics: &[String]) -> Result<Image, Refused> {
     let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
     if found != VERSION {
         return Err(Refused::Version { found });
@@ -80,7 +87,9 @@ pub(super) fn read(program: &Program, bytes: &[u8], shards: usize) -> Result<Ima
     let keep: Vec<Option<usize>> =
         here.map(|identity| head.rules.iter().position(|r| *r == identity)).collect();
     let mut sequencer = head.sequencer;
-    sequencer.renumber(&keep);
+    let now = &program.settings.sources;
+    let place = |old: &String| now.iter().position(|n| n == old).and_then(|i| u16::try_from(i).ok());
+    sequencer.renumber(&keep, &topics.iter().map(place).collect::<Vec<_>>());
     let kept = keep.iter().flatten().count();
     let restored = Restored { kept, fresh: keep.len() - kept };
     Ok(Image { sequencer, shards: images, keep, restored })

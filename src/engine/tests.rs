@@ -241,7 +241,7 @@ proptest! {
         prop_assert_eq!(drain(&mut whole), drain(&mut halves));
         let bytes = halves.snapshot();
         let mut halves = Engine::new(Arc::clone(&p), 2);
-        let restored = halves.restore(&bytes).unwrap();
+        let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
         prop_assert_eq!(restored.kept, 5);
         for engine in [&mut whole, &mut halves] {
             engine.handle(&Input::Batch(&routed(tail, head.len(), &all)));

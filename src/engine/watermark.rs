@@ -46,6 +46,8 @@ struct Partition {
     idle: bool,
     /// Offset after the last record taken in.
     next: i64,
+    /// Records before it are inside the restored state and are not taken in again.
+    floor: i64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +74,8 @@ pub struct Sequencer {
     watermark: i64,
     /// The partition that holds the watermark back.
     lowest: usize,
+    /// Since when, by the clock, all partitions have been at their ends.
+    idle_since: Option<i64>,
     pub counts: Counts,
 }
 
@@ -85,6 +89,7 @@ impl Default for Sequencer {
             seen: Seen::default(),
             watermark: EventTime::MIN.0,
             lowest: 0,
+            idle_since: None,
             counts: Counts::default(),
         }
     }
@@ -95,12 +100,16 @@ impl Sequencer {
     /// which rules still want late observations.
     pub fn accept(&mut self, batch: &Routed, settings: &Settings, late_ok: &[bool], packet: &mut Packet) {
         self.counts.keyless += batch.keyless;
+        self.idle_since = None;
         let arena = self.arena_first + self.arenas.len() as u64;
         let mut held = 0;
         let mut rest = batch.observations.as_slice();
         for mark in &batch.marks {
             let (own, others) = rest.split_at(usize::from(mark.observations).min(rest.len()));
             rest = others;
+            if self.is_inside(mark) {
+                continue;
+            }
             self.counts.events += 1;
             if mark.id != 0 && !self.seen.insert(mark.id) {
                 self.counts.duplicate += 1;
@@ -148,6 +157,13 @@ impl Sequencer {
             self.arenas.pop_front();
             self.arena_first += 1;
         }
+    }
+
+    /// A record that the restored state already contains (its source began too early).
+    fn is_inside(&self, mark: &Mark) -> bool {
+        let o = mark.origin;
+        let same = |p: &&Partition| p.source == o.source && p.partition == o.partition;
+        self.partitions.iter().find(same).is_some_and(|p| o.offset < p.floor)
     }
 
     /// Returns whether the watermark may move: the partition held it back and has advanced.
@@ -199,7 +215,7 @@ impl Sequencer {
 
     /// A partition exists: until it is idle or has brought an event it holds the watermark back.
     pub fn expect(&mut self, source: u16, partition: i32, next: i64) {
-        let fresh = Partition { source, partition, newest: None, doubtful: None, records: 0, idle: false, next };
+        let fresh = Partition { source, partition, newest: None, doubtful: None, records: 0, idle: false, next, floor: 0 };
         if !self.partitions.iter().any(|p| p.source == source && p.partition == partition) {
             self.partitions.push(fresh);
         }
@@ -214,10 +230,19 @@ impl Sequencer {
         }
     }
 
-    /// All partitions are at the end of their logs and the clock says `now`: time passes all the same.
+    /// The clock says `now`. Where all partitions are at the end of their logs, event time passes
+    /// as fast as the clock, from the last event on: a deadline comes without any event, and a
+    /// stream that lags behind the clock is not made late by it.
     pub fn tick(&mut self, now: i64, settings: &Settings) {
-        if self.partitions.iter().all(|p| p.idle) && !self.partitions.is_empty() {
-            self.watermark = self.watermark.max(now - settings.lateness.0);
+        if self.partitions.is_empty() || !self.partitions.iter().all(|p| p.idle) {
+            self.idle_since = None;
+            return;
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        if let Some(newest) = newest {
+            let passed = (now - since).max(0);
+            self.watermark = self.watermark.max(newest - settings.lateness.0 + passed);
         }
     }
 
@@ -239,13 +264,24 @@ impl Sequencer {
         packet.watermark = self.watermark;
     }
 
-    /// After a restore: held observations of rules that are gone go too, the others get their new numbers.
-    pub fn renumber(&mut self, keep: &[Option<usize>]) {
+    /// After a restore: rules have the numbers `keep` says, sources those of `sources` (by their
+    /// old number; `None` is gone). What belongs to rules or sources that are gone goes too.
+    pub fn renumber(&mut self, keep: &[Option<usize>], sources: &[Option<u16>]) {
+        let source = |old: u16| sources.get(usize::from(old)).copied().flatten();
+        self.partitions.retain(|p| source(p.source).is_some());
+        for p in &mut self.partitions {
+            p.source = source(p.source).unwrap_or(p.source);
+            p.floor = p.next;
+            p.idle = false;
+        }
+        self.lowest = 0;
         let mut queue = TimeQueue::default();
         while let Some((time, mut held)) = self.queue.pop_until(i64::MAX) {
-            let rule = keep.iter().position(|k| *k == Some(usize::from(held.observation.rule)));
+            let o = &mut held.observation;
+            let rule = keep.iter().position(|k| *k == Some(usize::from(o.rule)));
             // A rule that is gone keeps its place in the arena's count, under a number no rule has.
-            held.observation.rule = rule.and_then(|r| u16::try_from(r).ok()).unwrap_or(u16::MAX);
+            o.rule = rule.and_then(|r| u16::try_from(r).ok()).unwrap_or(u16::MAX);
+            o.origin.source = source(o.origin.source).unwrap_or(u16::MAX);
             queue.push(time, held);
         }
         self.queue = queue;

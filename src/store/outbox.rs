@@ -39,6 +39,10 @@ impl Outbox for StoreOutbox {
         Ok(super::read(&*self.store, |view| messages::load(view, endpoint, after, limit))?)
     }
 
+    fn depth(&self, endpoint: &str) -> Result<u64, OutboxError> {
+        Ok(super::read(&*self.store, |view| messages::depth(view, endpoint))?)
+    }
+
     fn settle(&self, endpoint: &str, settled: &[Settled]) -> Result<(), OutboxError> {
         Ok(super::write(&*self.store, |tx| messages::settle(tx, endpoint, settled))?)
     }

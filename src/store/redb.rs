@@ -3,6 +3,11 @@
 //! Owns the mapping onto redb and what redb does not do: row checksums (redb trusts what it reads),
 //! a whole check when the file is opened, and opening again after the disk was full.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "redb's errors are open enums: what is not named is a failed disk"
+)]
+
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -120,6 +125,13 @@ fn open_checked(path: &Path) -> Result<Database, StoreError> {
             .create(path)
             .map_err(|e| open_fault(path, e))
     })?;
+    let is_whole = guarded(|| {
+        let transaction = database.begin_read().map_err(fault)?;
+        Ok(Table::ALL.iter().all(|table| transaction.open_table(definition(*table)).is_ok()))
+    })?;
+    if is_whole {
+        return Ok(database);
+    }
     guarded(|| {
         let transaction = database.begin_write().map_err(fault)?;
         for table in Table::ALL {
@@ -262,22 +274,20 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreEr
 }
 
 fn open_fault(path: &Path, error: DatabaseError) -> StoreError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(path.to_owned()),
-        DatabaseError::UpgradeRequired(found) => StoreError::Open {
-            path: path.to_owned(),
-            reason: format!("its file format {found} is too old for this tidegate"),
-        },
-        DatabaseError::Storage(StorageError::Corrupted(what)) => {
-            StoreError::Damaged { place: path.display().to_string(), what }
-        }
-        DatabaseError::Storage(StorageError::Io(e)) if is_full(&e) => StoreError::Full,
-        // redb says "invalid data" of a file that is not one of its own.
-        DatabaseError::Storage(StorageError::Io(e)) if is_damage(&e) => {
-            StoreError::Damaged { place: path.display().to_string(), what: e.to_string() }
-        }
-        other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
+    if let DatabaseError::DatabaseAlreadyOpen = error {
+        return StoreError::Locked(path.to_owned());
     }
+    let damaged = |what: String| StoreError::Damaged { place: path.display().to_string(), what };
+    if let DatabaseError::Storage(storage) = error {
+        return match storage {
+            StorageError::Corrupted(what) => damaged(what),
+            StorageError::Io(e) if is_full(&e) => StoreError::Full,
+            // redb says "invalid data" of a file that is not one of its own.
+            StorageError::Io(e) if is_damage(&e) => damaged(e.to_string()),
+            other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
+        };
+    }
+    StoreError::Open { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn fault(error: impl Into<::redb::Error>) -> StoreError {

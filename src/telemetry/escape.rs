@@ -35,6 +35,27 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// Compact JSON in which every unsafe character is escaped in JSON's own way; the value stays the
+/// same. (JSON itself only escapes what is below U+0020.)
+#[must_use]
+pub fn escape_json(json: String) -> String {
+    if !json.contains(is_unsafe) {
+        return json;
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_unsafe(c) {
+            let mut units = [0u16; 2];
+            for unit in c.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
 /// A writer that escapes all that is written through it.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
@@ -64,6 +85,13 @@ mod tests {
         #[test]
         fn nothing_unsafe_is_left(text in any::<String>()) {
             prop_assert!(!escape(&text).contains(is_unsafe));
+        }
+
+        #[test]
+        fn json_keeps_its_value(text in any::<String>()) {
+            let json = escape_json(serde_json::to_string(&text).unwrap());
+            prop_assert!(!json.contains(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
     }
 }

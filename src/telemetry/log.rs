@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::escape::{escape, is_unsafe};
+use super::escape::{escape, escape_json};
 use crate::model::WallTime;
 
 /// How to log.
@@ -78,6 +78,10 @@ where
 }
 
 /// Milliseconds since 1970 by this machine's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log line says when it was written, whatever the app's clock"
+)]
 fn now() -> WallTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     WallTime(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
@@ -138,20 +142,7 @@ fn json(event: &Event<'_>, fields: Fields, spans: &[(&'static str, String)]) -> 
             .map(|(name, fields)| format!("{name} {fields}").trim().to_owned());
         line.insert("spans".to_owned(), Value::from(spans.collect::<Vec<_>>()));
     }
-    // JSON escapes what is below U+0020; the rest is escaped here, in JSON's own way.
-    let text = Value::Object(line).to_string();
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) {
-            let mut units = [0u16; 2];
-            for unit in c.encode_utf16(&mut units) {
-                safe.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    escape_json(Value::Object(line).to_string())
 }
 
 impl Lines {

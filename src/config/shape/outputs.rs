@@ -1,17 +1,15 @@
-//! `alerts`, `dead_letters` and `containment`: everything that leaves, and what may be done.
+//! `alerts` and `dead_letters`, and the webhooks of both kinds: everything that leaves.
 //!
-//! Owns shapes and defaults only. Invariant: the default sends nothing anywhere and enforces
-//! nothing (shadow mode).
+//! Owns shapes and defaults only. Invariant: the default sends nothing anywhere.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sources::Security;
-use crate::config::value::{Cidr, Duration, EnvName, HostPort, Name, Size, Topic, Url};
+use crate::config::value::{Duration, EnvName, HostPort, Name, Size, Topic, Url};
 use crate::model::{Level, Span};
 
 /// Where alerts go.
@@ -145,9 +143,10 @@ pub struct WebhookSink {
     /// PEM file of the authorities to trust; default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Private ranges this host may resolve to; without it only public addresses are spoken to.
+    /// Lets this host have a loopback or private address, for a receiver inside your network;
+    /// link-local ones, where clouds keep credentials, stay refused.
     #[serde(default)]
-    pub private_ranges: Vec<Cidr>,
+    pub allow_private: bool,
     /// Alerts below this level are not sent.
     #[serde(default = "lowest")]
     #[schemars(with = "LevelName")]
@@ -180,9 +179,10 @@ pub struct Webhook {
     /// PEM file of the authorities to trust; default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Private ranges this host may resolve to; without it only public addresses are spoken to.
+    /// Lets this host have a loopback or private address, for a receiver inside your network;
+    /// link-local ones, where clouds keep credentials, stay refused.
     #[serde(default)]
-    pub private_ranges: Vec<Cidr>,
+    pub allow_private: bool,
 }
 
 fn timeout() -> Duration {
@@ -204,8 +204,8 @@ pub struct Endpoint<'a> {
     pub timeout: Duration,
     /// Authorities to trust.
     pub ca_file: Option<&'a PathBuf>,
-    /// Private ranges that are allowed.
-    pub private_ranges: &'a [Cidr],
+    /// Loopback and private addresses are allowed.
+    pub allow_private: bool,
 }
 
 macro_rules! endpoint {
@@ -220,7 +220,7 @@ macro_rules! endpoint {
             ),
             timeout: $self.timeout,
             ca_file: $self.ca_file.as_ref(),
-            private_ranges: &$self.private_ranges,
+            allow_private: $self.allow_private,
         }
     };
 }
@@ -291,76 +291,4 @@ pub struct DeadLetterTopic {
     /// Further settings of librdkafka by their own names.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
-}
-
-/// What is done about alerts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Containment {
-    /// `shadow` decides and shows everything but marks it simulated; `enforce` acts, for
-    /// detectors in mode `contain` only.
-    pub mode: ContainmentMode,
-    /// Never acted upon, whatever the detectors say.
-    pub allow: Allow,
-    /// Limits that hold however many alerts there are; what is beyond waits for a human.
-    pub budgets: Budgets,
-    /// Who is told to act.
-    pub webhooks: Vec<Webhook>,
-}
-
-/// Whether actions are real.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ContainmentMode {
-    /// All actions are simulated.
-    #[default]
-    Shadow,
-    /// Detectors in mode `contain` act.
-    Enforce,
-}
-
-/// Targets that are never acted upon.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Allow {
-    /// Addresses: your own egress, monitoring, partners.
-    pub ips: Vec<IpAddr>,
-    /// Address ranges.
-    pub cidrs: Vec<Cidr>,
-    /// Accounts by `user.id`: break-glass administrators, service accounts.
-    pub accounts: Vec<String>,
-    /// Autonomous systems by number.
-    pub asns: Vec<u32>,
-}
-
-/// Limits of containment.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budgets {
-    /// The most actions that begin in any one minute.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub actions_per_minute: u32,
-    /// The most actions that are in force at the same time.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub actions_active: u32,
-    /// The largest share (0 to 1) of the last hour's requests that all actions together may stop.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub traffic_share: f64,
-    /// The largest share (0 to 1) of the last day's accounts that all actions together may touch.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub account_share: f64,
-    /// No action holds longer than this without a human, whatever a detector asks for.
-    pub ttl_max: Duration,
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        Self {
-            actions_per_minute: 60,
-            actions_active: 1000,
-            traffic_share: 0.2,
-            account_share: 0.05,
-            ttl_max: Duration(Span::hours(24)),
-        }
-    }
 }

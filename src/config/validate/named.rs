@@ -178,7 +178,7 @@ pub(crate) fn collect(schema: &Json, path: &str, paths: &mut Vec<String>) {
         Some(Kind::List(item, _)) if !Kind::of(item).is_some_and(|k| k.is_plain()) => {
             collect(item, &format!("{path}[0]"), paths);
         }
-        Some(Kind::Names) | None => {}
+        Some(Kind::Names(..)) | None => {}
         Some(_) => paths.push(path.to_owned()),
     }
     paths.sort();

@@ -54,8 +54,11 @@ fn ed25519_signs_and_verifies_in_every_spelling() {
     assert!(header.starts_with("v1a,"));
     let seed = format!("whsk_{}", STANDARD.encode([7; 32]));
     assert_eq!(sign(&[secret(&seed)], ID, TIME, BODY).unwrap(), header);
-    assert_eq!(sign(&[secret(&private["whsk_".len()..])], ID, TIME, BODY).unwrap(), header);
-    for key in [&private, &public, &seed, &public["whpk_".len()..].to_owned()] {
+    assert_eq!(
+        sign(&[secret(private.trim_start_matches("whsk_"))], ID, TIME, BODY).unwrap(),
+        header
+    );
+    for key in [&private, &public, &seed, &public.trim_start_matches("whpk_").to_owned()] {
         verify(&[secret(key)], ID, TIME, BODY, &header, TIME).unwrap();
         assert!(verify(&[secret(key)], ID, TIME, b"other", &header, TIME).is_err());
     }

@@ -6,157 +6,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::allow::AllowList;
 use super::{Action, Phase, Reason, Record, Target, Undo, Verb};
 use crate::engine::alert::{Alert, Status};
 use crate::engine::detector::plan::{Detector, Mode, Respond};
-use crate::engine::outbox::Kind;
 use crate::model::ids::{HashKey, Id};
 use crate::model::redact::Redactor;
 use crate::model::{Span, WallTime};
 
 mod gate;
 mod human;
+mod plan;
 pub mod settings;
 pub mod state;
 mod target;
 
 pub use human::{Answer, Refusal};
+pub use plan::{ActionPlan, Change, Omission, Step, Withheld};
 pub use settings::Settings;
 pub use state::{Journal, State};
-
-/// What happened to an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// Waits for a human or a second detector; nothing is sent.
-    Pending,
-    Requested,
-    Extended,
-    /// Replaced by the action that follows in the plan; that one's `supersedes` tells enforcers.
-    Superseded,
-    Reverted,
-    Expired,
-    /// Was pending and will not be; nothing is sent.
-    Denied,
-}
-
-impl Step {
-    /// The message that tells enforcers, if one does.
-    #[must_use]
-    pub const fn message(self) -> Option<Kind> {
-        match self {
-            Self::Requested => Some(Kind::ActionRequested),
-            Self::Extended => Some(Kind::ActionExtended),
-            Self::Reverted => Some(Kind::ActionReverted),
-            Self::Expired => Some(Kind::ActionExpired),
-            Self::Pending | Self::Superseded | Self::Denied => None,
-        }
-    }
-}
-
-/// One change of one action, with the action as it is after it. Each has a `seq` of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub step: Step,
-    pub record: Record,
-}
-
-/// Why something that was asked for is not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Withheld {
-    /// The alert does not carry the field that names the target.
-    NoTarget,
-    /// The field names something no enforcer can act on.
-    NoScope,
-    /// The value is no address, range or number of its scope.
-    InvalidTarget,
-    /// The range is wider than `widest_ipv4` or `widest_ipv6`.
-    TooWide,
-    /// On the allow-list.
-    Allowed,
-    /// More than `budgets.actions_per_minute`.
-    BudgetRate,
-    /// More than `budgets.active_max` (or the verb's own) at once.
-    BudgetActive,
-    /// A stronger action on the target is active.
-    StrongerActive,
-    /// A human took the same action back a short time ago.
-    HeldByHuman,
-}
-
-impl Withheld {
-    /// A word for metrics and for people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoTarget => "no_target",
-            Self::NoScope => "no_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::TooWide => "too_wide",
-            Self::Allowed => "allowed",
-            Self::BudgetRate => "budget_rate",
-            Self::BudgetActive => "budget_active",
-            Self::StrongerActive => "stronger_active",
-            Self::HeldByHuman => "held_by_human",
-        }
-    }
-}
-
-/// A step a detector asked for that is not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Omission {
-    pub verb: Verb,
-    pub target: Option<Target>,
-    pub why: Withheld,
-    pub alert: Id,
-}
-
-/// What is decided: changes in order, and what was withheld. Made by `Policy` and nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ActionPlan {
-    changes: Vec<Change>,
-    omissions: Vec<Omission>,
-    actions: Vec<Id>,
-}
-
-impl ActionPlan {
-    /// The changes, in the order of their `seq`.
-    #[must_use]
-    pub fn changes(&self) -> &[Change] {
-        &self.changes
-    }
-
-    /// What was asked for and is not done.
-    #[must_use]
-    pub fn omissions(&self) -> &[Omission] {
-        &self.omissions
-    }
-
-    /// The ids of every action that stands for the alert, new or not: the alert's `actions`.
-    #[must_use]
-    pub fn actions(&self) -> &[Id] {
-        &self.actions
-    }
-
-    /// Whether nothing changed and nothing was withheld.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.omissions.is_empty()
-    }
-
-    fn change(&mut self, step: Step, record: &Record) {
-        self.changes.push(Change { step, record: record.clone() });
-    }
-
-    fn stand(&mut self, id: Id) {
-        if !self.actions.contains(&id) {
-            self.actions.push(id);
-        }
-    }
-}
 
 /// The rules of one deployment.
 #[derive(Clone, Debug)]
@@ -170,11 +38,19 @@ pub struct Policy {
 struct Wish<'a> {
     alert: &'a Alert,
     detector: &'a Detector,
+    incident: Option<Id>,
     verb: Verb,
     target: Target,
     ttl: Span,
     simulated: bool,
     now: WallTime,
+}
+
+impl Wish<'_> {
+    fn without(&self, why: Withheld) -> Omission {
+        let (verb, alert) = (self.verb, self.alert.alert_id);
+        Omission { verb, target: Some(self.target.clone()), why, alert }
+    }
 }
 
 impl Policy {
@@ -224,6 +100,31 @@ impl Policy {
         detector: &Detector,
         now: WallTime,
     ) -> ActionPlan {
+        self.decide_in(state, alert, detector, None, now)
+    }
+
+    /// What `decide` would do, with nothing done: for `explain` and for people who are to approve.
+    #[must_use]
+    pub fn preview(
+        &self,
+        state: &State,
+        alert: &Alert,
+        detector: &Detector,
+        now: WallTime,
+    ) -> ActionPlan {
+        self.decide(&mut state.clone(), alert, detector, now)
+    }
+
+    /// `decide` for an alert that belongs to an incident, which the actions' reason then names.
+    #[must_use]
+    pub fn decide_in(
+        &self,
+        state: &mut State,
+        alert: &Alert,
+        detector: &Detector,
+        incident: Option<Id>,
+        now: WallTime,
+    ) -> ActionPlan {
         let mut plan = ActionPlan::default();
         if alert.status == Status::Closed || detector.mode == Mode::Alert {
             return plan;
@@ -231,13 +132,11 @@ impl Policy {
         let real = self.settings.mode.enforces() && detector.mode == Mode::Contain;
         for respond in &detector.respond {
             match self.wish(alert, detector, respond, !real, now) {
-                Ok(wish) => self.grant(state, &wish, &mut plan),
-                Err((target, why)) => plan.omissions.push(Omission {
-                    verb: respond.verb,
-                    target,
-                    why,
-                    alert: alert.alert_id,
-                }),
+                Ok(wish) => self.grant(state, &Wish { incident, ..wish }, &mut plan),
+                Err((target, why)) => {
+                    let (verb, alert) = (respond.verb, alert.alert_id);
+                    plan.omit(Omission { verb, target, why, alert });
+                }
             }
         }
         plan
@@ -264,7 +163,8 @@ impl Policy {
             return Err((Some(target), Withheld::Allowed));
         }
         let ttl = self.settings.ttl(respond.verb, respond.ttl);
-        Ok(Wish { alert, detector, verb: respond.verb, target, ttl, simulated, now })
+        let verb = respond.verb;
+        Ok(Wish { alert, detector, incident: None, verb, target, ttl, simulated, now })
     }
 
     fn grant(&self, state: &mut State, wish: &Wish<'_>, plan: &mut ActionPlan) {
@@ -275,17 +175,17 @@ impl Policy {
         }
         if let Some(stronger) = state.stronger(wish.verb, &wish.target, wish.simulated) {
             plan.stand(stronger);
-            return plan.omit(wish, Withheld::StrongerActive);
+            return plan.omit(wish.without(Withheld::StrongerActive));
         }
         if state.is_held(&slot, wish.now) {
-            return plan.omit(wish, Withheld::HeldByHuman);
+            return plan.omit(wish.without(Withheld::HeldByHuman));
         }
         match self.gate(state, wish) {
             gate::Passage::Open { waiting } => {
                 if let Some(why) = self.over_budget(state, wish.verb, wish.simulated, wish.now) {
-                    return plan.omit(wish, why);
+                    return plan.omit(wish.without(why));
                 }
-                let record = waiting.map_or_else(|| self.draft(wish), |w| self.wake(w, wish));
+                let record = waiting.map_or_else(|| self.draft(wish), |w| self.wake(*w, wish));
                 self.issue(state, record, wish.now, plan);
             }
             gate::Passage::Waits(note) => self.wait(state, wish, note, plan),
@@ -346,7 +246,7 @@ impl Policy {
                 supersedes: None,
                 simulated: wish.simulated,
                 undo: Undo { verb: Verb::Allow },
-                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: None },
+                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: wish.incident },
                 parameters: BTreeMap::new(),
             },
             phase: Phase::PendingApproval,
@@ -392,7 +292,7 @@ impl Policy {
             return plan.stand(waiting.action.action_id);
         }
         if state.pending.len() >= self.settings.budgets.pending_max {
-            return plan.omit(wish, Withheld::BudgetActive);
+            return plan.omit(wish.without(Withheld::BudgetActive));
         }
         let mut record = self.draft(wish);
         record.note = Some(note.to_owned());
@@ -432,17 +332,6 @@ impl Policy {
         }
         state.prune(now, self.settings.kill_switch.within);
         plan
-    }
-}
-
-impl ActionPlan {
-    fn omit(&mut self, wish: &Wish<'_>, why: Withheld) {
-        self.omissions.push(Omission {
-            verb: wish.verb,
-            target: Some(wish.target.clone()),
-            why,
-            alert: wish.alert.alert_id,
-        });
     }
 }
 

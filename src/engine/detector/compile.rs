@@ -4,8 +4,10 @@
 //! fault, too; every other file compiles. The same files in the same order give the same plan.
 
 mod detection;
+mod detectors;
 mod inputs;
 mod names;
+mod resolve;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -66,10 +68,17 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
     let mut docs = Vec::new();
     let mut broken = BTreeMap::new();
     for (file, source) in files.iter().enumerate() {
-        let mut findings = Findings { file: &source.path, list: &mut diagnostics };
+        let mut findings = Findings {
+            file: &source.path,
+            list: &mut diagnostics,
+        };
         for node in yaml::parse(&source.text, &mut findings) {
             match document::read(&node, &mut findings) {
-                Some(document) => docs.push(Doc { source, file, document }),
+                Some(document) => docs.push(Doc {
+                    source,
+                    file,
+                    document,
+                }),
                 None => names::of_broken(&node, file, &mut broken),
             }
         }
@@ -87,10 +96,20 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
                 diagnostics.push(diagnostic);
             }
         }
-        for (now, before) in faulty_files(files, &diagnostics).into_iter().zip(&mut faulty) {
+        for (now, before) in faulty_files(files, &diagnostics)
+            .into_iter()
+            .zip(&mut faulty)
+        {
             *before |= now;
         }
         if faulty == left_out {
+            // Lints of a file with faults are mostly their consequences.
+            let faults_in: Vec<&str> = files
+                .iter()
+                .zip(&faulty)
+                .filter_map(|(file, faulty)| faulty.then_some(file.path.as_str()))
+                .collect();
+            diagnostics.retain(|d| d.is_fault() || !faults_in.contains(&d.file.as_str()));
             let order = |d: &Diagnostic| files.iter().position(|f| f.path == d.file);
             diagnostics.sort_by_key(|d| (order(d), d.line, d.column, d.severity));
             return Compiled { plan, diagnostics };

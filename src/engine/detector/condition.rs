@@ -45,7 +45,12 @@ pub(super) fn parse(
         );
         return None;
     }
-    let mut parser = Parser { tokens, next: 0, end: at, findings };
+    let mut parser = Parser {
+        tokens,
+        next: 0,
+        end: at,
+        findings,
+    };
     let expr = parser.or(0)?;
     match parser.take() {
         None => Some(expr),
@@ -73,11 +78,18 @@ fn lex(text: &str, at: Place, quoted: bool) -> Vec<Token> {
             }
         } else {
             let at = if one_line {
-                Place { line: at.line, column: at.column + shift + i, width: 1 }
+                Place {
+                    line: at.line,
+                    column: at.column + shift + i,
+                    width: 1,
+                }
             } else {
                 at
             };
-            tokens.push(Token { text: c.to_string(), at });
+            tokens.push(Token {
+                text: c.to_string(),
+                at,
+            });
             open = !alone;
         }
     }
@@ -93,13 +105,18 @@ struct Parser<'f, 'a> {
 
 impl Parser<'_, '_> {
     fn peek(&self, word: &str) -> bool {
-        self.tokens.get(self.next).is_some_and(|t| t.text.eq_ignore_ascii_case(word))
+        self.tokens
+            .get(self.next)
+            .is_some_and(|t| t.text.eq_ignore_ascii_case(word))
     }
 
     fn take(&mut self) -> Option<Token> {
         let token = self.tokens.get_mut(self.next)?;
         self.next += 1;
-        Some(Token { text: std::mem::take(&mut token.text), at: token.at })
+        Some(Token {
+            text: std::mem::take(&mut token.text),
+            at: token.at,
+        })
     }
 
     fn or(&mut self, depth: usize) -> Option<Expr> {
@@ -122,12 +139,17 @@ impl Parser<'_, '_> {
             self.next += 1;
             terms.push(inner(self, depth)?);
         }
-        if terms.len() == 1 { terms.pop() } else { Some(join(terms)) }
+        if terms.len() == 1 {
+            terms.pop()
+        } else {
+            Some(join(terms))
+        }
     }
 
     fn not(&mut self, depth: usize) -> Option<Expr> {
         if depth > DEPTH_MAX {
-            self.findings.fault(self.end, "the condition is nested too deeply");
+            self.findings
+                .fault(self.end, "the condition is nested too deeply");
             return None;
         }
         if self.peek("not") {
@@ -140,7 +162,8 @@ impl Parser<'_, '_> {
     fn term(&mut self, depth: usize) -> Option<Expr> {
         let Some(token) = self.take() else {
             let hint = "name a selection, or remove the last word";
-            self.findings.fault_hint(self.end, "the condition ends too early", hint);
+            self.findings
+                .fault_hint(self.end, "the condition ends too early", hint);
             return None;
         };
         if token.text == "(" {
@@ -150,7 +173,8 @@ impl Parser<'_, '_> {
                 return Some(inner);
             }
             let hint = "add `)`";
-            self.findings.fault_hint(token.at, "this parenthesis is not closed", hint);
+            self.findings
+                .fault_hint(token.at, "this parenthesis is not closed", hint);
             return None;
         }
         if self.peek("of") {
@@ -183,7 +207,8 @@ impl Parser<'_, '_> {
             "all" => Some(Expr::AllOf(name, pattern.at)),
             _ => {
                 let message = format!("`{} of` is not part of Sigma", quantity.text);
-                self.findings.fault_hint(quantity.at, message, "write `1 of` or `all of`");
+                self.findings
+                    .fault_hint(quantity.at, message, "write `1 of` or `all of`");
                 None
             }
         }
@@ -211,10 +236,24 @@ mod tests {
 
     fn read(text: &str) -> Result<String, (usize, String)> {
         let mut list = Vec::new();
-        let at = Place { line: 3, column: 10, width: 1 };
-        let expr = parse(text, at, false, &mut Findings { file: "t", list: &mut list });
+        let at = Place {
+            line: 3,
+            column: 10,
+            width: 1,
+        };
+        let expr = parse(
+            text,
+            at,
+            false,
+            &mut Findings {
+                file: "t",
+                list: &mut list,
+            },
+        );
         expr.map(|e| show(&e)).ok_or_else(|| {
-            list.pop().map(|d| (d.column - 10, d.message)).unwrap_or_default()
+            list.pop()
+                .map(|d| (d.column - 10, d.message))
+                .unwrap_or_default()
         })
     }
 
@@ -227,7 +266,10 @@ mod tests {
             ("not a and b", "(!a & b)"),
             ("not (a or b)", "!(a | b)"),
             ("not not a", "!!a"),
-            ("1 of sel_* and not 1 of filter*", "(1 of sel_* & !1 of filter*)"),
+            (
+                "1 of sel_* and not 1 of filter*",
+                "(1 of sel_* & !1 of filter*)",
+            ),
             ("all of them", "all of *"),
             ("1 of them or ALL OF sel*", "(1 of * | all of sel*)"),
             ("((a))", "a"),
@@ -246,7 +288,11 @@ mod tests {
             ("a and (b or c", 6, "this parenthesis is not closed"),
             ("a and or b", 6, "expected a selection, found `or`"),
             ("2 of sel*", 0, "`2 of` is not part of Sigma"),
-            ("a | count() by ip > 5", 2, "aggregation with `|` in a condition is not part of Sigma 2"),
+            (
+                "a | count() by ip > 5",
+                2,
+                "aggregation with `|` in a condition is not part of Sigma 2",
+            ),
             ("1 of", 0, "`of` what?"),
             (") a", 0, "expected a selection, found `)`"),
         ] {

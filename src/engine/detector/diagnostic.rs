@@ -71,7 +71,10 @@ impl Diagnostic {
                 .take(self.column.saturating_sub(1))
                 .map(|c| if c == '\t' { '\t' } else { ' ' })
                 .collect();
-            let rest = line.chars().count().saturating_sub(self.column.saturating_sub(1));
+            let rest = line
+                .chars()
+                .count()
+                .saturating_sub(self.column.saturating_sub(1));
             let caret = "^".repeat(self.width.min(rest).max(1));
             out.push_str(&format!(
                 "{gutter} |\n{number} | {line}\n{gutter} | {before}{caret}\n"
@@ -86,7 +89,13 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, .. } = self;
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self;
         write!(f, "{file}:{line}:{column}: {}: {message}", self.word())?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
@@ -135,11 +144,12 @@ impl Findings<'_> {
 
 /// The known word nearest to a mistyped one, if it is near enough to be meant.
 #[must_use]
-pub(super) fn nearest<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let typed: Vec<char> = word.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: Vec<char> = word
+        .chars()
+        .take(64)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     let allowed = (typed.len() / 3).clamp(1, 3);
     known
         .into_iter()

@@ -6,15 +6,14 @@
 
 mod correlation;
 mod header;
-mod section;
 
 use super::diagnostic::{Findings, Place};
 use super::keys;
+pub(super) use super::section::Name;
+use super::section::{self, Section};
 use super::yaml::{Content, Node};
 pub(super) use correlation::{Correlation, Kind};
 pub(super) use header::Header;
-pub(super) use section::Name;
-use section::Section;
 
 /// One document.
 #[derive(Debug)]
@@ -28,14 +27,17 @@ pub(super) enum Body {
     /// A condition over one event.
     Rule(Detection),
     /// A rule over many events, maybe with selections of its own.
-    Correlation { own: Option<Detection>, correlation: Box<Correlation> },
+    Correlation {
+        own: Option<Detection>,
+        correlation: Box<Correlation>,
+    },
     /// A condition that is added to other rules.
-    Filter { rules: Scope, detection: Detection },
+    Filter { rules: Reach, detection: Detection },
 }
 
 /// Which rules a filter is added to.
 #[derive(Debug)]
-pub(super) enum Scope {
+pub(super) enum Reach {
     Any,
     Named(Vec<Name>),
 }
@@ -92,7 +94,9 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
     }
     let header = header::read(&section, findings);
     let source = source(&section, findings);
-    let own = section.node("detection").and_then(|n| detection(n, source.clone(), findings));
+    let own = section
+        .node("detection")
+        .and_then(|n| detection(n, source.clone(), findings));
     let correlation = section.node("correlation");
     let filter = section.node("filter");
     let body = match (correlation, filter) {
@@ -134,23 +138,41 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
 }
 
 fn source(section: &Section<'_>, findings: &mut Findings<'_>) -> LogSource {
-    let Some(node) = section.node("logsource") else { return LogSource::default() };
+    let Some(node) = section.node("logsource") else {
+        return LogSource::default();
+    };
     let Some(inner) = Section::open_free(node, &keys::LOGSOURCE, findings) else {
         return LogSource::default();
     };
-    let mut part =
-        |key| inner.text(key, findings).map(|name| name.text.to_ascii_lowercase());
-    LogSource { product: part("product"), service: part("service"), category: part("category") }
+    let mut part = |key| {
+        inner
+            .text(key, findings)
+            .map(|name| name.text.to_ascii_lowercase())
+    };
+    LogSource {
+        product: part("product"),
+        service: part("service"),
+        category: part("category"),
+    }
 }
 
 /// Reads selections and conditions; keys in `skip` are not selections.
 fn detection(node: &Node, source: LogSource, findings: &mut Findings<'_>) -> Option<Detection> {
     let Content::Map(entries) = &node.content else {
         let message = format!("expected selections and a condition, found {}", node.word());
-        findings.fault_hint(node.at, message, "write `detection: {selection: {…}, condition: …}`");
+        findings.fault_hint(
+            node.at,
+            message,
+            "write `detection: {selection: {…}, condition: …}`",
+        );
         return None;
     };
-    let mut out = Detection { at: node.at, source, selections: Vec::new(), conditions: Vec::new() };
+    let mut out = Detection {
+        at: node.at,
+        source,
+        selections: Vec::new(),
+        conditions: Vec::new(),
+    };
     for entry in entries {
         match entry.key.as_str() {
             "condition" => out.conditions = conditions(&entry.value, findings),
@@ -161,7 +183,10 @@ fn detection(node: &Node, source: LogSource, findings: &mut Findings<'_>) -> Opt
                 "write a correlation with `timespan`",
             ),
             _ => out.selections.push(Selection {
-                name: Name { text: entry.key.clone(), at: entry.at },
+                name: Name {
+                    text: entry.key.clone(),
+                    at: entry.at,
+                },
                 node: entry.value.clone(),
             }),
         }
@@ -171,7 +196,8 @@ fn detection(node: &Node, source: LogSource, findings: &mut Findings<'_>) -> Opt
 
 /// A filter's map has `rules` beside its selections; a detection's may call a selection so.
 fn source_is_filter(node: &Node) -> bool {
-    node.get("rules").is_some_and(|n| !matches!(n.content, Content::Map(_)))
+    node.get("rules")
+        .is_some_and(|n| !matches!(n.content, Content::Map(_)))
 }
 
 fn conditions(node: &Node, findings: &mut Findings<'_>) -> Vec<(Name, bool)> {
@@ -183,7 +209,13 @@ fn conditions(node: &Node, findings: &mut Findings<'_>) -> Vec<(Name, bool)> {
     for item in items {
         match item.scalar() {
             Some(s) if !item.is_null() => {
-                out.push((Name { text: s.text.clone(), at: item.at }, s.quoted));
+                out.push((
+                    Name {
+                        text: s.text.clone(),
+                        at: item.at,
+                    },
+                    s.quoted,
+                ));
             }
             _ => {
                 let message = format!("a condition cannot be {}", item.word());
@@ -198,13 +230,21 @@ fn filter_body(node: &Node, source: LogSource, findings: &mut Findings<'_>) -> O
     let detection = detection(node, source, findings)?;
     let rules = match node.get("rules") {
         None => {
-            findings.fault_hint(node.at, "the filter names no rules", "add `rules:`, or `rules: any`");
+            findings.fault_hint(
+                node.at,
+                "the filter names no rules",
+                "add `rules:`, or `rules: any`",
+            );
             return None;
         }
-        Some(rules) if rules.scalar().is_some_and(|s| s.text.eq_ignore_ascii_case("any")) => {
-            Scope::Any
+        Some(rules)
+            if rules
+                .scalar()
+                .is_some_and(|s| s.text.eq_ignore_ascii_case("any")) =>
+        {
+            Reach::Any
         }
-        Some(rules) => Scope::Named(section::names(rules, "rules", findings)),
+        Some(rules) => Reach::Named(section::names(rules, "rules", findings)),
     };
     if detection.conditions.is_empty() {
         let hint = "add `condition:`, for example `not selection`";

@@ -4,6 +4,7 @@
 //! conditions are shared in a plan). How files say it is `selection` and `condition`. Evaluation
 //! never allocates; a missing field makes every positive test false.
 
+mod describe;
 mod explain;
 mod leaf;
 pub(crate) mod moment;
@@ -107,10 +108,13 @@ impl Tree {
             Self::Leaf(leaf) => leaf.kinds().map(|k| k.iter().map(String::as_str).collect()),
             Self::Named(_, inner) => inner.kinds(),
             Self::And(all) => all.iter().filter_map(Self::kinds).reduce(|a, b| &a & &b),
-            Self::Or(any) => any.iter().map(Self::kinds).try_fold(BTreeSet::new(), |mut all, k| {
-                all.extend(k?);
-                Some(all)
-            }),
+            Self::Or(any) => any
+                .iter()
+                .map(Self::kinds)
+                .try_fold(BTreeSet::new(), |mut all, k| {
+                    all.extend(k?);
+                    Some(all)
+                }),
         }
     }
 
@@ -159,7 +163,9 @@ impl Predicate {
     pub(super) fn new(tree: Tree) -> Self {
         let tree = tree.simplify();
         let identity = tree.to_string();
-        let kinds = tree.kinds().map(|set| set.into_iter().map(str::to_owned).collect());
+        let kinds = tree
+            .kinds()
+            .map(|set| set.into_iter().map(str::to_owned).collect());
         let mut fields = BTreeSet::new();
         let mut all_text = false;
         tree.leaves(&mut |leaf| {
@@ -167,7 +173,13 @@ impl Predicate {
             all_text |= leaf.reads_all_text();
         });
         let fields = fields.into_iter().collect();
-        Self { tree, identity, kinds, fields, all_text }
+        Self {
+            tree,
+            identity,
+            kinds,
+            fields,
+            all_text,
+        }
     }
 
     /// Whether the event meets the condition.

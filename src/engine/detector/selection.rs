@@ -35,7 +35,14 @@ pub(super) fn build(node: &Node, scope: &mut Scope<'_>, findings: &mut Findings<
                 }
             }
             if !keywords.is_empty() {
-                any.push(value::item(Target::AnyText, &[], node.at, &keywords, scope, findings));
+                any.push(value::item(
+                    Target::AnyText,
+                    &[],
+                    node.at,
+                    &keywords,
+                    scope,
+                    findings,
+                ));
             }
             Tree::Or(any)
         }
@@ -47,7 +54,10 @@ pub(super) fn build(node: &Node, scope: &mut Scope<'_>, findings: &mut Findings<
 }
 
 fn items(entries: &[Entry], scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Vec<Tree> {
-    entries.iter().map(|entry| item(entry, scope, findings)).collect()
+    entries
+        .iter()
+        .map(|entry| item(entry, scope, findings))
+        .collect()
 }
 
 fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tree {
@@ -56,14 +66,21 @@ fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tr
     let mut modifiers = Vec::new();
     let mut offset = entry.key.split('|').next().map_or(0, |n| n.chars().count()) + 1;
     for part in parts {
-        let at = Place { column: entry.at.column + offset, width: part.len().max(1), ..entry.at };
+        let at = Place {
+            column: entry.at.column + offset,
+            width: part.len().max(1),
+            ..entry.at
+        };
         offset += part.chars().count() + 1;
         modifiers.push((part.trim().to_ascii_lowercase(), at));
     }
     let target = if name.is_empty() {
         Target::AnyText
     } else {
-        let place = Place { width: name.chars().count(), ..entry.at };
+        let place = Place {
+            width: name.chars().count(),
+            ..entry.at
+        };
         match field(name, place, scope, findings) {
             Some(target) => target,
             None => return Tree::Const(false),
@@ -99,11 +116,10 @@ pub(super) fn field(
     scope: &mut Scope<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Target> {
-    if scope.canonical && scope.fields.get(name).is_none() && name.contains('.') {
-        if let Some(near) = nearest(name, CANONICAL.iter().copied()) {
-            let message = format!("`{name}` is not a canonical field");
-            findings.lint(at, message, format!("did you mean `{near}`?"));
-        }
+    let unknown = scope.canonical && name.contains('.') && scope.fields.get(name).is_none();
+    if unknown && let Some(near) = nearest(name, CANONICAL.iter().copied()) {
+        let message = format!("`{name}` is not a canonical field");
+        findings.lint(at, message, format!("did you mean `{near}`?"));
     }
     match scope.fields.intern(name) {
         Some(id) => Some(Target::Field(id, name.to_owned())),

@@ -6,6 +6,8 @@
 mod encode;
 mod modifiers;
 
+pub(super) use modifiers::NAMES as MODIFIERS;
+
 use std::collections::BTreeMap;
 
 use super::diagnostic::{Findings, Place};
@@ -15,7 +17,7 @@ use super::predicate::text::{Pattern, Token};
 use super::predicate::{Leaf, Match, Target, Texts, Tree};
 use super::yaml::{Content, Node, Scalar, ScalarKind};
 use crate::model::Fields;
-use modifiers::{Ends, Modifiers};
+use modifiers::{Modifiers, Part};
 
 /// Longer regexes are refused (DESIGN.md: bounded).
 const REGEX_PATTERN_MAX: usize = 1024;
@@ -41,17 +43,27 @@ pub(super) fn item(
     scope: &mut Scope<'_>,
     findings: &mut Findings<'_>,
 ) -> Tree {
-    let Some(modifiers) = modifiers::read(names, findings) else { return Tree::Const(false) };
+    let Some(modifiers) = modifiers::read(names, findings) else {
+        return Tree::Const(false);
+    };
     if modifiers.all && values.len() == 1 {
         findings.lint(at, "`|all` on a single value does nothing", "remove `|all`");
     }
-    let mut builder =
-        Builder { target, modifiers: &modifiers, scope, findings, texts: Vec::new(), numbers: Vec::new() };
+    let mut builder = Builder {
+        target,
+        modifiers: &modifiers,
+        scope,
+        findings,
+        texts: Vec::new(),
+        numbers: Vec::new(),
+    };
     let mut trees = Vec::new();
     for node in values {
         let Content::Scalar(scalar) = &node.content else {
             let message = format!("a value cannot be {}", node.word());
-            builder.findings.fault_hint(node.at, message, "write a text, number, bool or null");
+            builder
+                .findings
+                .fault_hint(node.at, message, "write a text, number, bool or null");
             continue;
         };
         let tree = builder.value(scalar, node.at);
@@ -65,8 +77,16 @@ pub(super) fn item(
         }
     }
     trees.extend(builder.flush(at));
-    let joined = if modifiers.all { Tree::And(trees) } else { Tree::Or(trees) };
-    if modifiers.neq { Tree::Not(Box::new(joined)) } else { joined }
+    let joined = if modifiers.all {
+        Tree::And(trees)
+    } else {
+        Tree::Or(trees)
+    };
+    if modifiers.neq {
+        Tree::Not(Box::new(joined))
+    } else {
+        joined
+    }
 }
 
 struct Builder<'b, 's, 'f> {
@@ -107,7 +127,12 @@ impl Builder<'_, '_, '_> {
             [one] => out.push(self.leaf(&Match::Number(Op::Eq, Number::Int(*one)), at)),
             _ => out.push(self.leaf(&Match::Numbers(numbers), at)),
         }
-        for texts in (Texts { patterns, cased: self.modifiers.cased }).grouped() {
+        for texts in (Texts {
+            patterns,
+            cased: self.modifiers.cased,
+        })
+        .grouped()
+        {
             out.push(self.leaf(&Match::Texts(texts), at));
         }
         out
@@ -131,10 +156,11 @@ impl Builder<'_, '_, '_> {
         if m.regex {
             return self.regex(scalar, at);
         }
-        let texty = m.ends.is_some() || m.windash || m.expand || !m.encodings.is_empty();
+        let texty = m.part_of_text.is_some() || m.windash || m.expand || !m.encodings.is_empty();
         match scalar.kind {
             ScalarKind::Null if texty || self.target == Target::AnyText => {
-                self.findings.fault_hint(at, "null does not fit here", "write a text");
+                self.findings
+                    .fault_hint(at, "null does not fit here", "write a text");
                 None
             }
             ScalarKind::Null => Some(self.leaf(&Match::Null, at)),
@@ -180,10 +206,10 @@ impl Builder<'_, '_, '_> {
             }
             patterns = encoded;
         }
-        let (before, behind) = match (m.ends, &self.target) {
-            (Some(Ends::Contains), _) | (None, Target::AnyText) => (true, true),
-            (Some(Ends::Starts), _) => (false, true),
-            (Some(Ends::Ends), _) => (true, false),
+        let (before, behind) = match (m.part_of_text, &self.target) {
+            (Some(Part::Inside), _) | (None, Target::AnyText) => (true, true),
+            (Some(Part::Start), _) => (false, true),
+            (Some(Part::End), _) => (true, false),
             (None, Target::Field(..)) => (false, false),
         };
         for pattern in patterns {
@@ -193,7 +219,11 @@ impl Builder<'_, '_, '_> {
                 let empty = !had_wildcard;
                 self.findings.lint(
                     at,
-                    if empty { "an empty text is found everywhere" } else { "`*` alone matches every value" },
+                    if empty {
+                        "an empty text is found everywhere"
+                    } else {
+                        "`*` alone matches every value"
+                    },
                     "use `|exists: true`, or say which values",
                 );
             }
@@ -226,11 +256,15 @@ impl Builder<'_, '_, '_> {
                     || format!("define a list called `{name}`, or remove `|expand`"),
                     |near| format!("did you mean `%{near}%`?"),
                 );
-                self.findings.fault_hint(at, format!("there is no value list `{name}`"), hint);
+                self.findings
+                    .fault_hint(at, format!("there is no value list `{name}`"), hint);
                 return None;
             };
             if results.len().saturating_mul(values.len()) > EXPANDED_MAX {
-                self.findings.fault(at, format!("this expands to more than {EXPANDED_MAX} values"));
+                self.findings.fault(
+                    at,
+                    format!("this expands to more than {EXPANDED_MAX} values"),
+                );
                 return None;
             }
             results = results
@@ -241,7 +275,8 @@ impl Builder<'_, '_, '_> {
         append(&mut results, rest);
         if !used {
             let hint = "write a placeholder like `%admins%`, or remove `|expand`";
-            self.findings.lint(at, "`|expand` without a placeholder does nothing", hint);
+            self.findings
+                .lint(at, "`|expand` without a placeholder does nothing", hint);
         }
         Some(results.iter().map(|t| Pattern::sigma(t)).collect())
     }
@@ -249,7 +284,8 @@ impl Builder<'_, '_, '_> {
     fn exists(&mut self, scalar: &Scalar, at: Place) -> Option<Tree> {
         let ScalarKind::Bool(there) = scalar.kind else {
             let hint = "write `true` or `false`";
-            self.findings.fault_hint(at, "`|exists` takes true or false", hint);
+            self.findings
+                .fault_hint(at, "`|exists` takes true or false", hint);
             return None;
         };
         Some(self.leaf(&Match::Exists(there), at))
@@ -280,7 +316,8 @@ impl Builder<'_, '_, '_> {
             }
             Number::Int(_) | Number::Float(_) => {
                 let message = format!("`{}` is outside {low} to {high}", scalar.text);
-                self.findings.fault_hint(at, message, "times are compared in UTC");
+                self.findings
+                    .fault_hint(at, message, "times are compared in UTC");
                 None
             }
         }
@@ -289,19 +326,30 @@ impl Builder<'_, '_, '_> {
     fn fieldref(&mut self, scalar: &Scalar, at: Place) -> Option<Tree> {
         if scalar.text.is_empty() || scalar.text.contains('*') {
             let hint = "write the other field's name";
-            self.findings.fault_hint(at, "`|fieldref` takes a field name", hint);
+            self.findings
+                .fault_hint(at, "`|fieldref` takes a field name", hint);
             return None;
         }
         let target = super::selection::field(&scalar.text, at, self.scope, self.findings)?;
-        let Target::Field(field, name) = target else { return None };
-        let relation = match self.modifiers.ends {
+        let Target::Field(field, name) = target else {
+            return None;
+        };
+        let relation = match self.modifiers.part_of_text {
             None => Relation::Equal,
-            Some(Ends::Contains) => Relation::Contains,
-            Some(Ends::Starts) => Relation::StartsWith,
-            Some(Ends::Ends) => Relation::EndsWith,
+            Some(Part::Inside) => Relation::Contains,
+            Some(Part::Start) => Relation::StartsWith,
+            Some(Part::End) => Relation::EndsWith,
         };
         let cased = self.modifiers.cased;
-        Some(self.leaf(&Match::Other { field, name, relation, cased }, at))
+        Some(self.leaf(
+            &Match::Other {
+                field,
+                name,
+                relation,
+                cased,
+            },
+            at,
+        ))
     }
 
     fn cidr(&mut self, scalar: &Scalar, at: Place) -> Option<Tree> {
@@ -317,7 +365,8 @@ impl Builder<'_, '_, '_> {
         let source = scalar.text.clone();
         if source.len() > REGEX_PATTERN_MAX {
             let message = format!("the regex is longer than {REGEX_PATTERN_MAX} bytes");
-            self.findings.fault_hint(at, message, "split it into several values");
+            self.findings
+                .fault_hint(at, message, "split it into several values");
             return None;
         }
         let greedy = source.matches(".*").count() + source.matches(".+").count();

@@ -92,9 +92,17 @@ impl Node {
 
 /// Reads every document of a file. Documents that are not well-formed are left out and reported.
 pub(super) fn parse(text: &str, findings: &mut Findings<'_>) -> Vec<Node> {
-    let start = Place { line: 1, column: 1, width: 1 };
+    let start = Place {
+        line: 1,
+        column: 1,
+        width: 1,
+    };
     if text.len() > BYTES_MAX {
-        findings.fault_hint(start, "the file is larger than 1 MiB", "split it into several files");
+        findings.fault_hint(
+            start,
+            "the file is larger than 1 MiB",
+            "split it into several files",
+        );
         return Vec::new();
     }
     let options = granit_parser::options! {
@@ -147,7 +155,11 @@ impl<'t> Reader<'t, '_, '_> {
             Some(Ok((event, span))) => Ok(Some((event, place(&span)))),
             Some(Err(error)) => {
                 let mark = error.marker();
-                let at = Place { line: mark.line(), column: mark.col() + 1, width: 1 };
+                let at = Place {
+                    line: mark.line(),
+                    column: mark.col() + 1,
+                    width: 1,
+                };
                 let message = format!("not valid YAML: {}", lower_first(&error.info()));
                 match error.kind() {
                     ErrorKind::UnknownAnchor => self.findings.fault_hint(
@@ -201,7 +213,8 @@ impl<'t> Reader<'t, '_, '_> {
             Event::MappingStart(_, anchor, _) => (Content::Map(self.entries()?), anchor),
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
-                    self.findings.fault(at, "an alias inside its own anchor has no end");
+                    self.findings
+                        .fault(at, "an alias inside its own anchor has no end");
                     return Err(Stop::Document);
                 };
                 self.count(size, at)?;
@@ -211,7 +224,8 @@ impl<'t> Reader<'t, '_, '_> {
         };
         let node = Node { at, content };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before));
         }
         Ok(node)
     }
@@ -234,16 +248,21 @@ impl<'t> Reader<'t, '_, '_> {
         let mut seen: BTreeMap<String, Place> = BTreeMap::new();
         let mut merged: Vec<Node> = Vec::new();
         loop {
-            let Some((event, at)) = self.next()? else { return Err(Stop::Document) };
+            let Some((event, at)) = self.next()? else {
+                return Err(Stop::Document);
+            };
             if matches!(event, Event::MappingEnd) {
                 break;
             }
             let key = self.node(event, at)?;
-            let Some((event, value_at)) = self.next()? else { return Err(Stop::Document) };
+            let Some((event, value_at)) = self.next()? else {
+                return Err(Stop::Document);
+            };
             let value = self.node(event, value_at)?;
             let Content::Scalar(scalar) = key.content else {
                 let hint = "write the key as plain text";
-                self.findings.fault_hint(at, format!("a key cannot be {}", key.word()), hint);
+                self.findings
+                    .fault_hint(at, format!("a key cannot be {}", key.word()), hint);
                 continue;
             };
             if scalar.text == "<<" && !scalar.quoted {
@@ -258,7 +277,11 @@ impl<'t> Reader<'t, '_, '_> {
                 ),
                 None => {
                     seen.insert(scalar.text.clone(), at);
-                    entries.push(Entry { at, key: scalar.text, value });
+                    entries.push(Entry {
+                        at,
+                        key: scalar.text,
+                        value,
+                    });
                 }
             }
         }
@@ -306,26 +329,46 @@ impl<'t> Reader<'t, '_, '_> {
             Some(_) => plain_kind(text),
             None if tag.is_some_and(Tag::is_custom) => {
                 let hint = "remove the tag";
-                self.findings.fault_hint(at, "tags have no meaning in a detector file", hint);
+                self.findings
+                    .fault_hint(at, "tags have no meaning in a detector file", hint);
                 ScalarKind::Text
             }
             None if plain => plain_kind(text),
             None => ScalarKind::Text,
         };
         let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
-        Ok(Scalar { text: text.to_owned(), kind, quoted })
+        Ok(Scalar {
+            text: text.to_owned(),
+            kind,
+            quoted,
+        })
     }
 }
 
 fn null(at: Place) -> Node {
-    let scalar = Scalar { text: String::new(), kind: ScalarKind::Null, quoted: false };
-    Node { at, content: Content::Scalar(scalar) }
+    let scalar = Scalar {
+        text: String::new(),
+        kind: ScalarKind::Null,
+        quoted: false,
+    };
+    Node {
+        at,
+        content: Content::Scalar(scalar),
+    }
 }
 
 fn place(span: &Span) -> Place {
     let one_line = span.start.line() == span.end.line();
-    let width = if one_line { span.end.col().saturating_sub(span.start.col()) } else { 1 };
-    Place { line: span.start.line().max(1), column: span.start.col() + 1, width: width.max(1) }
+    let width = if one_line {
+        span.end.col().saturating_sub(span.start.col())
+    } else {
+        1
+    };
+    Place {
+        line: span.start.line().max(1),
+        column: span.start.col() + 1,
+        width: width.max(1),
+    }
 }
 
 /// What a plain scalar means in YAML 1.2's core schema.
@@ -337,14 +380,17 @@ fn plain_kind(text: &str) -> ScalarKind {
         _ => {}
     }
     let radix = |prefix, radix| {
-        text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok())
+        text.strip_prefix(prefix)
+            .and_then(|digits| i64::from_str_radix(digits, radix).ok())
     };
     if let Some(n) = radix("0x", 16).or_else(|| radix("0o", 8)) {
         return ScalarKind::Int(n);
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && digits.chars().all(|c| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-'));
+        && digits
+            .chars()
+            .all(|c| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-'));
     if !numeric {
         return ScalarKind::Text;
     }
@@ -359,7 +405,10 @@ fn plain_kind(text: &str) -> ScalarKind {
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|c| c.to_lowercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -369,7 +418,13 @@ mod tests {
 
     fn read(text: &str) -> (Vec<Node>, Vec<Diagnostic>) {
         let mut list = Vec::new();
-        let nodes = parse(text, &mut Findings { file: "t.yml", list: &mut list });
+        let nodes = parse(
+            text,
+            &mut Findings {
+                file: "t.yml",
+                list: &mut list,
+            },
+        );
         (nodes, list)
     }
 
@@ -379,10 +434,18 @@ mod tests {
         assert!(list.is_empty());
         assert_eq!(nodes.len(), 2);
         let b = nodes[0].get("b").unwrap();
-        let Content::List(items) = &b.content else { panic!() };
-        assert_eq!((items[0].at.line, items[0].at.column, items[0].at.width), (3, 5, 3));
+        let Content::List(items) = &b.content else {
+            panic!()
+        };
+        assert_eq!(
+            (items[0].at.line, items[0].at.column, items[0].at.width),
+            (3, 5, 3)
+        );
         assert!(items[1].get("c").unwrap().is_null());
-        assert_eq!(nodes[1].get("d").unwrap().scalar().unwrap().kind, ScalarKind::Float(1.5));
+        assert_eq!(
+            nodes[1].get("d").unwrap().scalar().unwrap().kind,
+            ScalarKind::Float(1.5)
+        );
     }
 
     #[test]
@@ -391,7 +454,10 @@ mod tests {
         assert_eq!(nodes.len(), 2, "{list:?}");
         let places: Vec<_> = list.iter().map(|d| (d.line, d.column)).collect();
         assert_eq!(places.len(), 3, "{list:?}");
-        assert!(places.contains(&(4, 1)) && places.contains(&(6, 4)), "{list:?}");
+        assert!(
+            places.contains(&(4, 1)) && places.contains(&(6, 4)),
+            "{list:?}"
+        );
     }
 
     #[test]
@@ -399,15 +465,24 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let prior = format!("*a{}", i - 1);
-            text.push_str(&format!("a{i}: &a{i} [{}]\n", [prior.as_str(); 9].join(", ")));
+            text.push_str(&format!(
+                "a{i}: &a{i} [{}]\n",
+                [prior.as_str(); 9].join(", ")
+            ));
         }
         let (_, list) = read(&text);
         assert!(list[0].message.contains("once its aliases are expanded"));
         let (nodes, list) = read("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n");
         assert!(list.is_empty());
         let used = nodes[0].get("use").unwrap();
-        assert_eq!(used.get("x").unwrap().scalar().unwrap().kind, ScalarKind::Int(1));
-        assert_eq!(used.get("y").unwrap().scalar().unwrap().kind, ScalarKind::Int(3));
+        assert_eq!(
+            used.get("x").unwrap().scalar().unwrap().kind,
+            ScalarKind::Int(1)
+        );
+        assert_eq!(
+            used.get("y").unwrap().scalar().unwrap().kind,
+            ScalarKind::Int(3)
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn active(view: &dyn View) -> Result<Vec<Record>, StoreError> {
 ///
 /// # Errors
 /// When the row is damaged.
-pub fn find(view: &dyn View, id: Id) -> Result<Option<Record>, StoreError> {
+pub fn find(view: &(impl View + ?Sized), id: Id) -> Result<Option<Record>, StoreError> {
     get(view, Table::Actions, &id.0)
 }
 
@@ -124,7 +124,8 @@ pub fn first_change(view: &dyn View) -> Result<Option<u64>, StoreError> {
     Ok(first.first().map(|c| c.record.action.seq))
 }
 
-/// Takes out up to `limit` changes from before a time, and actions that ended with them.
+/// Takes out up to `limit` changes from before a time, and actions that ended with them, with
+/// what is known of their deliveries.
 ///
 /// # Errors
 /// When they cannot be read or written.
@@ -144,6 +145,9 @@ pub fn prune(tx: &mut dyn Tx, before: WallTime, limit: usize) -> Result<usize, S
         let ended = !matches!(change.record.phase, Phase::Active | Phase::PendingApproval);
         if ended {
             tx.delete(Table::Actions, &action.action_id.0)?;
+            for table in [Table::Receipts, Table::Deliveries] {
+                super::clear(tx, table, &Range::prefix(&action.action_id.0))?;
+            }
         }
     }
     Ok(old.len())

@@ -64,13 +64,21 @@ fn time_key(time: EventTime, id: Id) -> Vec<u8> {
     [&sortable(time.0)[..], &id.0].concat()
 }
 
+/// Whether the revision is there already: then a replay brought it, and policy has run for it.
+///
+/// # Errors
+/// When the row is damaged.
+pub fn is_known(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool, StoreError> {
+    Ok(view.get(Table::Alerts, &alert_key(id, revision))?.is_some())
+}
+
 /// Writes an alert revision if it is new; tells whether it was.
 ///
 /// # Errors
 /// When it cannot be read or written.
 pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
     let key = alert_key(alert.alert_id, alert.revision);
-    if tx.get(Table::Alerts, &key)?.is_some() {
+    if is_known(tx, alert.alert_id, alert.revision)? {
         return Ok(false);
     }
     if let Some(newest) = newest(tx, alert.alert_id)? {
@@ -165,14 +173,7 @@ pub fn prune(tx: &mut dyn Tx, before: EventTime, limit: usize) -> Result<usize, 
         if newest(tx, Id(id))?.is_some_and(|a| a.status == Status::Open) {
             continue;
         }
-        let mut keys = Vec::new();
-        tx.scan(Table::Alerts, &Range::prefix(&id), &mut |key, _| {
-            keys.push(key.to_vec());
-            Ok(ControlFlow::Continue(()))
-        })?;
-        for key in keys {
-            tx.delete(Table::Alerts, &key)?;
-        }
+        super::clear(tx, Table::Alerts, &Range::prefix(&id))?;
         tx.delete(Table::AlertsByTime, &index)?;
         gone += 1;
     }

@@ -75,12 +75,19 @@ fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreE
         if message.draft.slot.is_some() {
             return Ok(ControlFlow::Continue(()));
         }
-        oldest = Some(message.number);
+        oldest = Some(message);
         Ok(ControlFlow::Break(()))
     })?;
-    let Some(number) = oldest else { return Ok(()) };
-    let verdict = Verdict::Dead("the outbox of the endpoint is full".to_owned());
-    settle(tx, endpoint, &[Settled { number, verdict, attempts: 0, at }])
+    let Some(message) = oldest else { return Ok(()) };
+    let settled = Settled {
+        number: message.number,
+        webhook_id: message.draft.webhook_id,
+        verdict: Verdict::Dead("the outbox of the endpoint is full".to_owned()),
+        attempts: 0,
+        created_at: message.draft.created_at,
+        at,
+    };
+    settle(tx, endpoint, &[settled])
 }
 
 /// Up to `limit` messages of an endpoint with numbers above `after`, in order.
@@ -196,6 +203,50 @@ pub fn dead_letters(
     super::list(view, Table::DeadLetters, &Range::all().reversed(), limit, |l: &DeadLetter| {
         endpoint.is_none_or(|e| e == l.message.endpoint)
     })
+}
+
+/// Every endpoint for which messages wait, with how many: also those no longer configured.
+///
+/// # Errors
+/// When a row is damaged.
+pub fn waiting(view: &dyn View) -> Result<Vec<(String, u64)>, StoreError> {
+    let start = depth_key("");
+    let mut waiting = Vec::new();
+    view.scan(Table::Meta, &Range::prefix(&start), &mut |key, count| {
+        let name = key.get(start.len()..).unwrap_or_default();
+        let count = number(count, "meta")?;
+        if count > 0 {
+            waiting.push((String::from_utf8_lossy(name).into_owned(), count));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(waiting)
+}
+
+/// Gives up up to `limit` messages of an endpoint that is no longer configured; tells how many.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub fn abandon(
+    tx: &mut dyn Tx,
+    endpoint: &str,
+    at: WallTime,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let messages = load(&*tx, endpoint, 0, limit)?;
+    let settled: Vec<Settled> = messages
+        .into_iter()
+        .map(|message| Settled {
+            number: message.number,
+            webhook_id: message.draft.webhook_id,
+            verdict: Verdict::Dead("the endpoint is no longer configured".to_owned()),
+            attempts: 0,
+            created_at: message.draft.created_at,
+            at,
+        })
+        .collect();
+    settle(tx, endpoint, &settled)?;
+    Ok(settled.len())
 }
 
 /// Puts a dead letter back into its outbox, with the same id and bytes; returns its new number.

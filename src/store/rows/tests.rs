@@ -1,9 +1,12 @@
 use super::*;
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
-use crate::engine::detector::plan::Mode;
+use crate::engine::containment::policy::settings::Enforcement;
+use crate::engine::containment::policy::{Policy, Settings, State};
+use crate::engine::containment::{Outcome, Phase, Receipt, Verb};
+use crate::engine::detector::plan::{Detector, Mode, Respond};
 use crate::engine::outbox::{Draft, Kind, Settled, Verdict};
 use crate::model::ids::Id;
-use crate::model::{EventTime, Level, WallTime};
+use crate::model::{EventTime, HashKey, Level, Span, WallTime};
 use crate::store::memory::MemoryStore;
 use crate::store::{read, write};
 
@@ -110,7 +113,14 @@ fn alerts_are_listed_newest_first_by_filter_and_page() {
 }
 
 fn settled(number: u64, verdict: Verdict) -> Settled {
-    Settled { number, verdict, attempts: 2, at: WallTime(500) }
+    Settled {
+        number,
+        webhook_id: String::new(),
+        verdict,
+        attempts: 2,
+        created_at: WallTime(0),
+        at: WallTime(500),
+    }
 }
 
 #[test]
@@ -161,6 +171,24 @@ fn the_outbox_keeps_order_and_counts() {
 }
 
 #[test]
+fn messages_of_an_endpoint_that_is_gone_are_given_up() {
+    let store = MemoryStore::new();
+    write(&store, |tx| {
+        for n in 1..=3 {
+            messages::push(tx, "old", &draft(n, None), 100)?;
+        }
+        messages::push(tx, "new", &draft(4, None), 100)?;
+        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1), ("old".to_owned(), 3)]);
+        assert_eq!(messages::abandon(tx, "old", WallTime(9), 2)?, 2);
+        assert_eq!(messages::abandon(tx, "old", WallTime(9), 9)?, 1);
+        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1)]);
+        assert_eq!(messages::dead_letters(&*tx, Some("old"), 9)?.len(), 3);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_full_outbox_gives_up_its_oldest_alert_and_never_an_action() {
     let store = MemoryStore::new();
     write(&store, |tx| {
@@ -202,4 +230,129 @@ fn evidence_is_numbered_and_a_key_is_bound_once() {
 fn signed_numbers_sort() {
     let numbers = [i64::MIN, -5, -1, 0, 1, 7, i64::MAX];
     assert!(numbers.map(sortable).is_sorted());
+}
+
+/// One batch as the app commits it: an alert, what policy decides about it, and the messages.
+fn commit(
+    store: &MemoryStore,
+    policy: &Policy,
+    state: &mut State,
+    alert: &Alert,
+    now: WallTime,
+) -> Result<(), StoreError> {
+    let detector = Detector {
+        id: "d1".into(),
+        mode: Mode::Contain,
+        respond: vec![Respond {
+            verb: Verb::Block,
+            target: Some("source.ip".into()),
+            ttl: Span::minutes(5),
+        }],
+        ..Detector::default()
+    };
+    let done = write(store, |tx| {
+        if alerts::is_known(tx, alert.alert_id, alert.revision)? {
+            return Ok(());
+        }
+        let plan = policy.decide(state, alert, &detector, now);
+        let told = Alert { actions: plan.actions().to_vec(), ..alert.clone() };
+        alerts::insert(tx, &told)?;
+        actions::save(tx, &plan, state)?;
+        for change in plan.changes() {
+            let seq = u8::try_from(change.record.action.seq).unwrap();
+            messages::push(tx, "enforcer", &draft(seq, Some("slot")), 100)?;
+        }
+        Ok(())
+    });
+    if done.is_err() {
+        store.restart();
+        *state = read(store, actions::load)?;
+    }
+    done
+}
+
+/// T2 for this part: a crash at every step, then a replay, ends where no crash ends.
+#[test]
+fn a_replay_after_a_crash_at_any_step_decides_nothing_twice() {
+    let settings = Settings { mode: Enforcement::Enforce, ..Settings::default() };
+    let policy = Policy::new(settings, &HashKey::fixed()).unwrap();
+    let alerts_in_order: Vec<Alert> =
+        (0..6).map(|n| alert(n % 3 + 1, u32::from(n / 3), 100 + i64::from(n))).collect();
+    let now = WallTime(1_000_000);
+    let run = |store: &MemoryStore| {
+        let mut state = read(store, actions::load)?;
+        for alert in &alerts_in_order {
+            commit(store, &policy, &mut state, alert, now)?;
+        }
+        Ok::<_, StoreError>(state)
+    };
+    let outcome = |store: &MemoryStore| {
+        read(store, |view| {
+            let all = alerts::list(view, &alerts::Filter::default(), 99)?;
+            let changes = actions::changes_after(view, 0, 99)?;
+            Ok((all, changes, messages::load(view, "enforcer", 0, 99)?, actions::load(view)?))
+        })
+        .unwrap()
+    };
+    let calm = MemoryStore::new();
+    let state = run(&calm).unwrap();
+    let want = outcome(&calm);
+    assert_eq!((want.0.len(), want.1.len(), want.2.len()), (3, 3, 3));
+    assert_eq!(state, want.3);
+    for step in 0..calm.steps() {
+        let store = MemoryStore::new();
+        store.crash_at(step);
+        assert!(run(&store).is_err(), "step {step}");
+        run(&store).unwrap();
+        assert_eq!(outcome(&store), want, "step {step}");
+    }
+}
+
+#[test]
+fn actions_are_listed_newest_first_and_pruned() {
+    let settings = Settings { mode: Enforcement::Enforce, ..Settings::default() };
+    let policy = Policy::new(settings, &HashKey::fixed()).unwrap();
+    let store = MemoryStore::new();
+    let mut state = State::default();
+    for n in 1..=3u8 {
+        let now = WallTime(i64::from(n) * 1000);
+        commit(&store, &policy, &mut state, &alert(n, 0, 100), now).unwrap();
+    }
+    let later = WallTime(2000 + Span::minutes(5).0);
+    let plan = policy.tick(&mut state, later);
+    write(&store, |tx| actions::save(tx, &plan, &state)).unwrap();
+    read(&store, |view| {
+        let all = actions::newest(view, None, None, 9)?;
+        let seqs: Vec<u64> = all.iter().map(|r| r.action.seq).collect();
+        assert_eq!(seqs, [5, 4, 3], "two have expired since, each action once");
+        let page = actions::newest(view, None, Some(5), 1)?;
+        assert_eq!(page[0].action.seq, 4);
+        let active = actions::newest(view, Some(Phase::Active), None, 9)?;
+        assert_eq!((active.len(), actions::active(view)?.len()), (1, 1));
+        assert_eq!(actions::find(view, active[0].action.action_id)?.as_ref(), active.first());
+        assert_eq!(actions::changes_after(view, 3, 9)?.len(), 2);
+        Ok(())
+    })
+    .unwrap();
+    let id = state.active().next().unwrap().action.action_id;
+    let receipt = Receipt {
+        action_id: id,
+        enforcer: "edge-1".into(),
+        outcome: Outcome::Applied,
+        at: later,
+        detail: None,
+    };
+    write(&store, |tx| {
+        actions::add_receipt(tx, &receipt)?;
+        assert_eq!(actions::prune(tx, later, 9)?, 3);
+        Ok(())
+    })
+    .unwrap();
+    read(&store, |view| {
+        assert_eq!(actions::receipts(view, id)?, std::slice::from_ref(&receipt));
+        assert_eq!(actions::first_change(view)?, Some(4));
+        assert!(actions::find(view, id)?.is_some(), "active ones stay");
+        Ok(())
+    })
+    .unwrap();
 }

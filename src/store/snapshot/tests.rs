@@ -4,8 +4,9 @@ use proptest::prelude::*;
 const KEY: &str = "0badcafe";
 
 fn snapshot(generation: u64) -> Snapshot {
-    let body =
-        (0..200u32).flat_map(|n| (n.wrapping_mul(generation as u32)).to_le_bytes()).collect();
+    let body = (0..200u32)
+        .flat_map(|n| (n.wrapping_mul(u32::try_from(generation).unwrap())).to_le_bytes())
+        .collect();
     Snapshot { generation, key_id: KEY.into(), frontier: b"{\"0\":7}".to_vec(), body }
 }
 

@@ -1,6 +1,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use super::super::escape::is_unsafe;
 use super::*;
 
 #[derive(Clone, Default)]

@@ -11,7 +11,7 @@ use crate::model::{Span, WallTime};
 /// What the gate says.
 pub(super) enum Passage {
     /// Go on, with the record that waited until now, if one did.
-    Open { waiting: Option<Record> },
+    Open { waiting: Option<Box<Record>> },
     /// A human, or a second detector, has to agree; the text says so.
     Waits(&'static str),
 }
@@ -30,7 +30,7 @@ impl Policy {
             if agreeing < rules.detectors_min {
                 return Passage::Waits("the kill-switch needs a second detector or a human");
             }
-            return Passage::Open { waiting: state.pending.remove(&slot) };
+            return Passage::Open { waiting: state.pending.remove(&slot).map(Box::new) };
         }
         let harms_account = wish.target.scope == Scope::Account && wish.verb == Verb::Block;
         let risky = wish.verb.is_irreversible() || harms_account;

@@ -6,7 +6,9 @@ use crate::model::{EventTime, Level};
 use proptest::prelude::*;
 use settings::{Budgets, Enforcement, KillSwitch};
 
-fn alert(id: u8, revision: u32, key: &[(&str, &str)]) -> Alert {
+type Key<'a> = &'a [(&'a str, &'a str)];
+
+fn alert(id: u8, revision: u32, key: Key<'_>) -> Alert {
     let pairs = key.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     Alert {
         alert_id: Id([id; 32]),
@@ -66,7 +68,7 @@ fn whys(plan: &ActionPlan) -> Vec<Withheld> {
 }
 
 const NOW: WallTime = WallTime(1_000_000_000);
-const IP: &[(&str, &str)] = &[("source.ip", "203.0.113.7")];
+const IP: Key<'_> = &[("source.ip", "203.0.113.7")];
 const BLOCK_IP: &[(Verb, Option<&str>, i64)] = &[(Verb::Block, Some("source.ip"), 15)];
 
 #[test]
@@ -95,6 +97,17 @@ fn shadow_is_the_default_and_real_needs_both() {
 }
 
 #[test]
+fn a_preview_changes_nothing_and_an_incident_is_named() {
+    let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
+    let shown = p.preview(&state, &alert(1, 0, IP), &d, NOW);
+    assert_eq!(state, State::default());
+    assert_eq!(shown, p.decide(&mut state.clone(), &alert(1, 0, IP), &d, NOW));
+    let incident = Some(Id([9; 32]));
+    let plan = p.decide_in(&mut state, &alert(1, 0, IP), &d, incident, NOW);
+    assert_eq!(plan.changes()[0].record.action.reason.incident_id, incident);
+}
+
+#[test]
 fn the_same_alert_extends_instead_of_asking_again() {
     let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
     let first = p.decide(&mut state, &alert(1, 0, IP), &d, NOW);
@@ -115,11 +128,11 @@ fn the_same_alert_extends_instead_of_asking_again() {
 fn a_lifetime_has_an_end() {
     let settings = Settings { lifetime_max: Span::hours(24), ..enforcing() };
     let (p, d, mut state) = (policy(settings), detector("d", BLOCK_IP), State::default());
-    let _ = p.decide(&mut state, &alert(1, 0, IP), &d, NOW);
+    drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     let mut now = NOW;
     for revision in 1..200 {
         now = now + Span::minutes(10);
-        let _ = p.decide(&mut state, &alert(1, revision, IP), &d, now);
+        drop(p.decide(&mut state, &alert(1, revision, IP), &d, now));
         if state.active().next().is_none_or(|r| r.action.expires_at <= now) {
             break;
         }
@@ -135,7 +148,7 @@ fn a_lifetime_has_an_end() {
 #[test]
 fn actions_expire_and_seq_rises() {
     let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
-    let _ = p.decide(&mut state, &alert(1, 0, IP), &d, NOW);
+    drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     assert_eq!(state.next_end(), Some(NOW + Span::minutes(15)));
     assert!(p.tick(&mut state, NOW + Span::minutes(14)).is_empty());
     let plan = p.tick(&mut state, NOW + Span::minutes(15));
@@ -157,7 +170,7 @@ fn the_allow_list_is_absolute() {
     };
     let p = policy(settings);
     let mut state = State::default();
-    let cases: [(&[(&str, &str)], &str, Verb); 4] = [
+    let cases: [(Key<'_>, &str, Verb); 4] = [
         (IP, "source.ip", Verb::Block),
         (&[("user.id", "VIP")], "user.id", Verb::RequireMfa),
         (&[("source.as.number", "AS64500")], "source.as.number", Verb::Throttle),
@@ -173,7 +186,7 @@ fn the_allow_list_is_absolute() {
 #[test]
 fn what_is_allowed_later_is_reverted() {
     let (mut p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
-    let _ = p.decide(&mut state, &alert(1, 0, IP), &d, NOW);
+    drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     let entry = AllowEntry {
         scope: Scope::Ip,
         value: "203.0.113.7".into(),
@@ -242,7 +255,7 @@ fn two_detectors_far_apart_are_not_two() {
     let p = policy(enforcing());
     let kill = |id| detector(id, &[(Verb::DisableFlow, None, 5)]);
     let mut state = State::default();
-    let _ = p.decide(&mut state, &alert(1, 0, &[]), &kill("a"), NOW);
+    drop(p.decide(&mut state, &alert(1, 0, &[]), &kill("a"), NOW));
     let late = p.decide(&mut state, &alert(2, 0, &[]), &kill("b"), NOW + Span::minutes(11));
     assert_eq!(steps(&late), []);
     assert_eq!(steps(&p.tick(&mut state, NOW + Span::hours(1))), [Step::Denied]);
@@ -263,7 +276,7 @@ fn a_human_approves_denies_and_reverts() {
     assert_eq!(steps(&back), [Step::Reverted]);
     let again = p.decide(&mut state, &alert(1, 1, &[]), &kill, NOW + Span::minutes(5));
     assert_eq!(whys(&again), [Withheld::HeldByHuman]);
-    let _ = p.tick(&mut state, NOW + Span::minutes(65));
+    drop(p.tick(&mut state, NOW + Span::minutes(65)));
     let later = p.decide(&mut state, &alert(1, 2, &[]), &kill, NOW + Span::minutes(65));
     assert_eq!(steps(&later), [Step::Pending]);
     let no = p

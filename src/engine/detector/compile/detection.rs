@@ -36,7 +36,10 @@ pub(super) fn build(
     scope: &mut Scope<'_>,
     findings: &mut Findings<'_>,
 ) -> Selections {
-    let mut out = Selections { source: log_source(&detection.source, scope.fields), ..Selections::default() };
+    let mut out = Selections {
+        source: log_source(&detection.source, scope.fields),
+        ..Selections::default()
+    };
     for item in &detection.selections {
         let tree = selection::build(&item.node, scope, findings);
         out.list.push((item.name.text.clone(), item.name.at, tree));
@@ -111,7 +114,11 @@ impl Selections {
             .iter()
             .enumerate()
             .filter(|(_, (name, ..))| {
-                if pattern == "*" { !name.starts_with('_') } else { like(pattern, name) }
+                if pattern == "*" {
+                    !name.starts_with('_')
+                } else {
+                    like(pattern, name)
+                }
             })
             .map(|(i, _)| i)
             .collect();
@@ -172,16 +179,25 @@ fn log_source(source: &LogSource, fields: &mut Fields) -> Option<Tree> {
     }
     let equals = |target: Target, names: Vec<String>| {
         let patterns = names.into_iter().map(Pattern::literal).collect();
-        Leaf::new(target, &Match::Texts(Texts { patterns, cased: false }))
-            .map_or(Tree::Const(false), |leaf| Tree::Leaf(Box::new(leaf)))
+        Leaf::new(
+            target,
+            &Match::Texts(Texts {
+                patterns,
+                cased: false,
+            }),
+        )
+        .map_or(Tree::Const(false), |leaf| Tree::Leaf(Box::new(leaf)))
     };
-    let schema = equals(Target::Field(EVENT_SCHEMA, "event.schema".to_owned()), names);
+    let schema = equals(
+        Target::Field(EVENT_SCHEMA, "event.schema".to_owned()),
+        names,
+    );
     let mut any = vec![schema];
-    if !SCHEMAS.contains(&product) {
-        if let Some(id) = fields.intern("labels.product") {
-            let label = Target::Field(id, "labels.product".to_owned());
-            any.push(equals(label, vec![product.to_owned()]));
-        }
+    if !SCHEMAS.contains(&product)
+        && let Some(id) = fields.intern("labels.product")
+    {
+        let label = Target::Field(id, "labels.product".to_owned());
+        any.push(equals(label, vec![product.to_owned()]));
     }
     Some(Tree::Named("logsource".into(), Box::new(Tree::Or(any))))
 }

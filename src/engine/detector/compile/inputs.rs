@@ -3,7 +3,7 @@
 //! Owns group keys with their aliases. Does not compile what it refers to: it asks the builder.
 
 use super::rules::Builder;
-use crate::engine::detector::diagnostic::{Place, did_you_mean};
+use crate::engine::detector::diagnostic::did_you_mean;
 use crate::engine::detector::document::{Correlation, Kind, Name};
 use crate::engine::detector::plan::{From, Input};
 use crate::model::FieldId;
@@ -27,7 +27,11 @@ pub(super) fn sources(
             let (a, b) = (builder.resolve(doc, after), builder.resolve(doc, expect));
             Some(vec![a?, b?])
         }
-        Kind::Ratio { numerator, denominator, .. } => {
+        Kind::Ratio {
+            numerator,
+            denominator,
+            ..
+        } => {
             let top = builder.resolve(doc, numerator);
             let bottom = match denominator.text.strip_suffix("/settled") {
                 None => builder.resolve(doc, denominator),
@@ -37,8 +41,10 @@ pub(super) fn sources(
         }
         Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) => {
             let names = rule_names(builder, doc, correlation)?;
-            let found: Vec<Option<Source>> =
-                names.iter().map(|name| builder.resolve(doc, name)).collect();
+            let found: Vec<Option<Source>> = names
+                .iter()
+                .map(|name| builder.resolve(doc, name))
+                .collect();
             found.into_iter().collect()
         }
     }
@@ -50,7 +56,10 @@ fn rule_names(
     doc: usize,
     correlation: &Correlation,
 ) -> Option<Vec<Name>> {
-    let own = Name { text: builder.names.name(doc).to_owned(), at: correlation.at };
+    let own = Name {
+        text: builder.names.name(doc).to_owned(),
+        at: correlation.at,
+    };
     let temporal = matches!(correlation.kind, Kind::Temporal { .. });
     let ordered = matches!(correlation.kind, Kind::Temporal { ordered: true });
     let names = match &correlation.rules {
@@ -76,12 +85,20 @@ fn rule_names(
     }
     if temporal && names.len() < 2 {
         let hint = "name at least two rules, or use event_count";
-        findings.fault_hint(correlation.at, "a temporal correlation needs several rules", hint);
+        findings.fault_hint(
+            correlation.at,
+            "a temporal correlation needs several rules",
+            hint,
+        );
         return None;
     }
     for (i, name) in names.iter().enumerate() {
         if !ordered && names.iter().take(i).any(|n| n.text == name.text) {
-            findings.fault_hint(name.at, format!("`{}` is named twice", name.text), "remove one");
+            findings.fault_hint(
+                name.at,
+                format!("`{}` is named twice", name.text),
+                "remove one",
+            );
             return None;
         }
     }
@@ -94,12 +111,17 @@ fn settled(
     written: &Name,
     name: &str,
 ) -> Option<Source> {
-    let reference = Name { text: name.to_owned(), at: written.at };
+    let reference = Name {
+        text: name.to_owned(),
+        at: written.at,
+    };
     let source = builder.resolve(doc, &reference)?;
     match source.from {
-        From::Rule(rule) if builder.is_absence(rule) => {
-            Some(Source { name: written.clone(), from: From::Settled(rule), doc: source.doc })
-        }
+        From::Rule(rule) if builder.is_absence(rule) => Some(Source {
+            name: written.clone(),
+            from: From::Settled(rule),
+            doc: source.doc,
+        }),
         _ => {
             let message = format!("`{name}` is no absence rule, so nothing of it settles");
             let hint = "name a rule of type absence before `/settled`, or leave `/settled` out";
@@ -122,9 +144,13 @@ pub(super) fn group(
         let mut group_by: Vec<FieldId> = Vec::new();
         for name in &correlation.group_by {
             let field = aliased(builder, doc, correlation, source, name)?;
-            group_by.push(builder.field(doc, &field, Some(sources))?);
+            group_by.push(builder.field(doc, &field, sources)?);
         }
-        inputs.push(Input { name: source.name.text.clone(), from: source.from, group_by });
+        inputs.push(Input {
+            name: source.name.text.clone(),
+            from: source.from,
+            group_by,
+        });
     }
     Some(inputs)
 }
@@ -137,7 +163,10 @@ fn aliased(
     source: &Source,
     name: &Name,
 ) -> Option<Name> {
-    let Some((_, fields)) = correlation.aliases.iter().find(|(alias, _)| alias.text == name.text)
+    let Some((_, fields)) = correlation
+        .aliases
+        .iter()
+        .find(|(alias, _)| alias.text == name.text)
     else {
         return Some(name.clone());
     };
@@ -148,8 +177,10 @@ fn aliased(
     if let Some((_, field)) = fields.iter().find(|(rule, _)| means(rule)) {
         return Some(field.clone());
     }
-    let message =
-        format!("the alias `{}` does not say which field of `{}` it is", name.text, source.name.text);
+    let message = format!(
+        "the alias `{}` does not say which field of `{}` it is",
+        name.text, source.name.text
+    );
     let hint = format!("add `{}: FIELD` to the alias", source.name.text);
     builder.findings(doc).fault_hint(name.at, message, hint);
     None
@@ -159,7 +190,9 @@ fn unused_aliases(builder: &mut Builder<'_, '_>, doc: usize, correlation: &Corre
     for (alias, _) in &correlation.aliases {
         if !correlation.group_by.iter().any(|g| g.text == alias.text) {
             let message = format!("the alias `{}` is not used", alias.text);
-            builder.findings(doc).lint(alias.at, message, "name it in `group-by`, or remove it");
+            builder
+                .findings(doc)
+                .lint(alias.at, message, "name it in `group-by`, or remove it");
         }
     }
 }
@@ -175,7 +208,11 @@ pub(super) fn position(
     let found = sources
         .iter()
         .position(|s| s.name.text == rule.text)
-        .or_else(|| sources.iter().position(|s| s.doc.is_some() && s.doc == target));
+        .or_else(|| {
+            sources
+                .iter()
+                .position(|s| s.doc.is_some() && s.doc == target)
+        });
     if found.is_none() {
         let known: Vec<&str> = sources.iter().map(|s| s.name.text.as_str()).collect();
         let message = format!("`{}` is not among the rules of this correlation", rule.text);
@@ -183,9 +220,4 @@ pub(super) fn position(
         builder.findings(doc).fault_hint(rule.at, message, hint);
     }
     found
-}
-
-/// The place of a reference as a cycle shows it.
-pub(super) const fn place(name: &Name) -> Place {
-    name.at
 }

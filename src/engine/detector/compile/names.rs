@@ -26,8 +26,10 @@ impl Names {
         let mut given: BTreeMap<String, usize> = BTreeMap::new();
         for (i, doc) in docs.iter().enumerate() {
             let header = &doc.document.header;
-            for (what, name, seen) in [("id", &header.id, &mut ids), ("name", &header.name, &mut given)]
-            {
+            for (what, name, seen) in [
+                ("id", &header.id, &mut ids),
+                ("name", &header.name, &mut given),
+            ] {
                 let Some(name) = name else { continue };
                 match seen.get(&name.text) {
                     Some(&first) => duplicate(what, name, docs, (first, i), diagnostics),
@@ -45,7 +47,10 @@ impl Names {
                     given.contains_key(s) || names.by_name.contains_key(s)
                 }),
             };
-            let id = header.id.as_ref().map_or_else(|| name.clone(), |id| id.text.clone());
+            let id = header
+                .id
+                .as_ref()
+                .map_or_else(|| name.clone(), |id| id.text.clone());
             names.by_name.entry(name.clone()).or_insert(i);
             names.by_id.entry(id.clone()).or_insert(i);
             names.of.push((id, name));
@@ -63,7 +68,10 @@ impl Names {
 
     /// The document a reference means.
     pub(super) fn find(&self, reference: &str) -> Option<usize> {
-        self.by_name.get(reference).or_else(|| self.by_id.get(reference)).copied()
+        self.by_name
+            .get(reference)
+            .or_else(|| self.by_id.get(reference))
+            .copied()
     }
 
     /// All names, for suggestions.
@@ -79,11 +87,19 @@ fn duplicate(
     (first, second): (usize, usize),
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let (Some(first), Some(second)) = (docs.get(first), docs.get(second)) else { return };
-    let mut findings = Findings { file: &second.source.path, list: diagnostics };
+    let (Some(first), Some(second)) = (docs.get(first), docs.get(second)) else {
+        return;
+    };
+    let mut findings = Findings {
+        file: &second.source.path,
+        list: diagnostics,
+    };
     let line = first.document.header.at.line;
     let message = format!("the {what} `{}` is taken", name.text);
-    let hint = format!("choose another {what}; the first is at {}:{line}", first.source.path);
+    let hint = format!(
+        "choose another {what}; the first is at {}:{line}",
+        first.source.path
+    );
     findings.fault_hint(name.at, message, hint);
 }
 

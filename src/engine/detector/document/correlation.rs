@@ -5,10 +5,10 @@
 
 mod bounds;
 
-use super::section::{Name, Section, names};
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, Op, Spike};
+use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
 
@@ -24,9 +24,21 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "value_median needs every value of the window, which a bounded engine does not keep",
         "use value_avg, or count the values above a bound with a selection",
     ),
-    ("new_value", "new_value is not supported yet", "use value_count over a longer timespan"),
-    ("quiet", "quiet is not supported yet", "use absence of the expected event"),
-    ("score", "score is not supported yet", "use several detectors and temporal"),
+    (
+        "new_value",
+        "new_value is not supported yet",
+        "use value_count over a longer timespan",
+    ),
+    (
+        "quiet",
+        "quiet is not supported yet",
+        "use absence of the expected event",
+    ),
+    (
+        "score",
+        "score is not supported yet",
+        "use several detectors and temporal",
+    ),
 ];
 
 /// A correlation as written.
@@ -45,10 +57,25 @@ pub(in crate::engine::detector) struct Correlation {
 
 #[derive(Debug)]
 pub(in crate::engine::detector) enum Kind {
-    Window { aggregates: Vec<Aggregate>, bounds: Vec<Bound> },
-    Temporal { ordered: bool },
-    Absence { after: Name, expect: Name, lookback: Span },
-    Ratio { numerator: Name, denominator: Name, bound: Op, value: f64, denominator_min: u64 },
+    Window {
+        aggregates: Vec<Aggregate>,
+        bounds: Vec<Bound>,
+    },
+    Temporal {
+        ordered: bool,
+    },
+    Absence {
+        after: Name,
+        expect: Name,
+        lookback: Span,
+    },
+    Ratio {
+        numerator: Name,
+        denominator: Name,
+        bound: Op,
+        value: f64,
+        denominator_min: u64,
+    },
     Spike(Spike),
 }
 
@@ -106,16 +133,27 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
     let aliases = aliases(&section, findings);
     let timespan = section.span("timespan", findings);
     if section.node("timespan").is_none() {
-        findings.fault_hint(section.at, "the correlation has no `timespan`", "add `timespan: 5m`");
+        findings.fault_hint(
+            section.at,
+            "the correlation has no `timespan`",
+            "add `timespan: 5m`",
+        );
     } else if timespan == Some(Span::ZERO) {
-        findings.fault_hint(section.place("timespan"), "`timespan` is zero", "write `5m`");
+        findings.fault_hint(
+            section.place("timespan"),
+            "`timespan` is zero",
+            "write `5m`",
+        );
     }
     let generate = section.bool("generate", findings).unwrap_or(false);
     let kind_name = kind_name?;
     for (key, types) in ONLY {
         if section.node(key).is_some() && !types.contains(&kind_name.as_str()) {
             let message = format!("`{key}` does not belong to {kind_name}");
-            let hint = format!("it belongs to {}; remove it, or change the type", types.join(", "));
+            let hint = format!(
+                "it belongs to {}; remove it, or change the type",
+                types.join(", ")
+            );
             findings.fault_hint(section.place(key), message, hint);
         }
     }
@@ -133,7 +171,15 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         findings.fault_hint(section.place("rules"), "`rules` does not belong here", hint);
     }
     let timespan = timespan?;
-    Some(Correlation { at: section.at, rules, group_by, timespan, generate, aliases, kind })
+    Some(Correlation {
+        at: section.at,
+        rules,
+        group_by,
+        timespan,
+        generate,
+        aliases,
+        kind,
+    })
 }
 
 fn kind_name(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<String> {
@@ -159,17 +205,27 @@ fn kind_name(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Strin
         Some((_, message, hint)) => findings.fault_hint(name.at, *message, *hint),
         None => {
             let message = format!("there is no correlation type `{text}`");
-            findings.fault_hint(name.at, message, did_you_mean(text, keys::TYPES.iter().copied()));
+            findings.fault_hint(
+                name.at,
+                message,
+                did_you_mean(text, keys::TYPES.iter().copied()),
+            );
         }
     }
     None
 }
 
 fn aliases(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<(Name, Vec<(Name, Name)>)> {
-    let Some(node) = section.node("aliases") else { return Vec::new() };
+    let Some(node) = section.node("aliases") else {
+        return Vec::new();
+    };
     let hint = "write `aliases: {ip: {rule_a: source.ip, rule_b: client.ip}}`";
     let Content::Map(entries) = &node.content else {
-        findings.fault_hint(node.at, format!("`aliases` cannot be {}", node.word()), hint);
+        findings.fault_hint(
+            node.at,
+            format!("`aliases` cannot be {}", node.word()),
+            hint,
+        );
         return Vec::new();
     };
     let mut out = Vec::new();
@@ -181,13 +237,22 @@ fn aliases(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<(Name, Vec
         };
         let mut pairs = Vec::new();
         for field in fields {
-            let rule = Name { text: field.key.clone(), at: field.at };
+            let rule = Name {
+                text: field.key.clone(),
+                at: field.at,
+            };
             let mut one = names(&field.value, &field.key, findings);
             if let Some(name) = one.pop() {
                 pairs.push((rule, name));
             }
         }
-        out.push((Name { text: entry.key.clone(), at: entry.at }, pairs));
+        out.push((
+            Name {
+                text: entry.key.clone(),
+                at: entry.at,
+            },
+            pairs,
+        ));
     }
     out
 }
@@ -235,7 +300,11 @@ fn absence(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
     let after = required(section, "after", findings);
     let expect = required(section, "expect", findings);
     let lookback = section.span("lookback", findings).unwrap_or(Span::ZERO);
-    Some(Kind::Absence { after: after?, expect: expect?, lookback })
+    Some(Kind::Absence {
+        after: after?,
+        expect: expect?,
+        lookback,
+    })
 }
 
 fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
@@ -251,17 +320,39 @@ fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
     }
     let (op, value) = bounds::one(section, findings)?;
     let (numerator, denominator) = (numerator?, denominator?);
-    Some(Kind::Ratio { numerator, denominator, bound: op, value, denominator_min: minimum? })
+    Some(Kind::Ratio {
+        numerator,
+        denominator,
+        bound: op,
+        value,
+        denominator_min: minimum?,
+    })
 }
 
 fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
     let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
     let warmup = section.span("warmup", findings).unwrap_or(Span::hours(24));
-    let half_life = section.span("half_life", findings).unwrap_or(Span::hours(24));
+    let half_life = section
+        .span("half_life", findings)
+        .unwrap_or(Span::hours(24));
     if half_life == Span::ZERO {
-        findings.fault_hint(section.place("half_life"), "`half_life` is zero", "write `24h`");
+        findings.fault_hint(
+            section.place("half_life"),
+            "`half_life` is zero",
+            "write `24h`",
+        );
     }
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "from a count")]
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "from a count"
+    )]
     let count_min = count_min as u64;
-    Some(Kind::Spike(Spike { factor, count_min, tail_min, warmup, half_life }))
+    Some(Kind::Spike(Spike {
+        factor,
+        count_min,
+        tail_min,
+        warmup,
+        half_life,
+    }))
 }

@@ -2,11 +2,11 @@
 //!
 //! Owns reading and defaults of metadata. Names are checked against other documents in `compile`.
 
-use super::section::{Name, Section, span};
 use crate::engine::containment::Verb;
 use crate::engine::detector::diagnostic::{Findings, Place};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::Mode;
+use crate::engine::detector::section::{Name, Section, span};
 use crate::engine::detector::yaml::Content;
 use crate::model::{Level, Span};
 
@@ -48,24 +48,34 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings<'_>) -> Header
         findings.fault_hint(section.at, "the document has no title", "add `title:`");
     }
     let level = section.one_of("level", findings).and_then(|name| {
-        Level::ALL.into_iter().find(|level| level.name() == name.text)
+        Level::ALL
+            .into_iter()
+            .find(|level| level.name() == name.text)
     });
-    let mode = section.one_of("mode", findings).map(|name| match name.text.as_str() {
-        "alert" => Mode::Alert,
-        "contain" => Mode::Contain,
-        _ => Mode::Shadow,
-    });
+    let mode = section
+        .one_of("mode", findings)
+        .map(|name| match name.text.as_str() {
+            "alert" => Mode::Alert,
+            "contain" => Mode::Contain,
+            _ => Mode::Shadow,
+        });
     let (confidence, spoofable) = labels(section, findings);
     let version = section.count("version", (1, u64::from(u32::MAX)), findings);
     let texts = |list: Option<Vec<Name>>| {
-        list.unwrap_or_default().into_iter().map(|n| n.text).collect::<Vec<_>>()
+        list.unwrap_or_default()
+            .into_iter()
+            .map(|n| n.text)
+            .collect::<Vec<_>>()
     };
     Header {
         at: title.as_ref().map_or(section.at, |t| t.at),
         title: title.map(|t| t.text).unwrap_or_default(),
         id: section.text("id", findings),
         name: section.text("name", findings),
-        description: section.text("description", findings).map(|t| t.text).unwrap_or_default(),
+        description: section
+            .text("description", findings)
+            .map(|t| t.text)
+            .unwrap_or_default(),
         version: version.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
         level: level.unwrap_or_default(),
         mode: mode.unwrap_or_default(),
@@ -82,16 +92,25 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings<'_>) -> Header
 }
 
 fn labels(section: &Section<'_>, findings: &mut Findings<'_>) -> (u8, u8) {
-    let Some(node) = section.node("labels") else { return (0, 0) };
-    let Some(labels) = Section::open(node, &keys::LABELS, findings) else { return (0, 0) };
+    let Some(node) = section.node("labels") else {
+        return (0, 0);
+    };
+    let Some(labels) = Section::open(node, &keys::LABELS, findings) else {
+        return (0, 0);
+    };
     let mut grade = |key| {
-        labels.count(key, (0, 3), findings).and_then(|n| u8::try_from(n).ok()).unwrap_or(0)
+        labels
+            .count(key, (0, 3), findings)
+            .and_then(|n| u8::try_from(n).ok())
+            .unwrap_or(0)
     };
     (grade("confidence"), grade("spoofable"))
 }
 
 fn suppress(section: &Section<'_>, findings: &mut Findings<'_>) -> Span {
-    let Some(node) = section.node("suppress") else { return Span::ZERO };
+    let Some(node) = section.node("suppress") else {
+        return Span::ZERO;
+    };
     let read = if matches!(node.content, Content::Map(_)) {
         Section::open(node, &keys::SUPPRESS, findings).and_then(|s| s.span("for", findings))
     } else {
@@ -101,12 +120,17 @@ fn suppress(section: &Section<'_>, findings: &mut Findings<'_>) -> Span {
 }
 
 fn respond(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<Respond> {
-    let Some(node) = section.node("respond") else { return Vec::new() };
+    let Some(node) = section.node("respond") else {
+        return Vec::new();
+    };
     let steps = match &node.content {
         Content::List(steps) => steps.as_slice(),
         Content::Map(_) | Content::Scalar(_) => std::slice::from_ref(node),
     };
-    steps.iter().filter_map(|step| respond_step(step, findings)).collect()
+    steps
+        .iter()
+        .filter_map(|step| respond_step(step, findings))
+        .collect()
 }
 
 fn respond_step(
@@ -122,11 +146,23 @@ fn respond_step(
             findings.fault_hint(step.at, message, format!("add `{key}: {example}`"));
         }
     }
-    let target = step.text("target", findings).filter(|name| name.text != "flow");
-    let verb = Verb::ALL.into_iter().find(|(name, _)| verb.as_ref().is_some_and(|v| v.text == *name));
+    let target = step
+        .text("target", findings)
+        .filter(|name| name.text != "flow");
+    let verb = Verb::ALL
+        .into_iter()
+        .find(|(name, _)| verb.as_ref().is_some_and(|v| v.text == *name));
     if ttl == Some(Span::ZERO) {
         let hint = "say how long it holds: `1h`";
-        findings.fault_hint(step.place("ttl"), "an action without a length has no effect", hint);
+        findings.fault_hint(
+            step.place("ttl"),
+            "an action without a length has no effect",
+            hint,
+        );
     }
-    Some(Respond { verb: verb?.1, target, ttl: ttl? })
+    Some(Respond {
+        verb: verb?.1,
+        target,
+        ttl: ttl?,
+    })
 }

@@ -18,9 +18,15 @@ pub struct Explanation {
 
 pub(super) fn explain(tree: &Tree, event: &Event) -> Explanation {
     if tree.holds(event) {
-        return Explanation { matched: true, leaf: None };
+        return Explanation {
+            matched: true,
+            leaf: None,
+        };
     }
-    Explanation { matched: false, leaf: Some(failing(tree, event, None)) }
+    Explanation {
+        matched: false,
+        leaf: Some(failing(tree, event, None)),
+    }
 }
 
 fn say(leaf: &Leaf, event: &Event, selection: Option<&str>, not: bool) -> String {

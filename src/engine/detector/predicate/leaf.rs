@@ -3,12 +3,11 @@
 //! Owns the making of leaves from typed matches (`Match`), where many literals become one set
 //! test. A leaf over a list of values holds if any of them passes.
 
-use std::fmt::Write as _;
-
 use aho_corasick::AhoCorasick;
 use regex::RegexBuilder;
 
 use super::REGEX_BYTES_MAX;
+use super::describe::{SHOW_ALL, describe};
 use super::moment::TimePart;
 use super::net::{self, Networks};
 use super::set::{LiteralSet, Part};
@@ -35,14 +34,22 @@ pub(crate) enum Match {
     Null,
     Exists(bool),
     Texts(Texts),
-    Regex { source: String, flags: String },
+    Regex {
+        source: String,
+        flags: String,
+    },
     Number(Op, Number),
     /// Any of these whole numbers.
     Numbers(Vec<i64>),
     Bool(bool),
     Networks(Vec<String>),
     Moment(TimePart, Op, i64),
-    Other { field: FieldId, name: String, relation: Relation, cased: bool },
+    Other {
+        field: FieldId,
+        name: String,
+        relation: Relation,
+        cased: bool,
+    },
 }
 
 /// Patterns of which any one must match.
@@ -71,23 +78,29 @@ impl Leaf {
             Target::Field(_, name) => name.as_str(),
             Target::AnyText => "any text",
         };
-        let identity = format!("{name} {}", describe(wanted, usize::MAX));
+        let identity = format!("{name} {}", describe(wanted, SHOW_ALL));
         let shown = format!("{name} {}", describe(wanted, 5));
         let kinds = match (&target, wanted) {
             (Target::Field(EVENT_KIND, _), Match::Texts(texts)) => exact(texts),
             _ => None,
         };
         let test = test(wanted)?;
-        Ok(Self { target, test, identity: identity.into(), shown: shown.into(), kinds })
+        Ok(Self {
+            target,
+            test,
+            identity: identity.into(),
+            shown: shown.into(),
+            kinds,
+        })
     }
 
     #[inline]
     pub(super) fn holds(&self, event: &Event) -> bool {
         match &self.target {
             Target::AnyText => event.texts().any(|t| self.test.holds(Value::Text(t))),
-            Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => {
-                self.presence(true).unwrap_or_else(|| self.test.holds(Value::Text(event.schema)))
-            }
+            Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => self
+                .presence(true)
+                .unwrap_or_else(|| self.test.holds(Value::Text(event.schema))),
             Target::Field(TIME, _) => match (&self.test, self.presence(true)) {
                 (_, Some(present)) => present,
                 (Test::Moment(part, op, bound), None) => {
@@ -98,8 +111,14 @@ impl Leaf {
             Target::Field(id, _) => match &self.test {
                 Test::Null => matches!(event.get(*id), None | Some(Value::Null)),
                 Test::Exists(wanted) => event.get(*id).is_some() == *wanted,
-                Test::Other { field, relation, cased } => event.values(*id).any(|a| {
-                    event.values(*field).any(|b| related(a, b, *relation, *cased))
+                Test::Other {
+                    field,
+                    relation,
+                    cased,
+                } => event.values(*id).any(|a| {
+                    event
+                        .values(*field)
+                        .any(|b| related(a, b, *relation, *cased))
                 }),
                 test => event.values(*id).any(|value| test.holds(value)),
             },
@@ -194,7 +213,11 @@ fn show(value: Value<'_>) -> String {
 
 /// The values, if all of them are whole texts.
 fn exact(texts: &Texts) -> Option<Box<[String]>> {
-    texts.patterns.iter().map(|p| p.plain().map(str::to_ascii_lowercase)).collect()
+    texts
+        .patterns
+        .iter()
+        .map(|p| p.plain().map(str::to_ascii_lowercase))
+        .collect()
 }
 
 fn test(wanted: &Match) -> Result<Test, String> {
@@ -234,9 +257,16 @@ fn test(wanted: &Match) -> Result<Test, String> {
             Test::Networks(Networks::new(parsed.collect::<Result<Vec<_>, _>>()?))
         }
         Match::Moment(part, op, bound) => Test::Moment(*part, *op, *bound),
-        Match::Other { field, relation, cased, .. } => {
-            Test::Other { field: *field, relation: *relation, cased: *cased }
-        }
+        Match::Other {
+            field,
+            relation,
+            cased,
+            ..
+        } => Test::Other {
+            field: *field,
+            relation: *relation,
+            cased: *cased,
+        },
     })
 }
 
@@ -251,7 +281,9 @@ fn regex_message(error: &regex::Error) -> String {
 fn text_test(texts: &Texts) -> Result<Test, String> {
     let too_large = || "the pattern is too large".to_owned();
     if let [one] = texts.patterns.as_slice() {
-        return TextTest::new(one, texts.cased).map(Test::Text).ok_or_else(too_large);
+        return TextTest::new(one, texts.cased)
+            .map(Test::Text)
+            .ok_or_else(too_large);
     }
     // The caller groups patterns of one shape; ASCII only unless case matters.
     let literals = || {
@@ -299,93 +331,18 @@ impl Texts {
         for (i, group) in groups.into_iter().enumerate() {
             // Whole values stay together even when few: one leaf names them all.
             if group.len() >= SET_MIN || i == 0 && !group.is_empty() {
-                out.push(Self { patterns: group, cased });
+                out.push(Self {
+                    patterns: group,
+                    cased,
+                });
             } else {
                 single.extend(group);
             }
         }
-        out.extend(single.into_iter().map(|p| Self { patterns: vec![p], cased }));
+        out.extend(single.into_iter().map(|p| Self {
+            patterns: vec![p],
+            cased,
+        }));
         out
-    }
-}
-
-/// How a match reads: `= 'a'`, `in ['a', 'b', … 12 in all]`, `>= 5`.
-fn describe(wanted: &Match, shown_max: usize) -> String {
-    let list = |items: &mut dyn Iterator<Item = String>, count: usize| {
-        let mut out = String::from("in [");
-        for (i, item) in items.take(shown_max).enumerate() {
-            let _ = write!(out, "{}{item}", if i == 0 { "" } else { ", " });
-        }
-        if count > shown_max {
-            let _ = write!(out, ", … {count} in all");
-        }
-        out.push(']');
-        out
-    };
-    let text = |p: &Pattern| {
-        let written = p.written();
-        if shown_max == usize::MAX { format!("{written:?}") } else { quoted(&written) }
-    };
-    match wanted {
-        Match::Null => "= null".to_owned(),
-        Match::Exists(true) => "exists".to_owned(),
-        Match::Exists(false) => "does not exist".to_owned(),
-        Match::Texts(texts) => {
-            let cased = if texts.cased { " (cased)" } else { "" };
-            match texts.patterns.as_slice() {
-                [one] if one.plain().is_none() => {
-                    // A dash of any kind is written like a plain one, but is not the same.
-                    let dash = if one.0.contains(&super::text::Token::Dash) { "~dash" } else { "" };
-                    format!("like{dash} {}{cased}", text(one))
-                }
-                [one] => format!("= {}{cased}", text(one)),
-                many => {
-                    let mut items = many.iter().map(text);
-                    format!("{}{cased}", list(&mut items, many.len()))
-                }
-            }
-        }
-        Match::Regex { source, flags } if flags.is_empty() => format!("matches /{source}/"),
-        Match::Regex { source, flags } => format!("matches /{source}/{flags}"),
-        Match::Number(op, number) => format!("{} {}", sign(*op), number_text(*number)),
-        Match::Numbers(numbers) => {
-            list(&mut numbers.iter().map(i64::to_string), numbers.len())
-        }
-        Match::Bool(value) => format!("= {value}"),
-        Match::Networks(networks) => match networks.as_slice() {
-            [one] => format!("in network {one}"),
-            many => format!("in networks {}", list(&mut many.iter().cloned(), many.len())),
-        },
-        Match::Moment(part, op, bound) => {
-            let name = TimePart::ALL.iter().find(|(_, p)| p == part).map_or("", |(n, _)| n);
-            format!("({name}) {} {bound}", sign(*op))
-        }
-        Match::Other { name, relation, cased, .. } => {
-            let word = match relation {
-                Relation::Equal => "= field",
-                Relation::StartsWith => "starts with field",
-                Relation::EndsWith => "ends with field",
-                Relation::Contains => "contains field",
-            };
-            format!("{word} {name}{}", if *cased { " (cased)" } else { "" })
-        }
-    }
-}
-
-fn number_text(number: Number) -> String {
-    match number {
-        Number::Int(n) => n.to_string(),
-        Number::Float(n) => n.to_string(),
-    }
-}
-
-const fn sign(op: Op) -> &'static str {
-    match op {
-        Op::Gt => ">",
-        Op::Gte => ">=",
-        Op::Lt => "<",
-        Op::Lte => "<=",
-        Op::Eq => "=",
-        Op::Neq => "!=",
     }
 }

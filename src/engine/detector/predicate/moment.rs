@@ -70,7 +70,11 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + (month <= 2) as i64, month, doy - (153 * mp + 2) / 5 + 1)
+    (
+        yoe + era * 400 + (month <= 2) as i64,
+        month,
+        doy - (153 * mp + 2) / 5 + 1,
+    )
 }
 
 /// The ISO 8601 week: the week of the year that holds this week's Thursday.

@@ -21,12 +21,16 @@ fn number(ip: IpAddr) -> u128 {
 
 /// The first and last address of a network such as `10.0.0.0/8`; an address alone is itself.
 pub(super) fn parse(text: &str) -> Result<(u128, u128), &'static str> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let (address, length) = text
+        .split_once('/')
+        .map_or((text, None), |(a, l)| (a, Some(l)));
     let ip: IpAddr = address.parse().map_err(|_| "not an IP address")?;
     let bits: u32 = if ip.is_ipv4() { 32 } else { 128 };
     let length: u32 = match length {
         None => bits,
-        Some(text) => text.parse().map_err(|_| "the prefix length is not a number")?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| "the prefix length is not a number")?,
     };
     if length > bits {
         return Err("the prefix length is longer than the address");
@@ -57,7 +61,9 @@ impl Networks {
     #[inline]
     pub(super) fn contains(&self, text: &str) -> bool {
         // Every address begins with a hex digit or a colon; most other text ends here.
-        let Ok(ip) = text.parse::<IpAddr>() else { return false };
+        let Ok(ip) = text.parse::<IpAddr>() else {
+            return false;
+        };
         let n = number(ip);
         let after = self.ranges.partition_point(|(first, _)| *first <= n);
         after
@@ -93,7 +99,14 @@ mod tests {
         assert!(Networks::new([parse("0.0.0.0/0").unwrap()]).contains("8.8.8.8"));
         assert!(!Networks::new([parse("0.0.0.0/0").unwrap()]).contains("2001:db8::1"));
         assert!(Networks::new([parse("::/0").unwrap()]).contains("8.8.8.8"));
-        for bad in ["10.0.0.1/8", "10.0.0.0/33", "10.0.0/8", "x/8", "10.0.0.0/", "2001:db8::/129"] {
+        for bad in [
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "x/8",
+            "10.0.0.0/",
+            "2001:db8::/129",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

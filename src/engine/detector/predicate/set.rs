@@ -45,7 +45,12 @@ impl LiteralSet {
                 _ => runs.push((literal.len(), i, i + 1)),
             }
         }
-        Self { part, cased, literals, runs }
+        Self {
+            part,
+            cased,
+            literals,
+            runs,
+        }
     }
 
     /// Whether the value, its beginning or its ending is in the set.
@@ -57,21 +62,31 @@ impl LiteralSet {
                 Ok(i) => self.runs.get(i).is_some_and(|run| self.find(*run, bytes)),
                 Err(_) => false,
             },
-            Part::Start => self
-                .runs
-                .iter()
-                .any(|run| bytes.get(..run.0).is_some_and(|start| self.find(*run, start))),
+            Part::Start => self.runs.iter().any(|run| {
+                bytes
+                    .get(..run.0)
+                    .is_some_and(|start| self.find(*run, start))
+            }),
             Part::End => self.runs.iter().any(|run| {
-                let end = bytes.len().checked_sub(run.0).and_then(|from| bytes.get(from..));
+                let end = bytes
+                    .len()
+                    .checked_sub(run.0)
+                    .and_then(|from| bytes.get(from..));
                 end.is_some_and(|end| self.find(*run, end))
             }),
         }
     }
 
     fn find(&self, run: (usize, usize, usize), bytes: &[u8]) -> bool {
-        let Some(literals) = self.literals.get(run.1..run.2) else { return false };
+        let Some(literals) = self.literals.get(run.1..run.2) else {
+            return false;
+        };
         let order = |literal: &[u8]| {
-            if self.cased { literal.cmp(bytes) } else { compare_lower(literal, bytes) }
+            if self.cased {
+                literal.cmp(bytes)
+            } else {
+                compare_lower(literal, bytes)
+            }
         };
         literals.binary_search_by(|literal| order(literal)).is_ok()
     }

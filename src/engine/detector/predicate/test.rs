@@ -47,7 +47,11 @@ pub(super) enum Test {
     Bool(bool),
     Networks(Networks),
     Moment(TimePart, Op, i64),
-    Other { field: FieldId, relation: Relation, cased: bool },
+    Other {
+        field: FieldId,
+        relation: Relation,
+        cased: bool,
+    },
 }
 
 impl Test {
@@ -137,14 +141,17 @@ pub(super) fn related(a: Value<'_>, b: Value<'_>, relation: Relation, cased: boo
 
 fn contains_any_case(haystack: &[u8], needle: &[u8]) -> bool {
     match needle.first() {
-        Some(first) if first.is_ascii_uppercase() => {
-            haystack.windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle))
-        }
+        Some(first) if first.is_ascii_uppercase() => haystack
+            .windows(needle.len())
+            .any(|w| w.eq_ignore_ascii_case(needle)),
         _ => find_any_case(haystack, needle),
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53 compare as integers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "whole numbers beyond 2^53 compare as integers"
+)]
 const fn float(n: i64) -> f64 {
     n as f64
 }

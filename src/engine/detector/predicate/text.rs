@@ -4,8 +4,6 @@
 //! search, glob, and a regex only where letters beyond ASCII must match in any case. Tests never
 //! allocate. Case folds over ASCII, and over Unicode where the pattern itself has such letters.
 
-use std::fmt::Write as _;
-
 use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 
@@ -54,7 +52,11 @@ impl Pattern {
                 '*' => Token::Many,
                 '?' => Token::One,
                 '\\' => {
-                    plain.push(chars.next_if(|n| matches!(n, '*' | '?' | '\\')).unwrap_or(c));
+                    plain.push(
+                        chars
+                            .next_if(|n| matches!(n, '*' | '?' | '\\'))
+                            .unwrap_or(c),
+                    );
                     continue;
                 }
                 _ => {
@@ -92,8 +94,10 @@ impl Pattern {
         if behind && self.0.last() != Some(&Token::Many) {
             self.0.push(Token::Many);
         }
-        self.0.retain(|t| !matches!(t, Token::Text(text) if text.is_empty()));
-        self.0.dedup_by(|a, b| *a == Token::Many && *b == Token::Many);
+        self.0
+            .retain(|t| !matches!(t, Token::Text(text) if text.is_empty()));
+        self.0
+            .dedup_by(|a, b| *a == Token::Many && *b == Token::Many);
         if self.0.is_empty() {
             self.0.push(Token::Text(String::new()));
         }
@@ -197,13 +201,25 @@ impl Pattern {
 #[derive(Clone, Debug)]
 pub(super) enum TextTest {
     Any,
-    Whole { text: Box<str>, cased: bool },
-    Start { text: Box<str>, cased: bool },
-    End { text: Box<str>, cased: bool },
+    Whole {
+        text: Box<str>,
+        cased: bool,
+    },
+    Start {
+        text: Box<str>,
+        cased: bool,
+    },
+    End {
+        text: Box<str>,
+        cased: bool,
+    },
     Inside(Box<Finder<'static>>),
     /// Lower-cased ASCII, searched in any case.
     InsideAnyCase(Box<[u8]>),
-    Glob { tokens: Box<[Token]>, cased: bool },
+    Glob {
+        tokens: Box<[Token]>,
+        cased: bool,
+    },
     Regex(Box<Regex>),
 }
 
@@ -215,16 +231,28 @@ impl TextTest {
         }
         Some(match pattern.shape() {
             Shape::Any => Self::Any,
-            Shape::Whole(text) => Self::Whole { text: text.into(), cased },
-            Shape::Start(text) => Self::Start { text: text.into(), cased },
-            Shape::End(text) => Self::End { text: text.into(), cased },
+            Shape::Whole(text) => Self::Whole {
+                text: text.into(),
+                cased,
+            },
+            Shape::Start(text) => Self::Start {
+                text: text.into(),
+                cased,
+            },
+            Shape::End(text) => Self::End {
+                text: text.into(),
+                cased,
+            },
             Shape::Inside(text) if cased => {
                 Self::Inside(Box::new(Finder::new(text.as_bytes()).into_owned()))
             }
             Shape::Inside(text) => {
                 Self::InsideAnyCase(text.to_ascii_lowercase().into_bytes().into_boxed_slice())
             }
-            Shape::Other => Self::Glob { tokens: pattern.0.clone().into_boxed_slice(), cased },
+            Shape::Other => Self::Glob {
+                tokens: pattern.0.clone().into_boxed_slice(),
+                cased,
+            },
         })
     }
 
@@ -237,9 +265,9 @@ impl TextTest {
             Self::Whole { text, cased } => {
                 bytes.len() == text.len() && alike(bytes, text.as_bytes(), *cased)
             }
-            Self::Start { text, cased } => {
-                bytes.get(..text.len()).is_some_and(|s| alike(s, text.as_bytes(), *cased))
-            }
+            Self::Start { text, cased } => bytes
+                .get(..text.len())
+                .is_some_and(|s| alike(s, text.as_bytes(), *cased)),
             Self::End { text, cased } => bytes
                 .len()
                 .checked_sub(text.len())
@@ -255,14 +283,22 @@ impl TextTest {
 
 #[inline]
 pub(super) fn alike(a: &[u8], b: &[u8], cased: bool) -> bool {
-    if cased { a == b } else { a.eq_ignore_ascii_case(b) }
+    if cased {
+        a == b
+    } else {
+        a.eq_ignore_ascii_case(b)
+    }
 }
 
 /// Searches for a lower-cased ASCII literal in any case.
 pub(super) fn find_any_case(haystack: &[u8], needle: &[u8]) -> bool {
-    let Some(&first) = needle.first() else { return true };
+    let Some(&first) = needle.first() else {
+        return true;
+    };
     let here = |at: usize| {
-        haystack.get(at..at + needle.len()).is_some_and(|h| h.eq_ignore_ascii_case(needle))
+        haystack
+            .get(at..at + needle.len())
+            .is_some_and(|h| h.eq_ignore_ascii_case(needle))
     };
     memchr::memchr2_iter(first, first.to_ascii_uppercase(), haystack).any(here)
 }
@@ -293,7 +329,9 @@ fn glob(tokens: &[Token], value: &str, cased: bool) -> bool {
                 token += 1;
             }
             (None, Some((from, start))) => {
-                let Some(len) = char_at(bytes, start) else { return false };
+                let Some(len) = char_at(bytes, start) else {
+                    return false;
+                };
                 again = Some((from, start + len));
                 (token, at) = (from, start + len);
             }
@@ -322,7 +360,7 @@ pub(super) fn quoted(text: &str) -> String {
             break;
         }
         if c.is_control() {
-            let _ = write!(out, "{}", c.escape_default());
+            out.extend(c.escape_default());
         } else {
             out.push(c);
         }
@@ -338,7 +376,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn holds(pattern: &str, value: &str) -> bool {
-        TextTest::new(&Pattern::sigma(pattern), false).unwrap().holds(value)
+        TextTest::new(&Pattern::sigma(pattern), false)
+            .unwrap()
+            .holds(value)
     }
 
     #[test]
@@ -380,7 +420,11 @@ mod tests {
     fn dashes() {
         let p = Pattern::sigma("-param-name /x a/b").any_dash();
         let test = TextTest::new(&p, false).unwrap();
-        for value in ["-param-name /x a/b", "/PARAM-name -x a/b", "–param-name ―x a/b"] {
+        for value in [
+            "-param-name /x a/b",
+            "/PARAM-name -x a/b",
+            "–param-name ―x a/b",
+        ] {
             assert!(test.holds(value), "{value}");
         }
         assert!(!test.holds("-param/name /x a/b"));

@@ -25,7 +25,10 @@ pub(super) fn encode(
     steps: &[Encoding],
 ) -> Result<Vec<Pattern>, (&'static str, &'static str)> {
     let Some(text) = pattern.plain() else {
-        return Err(("wildcards cannot be encoded", "write them plain: `\\*`, or remove them"));
+        return Err((
+            "wildcards cannot be encoded",
+            "write them plain: `\\*`, or remove them",
+        ));
     };
     let mut variants = vec![text.as_bytes().to_vec()];
     for step in steps {
@@ -45,7 +48,10 @@ pub(super) fn encode(
         .into_iter()
         .map(|bytes| {
             String::from_utf8(bytes).map(Pattern::literal).map_err(|_| {
-                ("UTF-16 bytes are not a text", "add `|base64offset|contains` behind it")
+                (
+                    "UTF-16 bytes are not a text",
+                    "add `|base64offset|contains` behind it",
+                )
             })
         })
         .collect()
@@ -56,8 +62,12 @@ fn utf16(
     order: fn(u16) -> [u8; 2],
     mark: &[u8],
 ) -> Result<Vec<u8>, (&'static str, &'static str)> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| ("the text is already UTF-16", "use one of the utf16 modifiers"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        (
+            "the text is already UTF-16",
+            "use one of the utf16 modifiers",
+        )
+    })?;
     let mut out = mark.to_vec();
     out.extend(text.encode_utf16().flat_map(order));
     Ok(out)
@@ -70,7 +80,10 @@ fn at_offset(bytes: &[u8], offset: usize) -> Vec<u8> {
     let encoded = STANDARD.encode(&padded).into_bytes();
     let start = [0, 2, 3].get(offset).copied().unwrap_or(0);
     let cut = [0, 3, 2].get(padded.len() % 3).copied().unwrap_or(0);
-    encoded.get(start..encoded.len().saturating_sub(cut)).unwrap_or_default().to_vec()
+    encoded
+        .get(start..encoded.len().saturating_sub(cut))
+        .unwrap_or_default()
+        .to_vec()
 }
 
 #[cfg(test)]
@@ -95,8 +108,14 @@ mod tests {
         };
         assert_eq!(encoded(&[Encoding::Utf16Le]).unwrap(), "c\0m\0d\0");
         assert_eq!(encoded(&[Encoding::Utf16Be]).unwrap(), "\0c\0m\0d");
-        assert_eq!(encoded(&[Encoding::Utf16Le, Encoding::Base64]).unwrap(), "YwBtAGQA");
-        assert_eq!(encoded(&[Encoding::Utf16, Encoding::Base64]).unwrap(), "//5jAG0AZAA=");
+        assert_eq!(
+            encoded(&[Encoding::Utf16Le, Encoding::Base64]).unwrap(),
+            "YwBtAGQA"
+        );
+        assert_eq!(
+            encoded(&[Encoding::Utf16, Encoding::Base64]).unwrap(),
+            "//5jAG0AZAA="
+        );
         assert!(encoded(&[Encoding::Utf16]).is_err());
         assert!(encode(&Pattern::sigma("a*"), &[Encoding::Base64]).is_err());
     }

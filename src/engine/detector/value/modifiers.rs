@@ -10,22 +10,53 @@ use super::encode::Encoding;
 
 /// Every modifier's name, for suggestions and the editors' schema.
 pub(crate) const NAMES: &[&str] = &[
-    "all", "base64", "base64offset", "cased", "cidr", "contains", "day", "endswith", "exists",
-    "expand", "fieldref", "gt", "gte", "hour", "i", "lt", "lte", "m", "minute", "month", "neq",
-    "re", "s", "startswith", "utf16", "utf16be", "utf16le", "week", "wide", "windash", "year",
+    "all",
+    "base64",
+    "base64offset",
+    "cased",
+    "cidr",
+    "contains",
+    "day",
+    "endswith",
+    "exists",
+    "expand",
+    "fieldref",
+    "gt",
+    "gte",
+    "hour",
+    "i",
+    "lt",
+    "lte",
+    "m",
+    "minute",
+    "month",
+    "neq",
+    "re",
+    "s",
+    "startswith",
+    "utf16",
+    "utf16be",
+    "utf16le",
+    "week",
+    "wide",
+    "windash",
+    "year",
 ];
 
 /// Where in the field's text the value is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ends {
-    Contains,
-    Starts,
-    Ends,
+pub(super) enum Part {
+    Inside,
+    Start,
+    End,
 }
 
 /// All modifiers of one item.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent modifier")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent modifier"
+)]
 pub(super) struct Modifiers {
     pub(super) all: bool,
     pub(super) neq: bool,
@@ -38,7 +69,7 @@ pub(super) struct Modifiers {
     pub(super) expand: bool,
     /// Of a regex: any of `i`, `m`, `s`.
     pub(super) flags: String,
-    pub(super) ends: Option<Ends>,
+    pub(super) part_of_text: Option<Part>,
     pub(super) compare: Option<Op>,
     pub(super) part: Option<TimePart>,
     pub(super) encodings: Vec<Encoding>,
@@ -61,7 +92,10 @@ pub(super) fn read(names: &[(String, Place)], findings: &mut Findings<'_>) -> Op
 }
 
 fn apply(m: &mut Modifiers, name: &str, at: Place, findings: &mut Findings<'_>) -> bool {
-    let part = TimePart::ALL.iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
+    let part = TimePart::ALL
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, p)| *p);
     match name {
         "all" => m.all = true,
         "neq" => m.neq = true,
@@ -84,9 +118,9 @@ fn apply(m: &mut Modifiers, name: &str, at: Place, findings: &mut Findings<'_>) 
                 _ => 's',
             });
         }
-        "contains" => m.ends = Some(Ends::Contains),
-        "startswith" => m.ends = Some(Ends::Starts),
-        "endswith" => m.ends = Some(Ends::Ends),
+        "contains" => m.part_of_text = Some(Part::Inside),
+        "startswith" => m.part_of_text = Some(Part::Start),
+        "endswith" => m.part_of_text = Some(Part::End),
         "gt" => m.compare = Some(Op::Gt),
         "gte" => m.compare = Some(Op::Gte),
         "lt" => m.compare = Some(Op::Lt),
@@ -114,7 +148,10 @@ fn conflict(m: &Modifiers) -> Option<(&'static str, &'static str)> {
         (m.fieldref, "fieldref"),
         (m.cidr, "cidr"),
         (m.regex, "re"),
-        (m.compare.is_some() || m.part.is_some(), "lt, gt or a time part"),
+        (
+            m.compare.is_some() || m.part.is_some(),
+            "lt, gt or a time part",
+        ),
         (!m.encodings.is_empty(), "base64 or utf16"),
     ];
     let mut chosen = kinds.iter().filter(|(on, _)| *on).map(|(_, name)| *name);
@@ -122,7 +159,7 @@ fn conflict(m: &Modifiers) -> Option<(&'static str, &'static str)> {
     if let (Some(first), Some(second)) = (first, second) {
         return Some((first, second));
     }
-    let ends = m.ends.is_some() && !m.fieldref && !m.regex;
+    let ends = m.part_of_text.is_some() && !m.fieldref && !m.regex;
     match first {
         Some("base64 or utf16") | None => None,
         Some(kind) if ends => Some((kind, "contains, startswith or endswith")),

@@ -5,9 +5,9 @@
 
 use super::{Aggregate, Bound, Kind, REFUSED};
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
-use crate::engine::detector::document::section::{Name, Section, shown};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, Op};
+use crate::engine::detector::section::{Name, Section, shown};
 use crate::engine::detector::yaml::{Content, Entry, Node, ScalarKind};
 
 const OPS: [Op; 6] = [Op::Gt, Op::Gte, Op::Lt, Op::Lte, Op::Eq, Op::Neq];
@@ -50,8 +50,14 @@ pub(super) fn simple(
         findings.fault_hint(place, format!("{kind} does not say which field"), hint);
         return None;
     }
-    let aggregates = vec![Aggregate { name: kind.to_owned(), function, field, rule: None }];
-    check(&aggregates, &bounds, place, findings);
+    let aggregates = vec![Aggregate {
+        name: kind.to_owned(),
+        function,
+        field,
+        rule: None,
+    }];
+    let tried = entries.iter().any(|e| e.key != "field");
+    check(&aggregates, &bounds, tried, place, findings);
     Some(Kind::Window { aggregates, bounds })
 }
 
@@ -60,10 +66,17 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
     let node = section.node("aggregates")?;
     let Content::Map(entries) = &node.content else {
         let hint = "write `aggregates: {requests: {type: event_count}}`";
-        findings.fault_hint(node.at, format!("`aggregates` cannot be {}", node.word()), hint);
+        findings.fault_hint(
+            node.at,
+            format!("`aggregates` cannot be {}", node.word()),
+            hint,
+        );
         return None;
     };
-    let list: Vec<Aggregate> = entries.iter().filter_map(|e| aggregate(e, findings)).collect();
+    let list: Vec<Aggregate> = entries
+        .iter()
+        .filter_map(|e| aggregate(e, findings))
+        .collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
     let mut bounds = Vec::new();
     for entry in condition(section, findings)? {
@@ -76,17 +89,20 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
             continue;
         };
         match &entry.value.content {
-            Content::Map(ops) => {
+            Content::Map(ops) if !ops.is_empty() => {
                 bounds.extend(ops.iter().filter_map(|op| bound(op, index, findings)));
             }
-            Content::Scalar(_) | Content::List(_) => {
+            Content::Map(_) | Content::Scalar(_) | Content::List(_) => {
                 let hint = format!("write `{}: {{gte: 10}}`", entry.key);
                 findings.fault_hint(entry.value.at, "an aggregate's bound is a map", hint);
             }
         }
     }
-    check(&list, &bounds, section.place("condition"), findings);
-    Some(Kind::Window { aggregates: list, bounds })
+    check(&list, &bounds, true, section.place("condition"), findings);
+    Some(Kind::Window {
+        aggregates: list,
+        bounds,
+    })
 }
 
 fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
@@ -109,14 +125,23 @@ fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
     let field = section.node("field").and_then(|n| one_field(n, findings));
     if function == Function::Count && field.is_some() {
         let hint = "remove `field`, or use value_count";
-        findings.fault_hint(section.place("field"), "event_count counts events, not values", hint);
+        findings.fault_hint(
+            section.place("field"),
+            "event_count counts events, not values",
+            hint,
+        );
     } else if function != Function::Count && section.node("field").is_none() {
         let message = format!("{} does not say which field", kind.text);
         findings.fault_hint(kind.at, message, "add `field:`");
         return None;
     }
     let rule = section.text("rule", findings);
-    Some(Aggregate { name: entry.key.clone(), function, field, rule })
+    Some(Aggregate {
+        name: entry.key.clone(),
+        function,
+        field,
+        rule,
+    })
 }
 
 fn one_field(node: &Node, findings: &mut Findings<'_>) -> Option<Name> {
@@ -125,10 +150,17 @@ fn one_field(node: &Node, findings: &mut Findings<'_>) -> Option<Name> {
         _ => node,
     };
     match single.scalar() {
-        Some(s) if !s.text.is_empty() => Some(Name { text: s.text.clone(), at: single.at }),
+        Some(s) if !s.text.is_empty() => Some(Name {
+            text: s.text.clone(),
+            at: single.at,
+        }),
         _ => {
             let message = format!("`field` must be one field, found {}", node.word());
-            findings.fault_hint(node.at, message, "name one field; combinations are not supported yet");
+            findings.fault_hint(
+                node.at,
+                message,
+                "name one field; combinations are not supported yet",
+            );
             None
         }
     }
@@ -144,7 +176,10 @@ fn condition<'n>(section: &Section<'n>, findings: &mut Findings<'_>) -> Option<&
     match &node.content {
         Content::Map(entries) if !entries.is_empty() => Some(entries),
         _ => {
-            let message = format!("the condition of a correlation is a map, found {}", node.word());
+            let message = format!(
+                "the condition of a correlation is a map, found {}",
+                node.word()
+            );
             findings.fault_hint(node.at, message, "write `condition: {gte: 10}`");
             None
         }
@@ -159,11 +194,19 @@ fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option
         return None;
     };
     let value = number(&entry.value, &entry.key, findings)?;
-    Some(Bound { aggregate, op, value, at: entry.value.at })
+    Some(Bound {
+        aggregate,
+        op,
+        value,
+        at: entry.value.at,
+    })
 }
 
 fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "bounds beyond 2^53 have no meaning")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "bounds beyond 2^53 have no meaning"
+    )]
     match node.scalar().map(|s| s.kind) {
         Some(ScalarKind::Int(n)) => Some(n as f64),
         Some(ScalarKind::Float(n)) => Some(n),
@@ -178,10 +221,17 @@ fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
 /// The single bound of a ratio.
 pub(super) fn one(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<(Op, f64)> {
     let entries = condition(section, findings)?;
-    let bounds: Vec<Bound> = entries.iter().filter_map(|e| bound(e, 0, findings)).collect();
+    let bounds: Vec<Bound> = entries
+        .iter()
+        .filter_map(|e| bound(e, 0, findings))
+        .collect();
     let place = section.place("condition");
     if entries.len() > 1 {
-        findings.fault_hint(place, "a ratio has one bound", "keep one, for example `gte: 0.9`");
+        findings.fault_hint(
+            place,
+            "a ratio has one bound",
+            "keep one, for example `gte: 0.9`",
+        );
         return None;
     }
     let bound = bounds.first()?;
@@ -201,7 +251,9 @@ pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Optio
             findings.fault_hint(entry.at, message, hint);
             continue;
         };
-        let Some(value) = number(&entry.value, &entry.key, findings) else { continue };
+        let Some(value) = number(&entry.value, &entry.key, findings) else {
+            continue;
+        };
         let low = lowest.get(i).copied().unwrap_or(0.0);
         if value < low {
             let message = format!("`{}` must be {low} or more", entry.key);
@@ -213,7 +265,16 @@ pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Optio
     Some(values)
 }
 
-fn check(aggregates: &[Aggregate], bounds: &[Bound], at: Place, findings: &mut Findings<'_>) {
+fn check(
+    aggregates: &[Aggregate],
+    bounds: &[Bound],
+    tried: bool,
+    at: Place,
+    findings: &mut Findings<'_>,
+) {
+    if bounds.is_empty() && tried {
+        return;
+    }
     if bounds.is_empty() {
         let hint = "add a bound: `gte: 10`";
         findings.fault_hint(at, "the condition has no bound", hint);
@@ -233,15 +294,28 @@ fn check(aggregates: &[Aggregate], bounds: &[Bound], at: Place, findings: &mut F
         return;
     }
     for (i, aggregate) in aggregates.iter().enumerate() {
-        let own: Vec<Bound> = bounds.iter().copied().filter(|b| b.aggregate == i).collect();
-        range_lint(aggregate.function, &own, own.first().map_or(at, |b| b.at), findings);
+        let own: Vec<Bound> = bounds
+            .iter()
+            .copied()
+            .filter(|b| b.aggregate == i)
+            .collect();
+        range_lint(
+            aggregate.function,
+            &own,
+            own.first().map_or(at, |b| b.at),
+            findings,
+        );
     }
 }
 
 /// Lints bounds on one number that no value, or every value, meets.
 fn range_lint(function: Function, bounds: &[Bound], at: Place, findings: &mut Findings<'_>) {
     let counts = matches!(function, Function::Count | Function::Distinct);
-    let top = if function == Function::OnceShare { 1.0 } else { f64::INFINITY };
+    let top = if function == Function::OnceShare {
+        1.0
+    } else {
+        f64::INFINITY
+    };
     let bottom = match function {
         Function::Count | Function::Distinct | Function::OnceShare => 0.0,
         Function::Sum | Function::Average => f64::NEG_INFINITY,
@@ -250,7 +324,11 @@ fn range_lint(function: Function, bounds: &[Bound], at: Place, findings: &mut Fi
     let step = if counts { 1.0 } else { 1e-6 };
     let mut probes = vec![bottom.max(-1e300), top.min(1e300)];
     for bound in bounds {
-        let whole = if counts { bound.value.floor() } else { bound.value };
+        let whole = if counts {
+            bound.value.floor()
+        } else {
+            bound.value
+        };
         probes.extend([whole - step, whole, whole + step]);
     }
     probes.retain(|p| (bottom..=top).contains(p));
@@ -259,8 +337,16 @@ fn range_lint(function: Function, bounds: &[Bound], at: Place, findings: &mut Fi
         return;
     }
     if !probes.iter().any(holds) {
-        findings.lint(at, "no value can meet this bound", "the detector never fires; check it");
+        findings.lint(
+            at,
+            "no value can meet this bound",
+            "the detector never fires; check it",
+        );
     } else if probes.iter().all(holds) {
-        findings.lint(at, "every value meets this bound", "the detector always fires; check it");
+        findings.lint(
+            at,
+            "every value meets this bound",
+            "the detector always fires; check it",
+        );
     }
 }

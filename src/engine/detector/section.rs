@@ -2,16 +2,16 @@
 //!
 //! Owns the wording of type faults and of unknown keys. Knows no meaning of any key.
 
-use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean, nearest};
-use crate::engine::detector::keys::{self, Shape};
-use crate::engine::detector::yaml::{Content, Entry, Node, ScalarKind};
+use super::diagnostic::{Findings, Place, did_you_mean, nearest};
+use super::keys::{self, Shape};
+use super::yaml::{Content, Entry, Node, ScalarKind};
 use crate::model::Span;
 
 /// A text and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine::detector) struct Name {
-    pub(in crate::engine::detector) text: String,
-    pub(in crate::engine::detector) at: Place,
+pub(super) struct Name {
+    pub(super) text: String,
+    pub(super) at: Place,
 }
 
 /// A map whose keys were checked.
@@ -57,7 +57,11 @@ impl<'n> Section<'n> {
         findings: &mut Findings<'_>,
     ) -> Option<Self> {
         match &node.content {
-            Content::Map(entries) => Some(Self { at: node.at, entries, of }),
+            Content::Map(entries) => Some(Self {
+                at: node.at,
+                entries,
+                of,
+            }),
             Content::Scalar(_) | Content::List(_) => {
                 let message = format!("{} must be a map, found {}", of.name, node.word());
                 findings.fault_hint(node.at, message, "write `key: value` lines");
@@ -68,13 +72,23 @@ impl<'n> Section<'n> {
 
     /// The value of a key; an empty value is the same as a missing key.
     pub(super) fn node(&self, key: &str) -> Option<&'n Node> {
-        debug_assert!(self.of.keys.iter().any(|k| k.name == key), "{key} is not in the table");
-        self.entries.iter().find(|e| e.key == key).map(|e| &e.value).filter(|v| !v.is_null())
+        debug_assert!(
+            self.of.keys.iter().any(|k| k.name == key),
+            "{key} is not in the table"
+        );
+        self.entries
+            .iter()
+            .find(|e| e.key == key)
+            .map(|e| &e.value)
+            .filter(|v| !v.is_null())
     }
 
     /// Where a key stands, for faults about the key itself.
     pub(super) fn place(&self, key: &str) -> Place {
-        self.entries.iter().find(|e| e.key == key).map_or(self.at, |e| e.at)
+        self.entries
+            .iter()
+            .find(|e| e.key == key)
+            .map_or(self.at, |e| e.at)
     }
 
     pub(super) fn text(&self, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
@@ -129,15 +143,24 @@ impl<'n> Section<'n> {
     /// One of the words the table lists for the key.
     pub(super) fn one_of(&self, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
         let name = self.text(key, findings)?;
-        let words = self.of.keys.iter().find(|k| k.name == key).and_then(|k| match k.shape {
-            Shape::OneOf(words) => Some(words),
-            _ => None,
-        })?;
+        let words = self
+            .of
+            .keys
+            .iter()
+            .find(|k| k.name == key)
+            .and_then(|k| match k.shape {
+                Shape::OneOf(words) => Some(words),
+                _ => None,
+            })?;
         if words.contains(&name.text.as_str()) {
             return Some(name);
         }
         let message = format!("`{key}` cannot be `{}`", name.text);
-        findings.fault_hint(name.at, message, did_you_mean(&name.text, words.iter().copied()));
+        findings.fault_hint(
+            name.at,
+            message,
+            did_you_mean(&name.text, words.iter().copied()),
+        );
         None
     }
 }
@@ -152,11 +175,16 @@ pub(super) fn shown(node: &Node) -> String {
 
 fn text(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
     match node.scalar() {
-        Some(scalar) if !scalar.text.trim().is_empty() => {
-            Some(Name { text: scalar.text.trim().to_owned(), at: node.at })
-        }
+        Some(scalar) if !scalar.text.trim().is_empty() => Some(Name {
+            text: scalar.text.trim().to_owned(),
+            at: node.at,
+        }),
         _ => {
-            let found = if node.scalar().is_some() { "nothing" } else { node.word() };
+            let found = if node.scalar().is_some() {
+                "nothing"
+            } else {
+                node.word()
+            };
             let message = format!("`{key}` must be a text, found {found}");
             findings.fault_hint(node.at, message, format!("write `{key}: …` on one line"));
             None
@@ -167,7 +195,10 @@ fn text(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
 /// A text or a list of texts.
 pub(super) fn names(node: &Node, key: &str, findings: &mut Findings<'_>) -> Vec<Name> {
     match &node.content {
-        Content::List(items) => items.iter().filter_map(|i| text(i, key, findings)).collect(),
+        Content::List(items) => items
+            .iter()
+            .filter_map(|i| text(i, key, findings))
+            .collect(),
         Content::Scalar(_) => text(node, key, findings).into_iter().collect(),
         Content::Map(_) => {
             let message = format!("`{key}` must be a list of names, found a map");
@@ -179,10 +210,15 @@ pub(super) fn names(node: &Node, key: &str, findings: &mut Findings<'_>) -> Vec<
 
 /// A length of time with its unit.
 pub(super) fn span(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<Span> {
-    let parsed = node.scalar().and_then(|s| Span::parse(&s.text)).filter(|s| s.0 >= 0);
+    let parsed = node
+        .scalar()
+        .and_then(|s| Span::parse(&s.text))
+        .filter(|s| s.0 >= 0);
     if parsed.is_none() {
         let message = format!("`{key}` must be a length of time, found {}", shown(node));
-        let number = node.scalar().is_some_and(|s| matches!(s.kind, ScalarKind::Int(_)));
+        let number = node
+            .scalar()
+            .is_some_and(|s| matches!(s.kind, ScalarKind::Int(_)));
         let hint = match node.scalar().filter(|_| number) {
             Some(s) => format!("say the unit: `{}s` or `{}m`", s.text, s.text),
             None => "write a number and a unit: `30s`, `5m`, `1h`, `7d`".to_owned(),
