@@ -1,9 +1,262 @@
-//! The sans-I/O core: events go in, alerts come out, and time is an argument.
+//! The sans-I/O core: observations go in, alerts come out, and time is an argument.
 //!
-//! Does no I/O, reads no clock, holds no async and logs nothing. Its parts, in the order an event
-//! meets them: detectors (what to look for), rules (the algorithms), alerts, containment.
+//! Does no I/O, reads no clock, holds no async, logs nothing and returns no `Result` while
+//! running. `Engine` runs all shards in the caller's thread; the daemon runs the same parts
+//! (`Sequencer`, `Shard`, `merge`) on threads with channels between them.
 
 pub mod alert;
 pub mod containment;
 pub mod detector;
+pub mod exchange;
+pub mod merge;
 pub mod outbox;
+pub mod program;
+pub mod rule;
+pub mod shard;
+pub mod sketch;
+pub mod snapshot;
+pub mod table;
+pub mod watermark;
+pub mod window;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use alert::Alert;
+use exchange::{Packet, Routed};
+use program::Program;
+use rule::{Findings, Probe, Usage};
+use shard::Local;
+pub use shard::Shards;
+use watermark::{Counts, Sequencer};
+
+use crate::model::{EventTime, WallTime};
+
+/// What the engine is told.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// Routed events of one batch, in order of arrival.
+    Batch(&'a Routed),
+    /// A partition exists, read from `next` on; it holds event time back until it is idle or has brought an event.
+    Expect { source: u16, partition: i32, next: i64 },
+    /// A partition has been read to the end of its log.
+    Idle { source: u16, partition: i32 },
+    /// No more input will come: event time advances to `until`, or as far as the longest deadline.
+    End { until: Option<EventTime> },
+}
+
+/// What the engine has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Alert(Box<Alert>),
+}
+
+/// Numbers of what has happened so far.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    pub counts: Counts,
+    pub detections: u64,
+    pub suppressed: u64,
+    pub overflow: u64,
+    /// Per rule, over all shards.
+    pub usage: Vec<Usage>,
+    /// Observations held back for order.
+    pub held: usize,
+    pub watermark: EventTime,
+}
+
+/// The whole engine, over shards that run where `S` puts them. See the module's text.
+#[derive(Debug)]
+pub struct Engine<S = Local> {
+    program: Arc<Program>,
+    late_ok: Vec<bool>,
+    sequencer: Sequencer,
+    shards: S,
+    packet: Packet,
+    parts: Vec<Packet>,
+    findings: Vec<Findings>,
+    outputs: VecDeque<Output>,
+    totals: Totals,
+}
+
+/// What findings add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub detections: u64,
+    pub suppressed: u64,
+    pub overflow: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, findings: &Findings) {
+        self.detections += findings.detections;
+        self.suppressed += findings.suppressed;
+        self.overflow += findings.overflow;
+    }
+}
+
+impl Engine<Local> {
+    /// An engine with this many shards, all in the caller's thread.
+    #[must_use]
+    pub fn new(program: Arc<Program>, shards: usize) -> Self {
+        let shards = Local::new(&program, shards);
+        Self::over(program, shards)
+    }
+}
+
+impl<S: Shards> Engine<S> {
+    /// An engine over these shards.
+    #[must_use]
+    pub fn over(program: Arc<Program>, shards: S) -> Self {
+        let count = shards.count();
+        Self {
+            late_ok: program.late_ok(),
+            sequencer: Sequencer::default(),
+            shards,
+            packet: Packet::default(),
+            parts: vec![Packet::default(); count],
+            findings: vec![Findings::default(); count],
+            outputs: VecDeque::new(),
+            totals: Totals::default(),
+            program,
+        }
+    }
+
+    #[must_use]
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Takes in what happened; `poll` then gives what follows from it.
+    pub fn handle(&mut self, input: &Input<'_>) {
+        self.packet.observations.clear();
+        self.packet.text.clear();
+        let settings = &self.program.settings;
+        match input {
+            Input::Batch(routed) => {
+                self.sequencer.accept(routed, settings, &self.late_ok, &mut self.packet);
+            }
+            Input::Expect { source, partition, next } => {
+                self.sequencer.expect(*source, *partition, *next);
+                return;
+            }
+            Input::Idle { source, partition } => {
+                self.sequencer.set_idle(*source, *partition);
+                self.sequencer.settle(settings, &mut self.packet);
+            }
+            Input::End { until } => {
+                let deadline = self.program.longest_deadline().0 + 1;
+                self.sequencer.finish(until.map(|t| t.0), deadline, &mut self.packet);
+            }
+        }
+        self.run();
+    }
+
+    /// The wall clock says `now`: where every partition is at its end, event time passes with it.
+    pub fn advance(&mut self, now: WallTime) {
+        self.packet.observations.clear();
+        self.packet.text.clear();
+        self.sequencer.tick(now.0, &self.program.settings);
+        self.sequencer.settle(&self.program.settings, &mut self.packet);
+        self.run();
+    }
+
+    fn run(&mut self) {
+        merge::split(&self.packet, &mut self.parts);
+        self.shards.handle(0, &mut self.parts, &mut self.findings);
+        for level in 1..self.program.levels() {
+            let derived = take_derived(&self.program, level, &mut self.findings, self.packet.watermark);
+            merge::split(&derived, &mut self.parts);
+            self.shards.handle(level, &mut self.parts, &mut self.findings);
+        }
+        let mut alerts: Vec<Alert> = Vec::new();
+        for found in &mut self.findings {
+            let mut found = std::mem::take(found);
+            self.totals.add(&found);
+            alerts.append(&mut found.alerts);
+        }
+        merge::sort_alerts(&mut alerts);
+        self.outputs.extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
+    }
+
+    /// The next thing it has to say.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The event time at which time alone may bring something about.
+    #[must_use]
+    pub fn next_wakeup(&mut self) -> Option<EventTime> {
+        self.shards.next_wakeup().map(EventTime)
+    }
+
+    /// Where each partition stands: source, partition, next offset.
+    pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
+        self.sequencer.frontier()
+    }
+
+    /// Counters of what passed.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.sequencer.counts
+    }
+
+    #[must_use]
+    pub fn stats(&mut self) -> Stats {
+        Stats {
+            counts: self.sequencer.counts,
+            detections: self.totals.detections,
+            suppressed: self.totals.suppressed,
+            overflow: self.totals.overflow,
+            usage: self.shards.usage(),
+            held: self.sequencer.held(),
+            watermark: self.sequencer.watermark(),
+        }
+    }
+
+    /// The numbers of one rule's key as they are now, for `explain`.
+    #[must_use]
+    pub fn probe(&mut self, rule: usize, key: u64) -> Probe {
+        self.shards.probe(rule, key)
+    }
+
+    /// Everything that is needed to go on from here, with the frontier it stands at.
+    #[must_use]
+    pub fn snapshot(&mut self) -> Vec<u8> {
+        let shards = self.shards.snapshot();
+        snapshot::write(&self.program, &self.sequencer, shards)
+    }
+
+    /// Goes on from a snapshot whose sources were called `sources`. Rules that have changed since start afresh; `Err` says why nothing could be taken.
+    ///
+    /// # Errors
+    /// The bytes are not a snapshot of this format, hash key or number of shards.
+    pub fn restore(
+        &mut self,
+        bytes: &[u8],
+        sources: &[String],
+    ) -> Result<snapshot::Restored, snapshot::Refused> {
+        let image = snapshot::read(&self.program, bytes, self.shards.count(), sources)?;
+        self.sequencer = image.sequencer;
+        self.shards.restore(image.shards, &image.keep);
+        Ok(image.restored)
+    }
+}
+
+/// Takes out of the shards' findings what rules of `level` are to see, joined and in order.
+pub fn take_derived(program: &Program, level: usize, findings: &mut [Findings], watermark: i64) -> Packet {
+    let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
+    for found in findings.iter_mut() {
+        let all = std::mem::take(&mut found.derived);
+        let mut taken = Packet::default();
+        for o in &all.observations {
+            let target = if program.level(usize::from(o.rule)) == level { &mut taken } else { &mut found.derived };
+            target.push(*o, all.text_of(o));
+        }
+        mine.push(taken);
+    }
+    merge::join(mine.iter(), watermark)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,16 @@
 //! tidegate guards the account-recovery flow.
 
-/// Commands; `cli.rs` replaces this.
-pub mod cli {
-    pub mod webhook;
-}
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod decode;
 pub mod deliver;
 pub mod engine;
+pub mod enrich;
 pub mod model;
+pub mod simulate;
+pub mod source;
 pub mod store;
+pub mod telemetry;
+pub mod yaml;

@@ -264,6 +264,18 @@ pub struct TopicSettings {
 pub const STDOUT: &str = "stdout";
 
 impl Settings {
+    /// The rules of a file, topic or standard output: in order, one at a time.
+    #[must_use]
+    pub fn local_rules() -> Rules {
+        let retry = RetrySettings::default();
+        Rules {
+            backoff: Backoff { first: retry.first, longest: retry.longest },
+            attempts_max: retry.attempts_max,
+            age_max: retry.age_max,
+            concurrency: 1,
+        }
+    }
+
     /// The names of the endpoints that want the message: one outbox row goes to each.
     #[must_use]
     pub fn route(&self, draft: &Draft) -> Vec<&str> {

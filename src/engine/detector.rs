@@ -4,3 +4,17 @@
 
 pub mod plan;
 pub mod predicate;
+
+pub mod case;
+mod compile;
+mod condition;
+pub mod diagnostic;
+mod document;
+mod keys;
+pub mod schema;
+mod section;
+mod selection;
+mod value;
+mod yaml;
+pub use compile::{Compiled, Options, SourceFile, compile};
+pub use diagnostic::{Diagnostic, Severity};

@@ -156,6 +156,28 @@ impl Event {
         self.extras.push((name.to_owned(), slot));
     }
 
+    /// Takes away the extra `name` and all extras below it (`name.*`).
+    pub fn remove_extras(&mut self, name: &str) {
+        self.extras.retain(|(n, _)| {
+            n.strip_prefix(name).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
+        });
+    }
+
+    /// Puts extras in the order of their names, so that the values of one name stand together.
+    pub fn sort_extras(&mut self) {
+        self.extras.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+
+    /// Becomes equal to `other` and keeps its own buffers.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.time = other.time;
+        self.schema = other.schema;
+        self.slots.clone_from(&other.slots);
+        self.items.clone_from(&other.items);
+        self.text.clone_from(&other.text);
+        self.extras.clone_from(&other.extras);
+    }
+
     fn view(&self, slot: Slot) -> Option<Value<'_>> {
         match slot {
             Slot::Missing => None,

@@ -14,3 +14,11 @@ pub enum Class {
     /// Someone has to change the configuration or the machine.
     Operator,
 }
+
+impl Class {
+    /// Whether waiting may mend it: a full disk does not empty itself, but someone may empty it.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::Retry | Self::Operator)
+    }
+}

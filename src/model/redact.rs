@@ -13,31 +13,78 @@ pub struct Redactor {
 impl Redactor {
     #[must_use]
     pub fn new(key: &HashKey) -> Self {
-        Self { key: HashKey::new(key.derive("tidegate 2026 pseudonyms")) }
+        Self {
+            key: HashKey::new(key.derive("tidegate 2026 pseudonyms")),
+        }
     }
 
     /// One pseudonym per lower-cased address, with its masked form: `8f3a…@j***@e***.com`-like
     /// text `<16 hex>:<first letter>***@<first letter>***.<top-level domain>`.
     #[must_use]
     pub fn email(&self, address: &str) -> String {
-        let lower = address.trim().to_lowercase();
+        let mut out = String::new();
+        self.email_into(address, &mut out);
+        out
+    }
+
+    /// Appends what `email` returns; allocates nothing for a plain address of usual length.
+    pub fn email_into(&self, address: &str, out: &mut String) {
+        let address = address.trim();
+        let mut small = [0; 96];
+        match small.get_mut(..address.len()) {
+            Some(place) if address.is_ascii() => {
+                place.copy_from_slice(address.as_bytes());
+                place.make_ascii_lowercase();
+                self.lower_email_into(std::str::from_utf8(place).unwrap_or_default(), out);
+            }
+            _ => self.lower_email_into(&address.to_lowercase(), out),
+        }
+    }
+
+    fn lower_email_into(&self, lower: &str, out: &mut String) {
         let digest = self.key.digest(&[b"email", lower.as_bytes()]);
-        format!("{}:{}", hex::encode(&digest.0[..8]), mask(&lower))
+        push_hex(&digest.0[..8], out);
+        out.push(':');
+        mask(lower, out);
     }
 
     /// A keyed hash in place of a raw secret (token, reset code): joins still work, the secret is gone.
     #[must_use]
     pub fn secret(&self, raw: &str) -> String {
-        hex::encode(&self.key.digest(&[b"secret", raw.as_bytes()]).0[..16])
+        let mut out = String::new();
+        self.secret_into(raw, &mut out);
+        out
+    }
+
+    /// Appends what `secret` returns.
+    pub fn secret_into(&self, raw: &str, out: &mut String) {
+        push_hex(&self.key.digest(&[b"secret", raw.as_bytes()]).0[..16], out);
     }
 }
 
-fn mask(lower: &str) -> String {
+fn push_hex(bytes: &[u8], out: &mut String) {
+    for b in bytes {
+        for digit in [b >> 4, b & 15] {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+}
+
+fn mask(lower: &str, out: &mut String) {
     let (local, domain) = lower.split_once('@').unwrap_or((lower, ""));
-    let first = |s: &str| s.chars().next().filter(|c| c.is_alphanumeric()).unwrap_or('*');
-    match domain.rsplit_once('.') {
-        Some((host, tld)) => format!("{}***@{}***.{tld}", first(local), first(host)),
-        None => format!("{}***", first(local)),
+    let first = |s: &str| {
+        s.chars()
+            .next()
+            .filter(|c| c.is_alphanumeric())
+            .unwrap_or('*')
+    };
+    out.push(first(local));
+    out.push_str("***");
+    if let Some((host, tld)) = domain.rsplit_once('.') {
+        out.push('@');
+        out.push(first(host));
+        out.push_str("***.");
+        out.push_str(tld);
     }
 }
 

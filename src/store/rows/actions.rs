@@ -68,7 +68,7 @@ pub fn active(view: &dyn View) -> Result<Vec<Record>, StoreError> {
 ///
 /// # Errors
 /// When the row is damaged.
-pub fn find(view: &dyn View, id: Id) -> Result<Option<Record>, StoreError> {
+pub fn find(view: &(impl View + ?Sized), id: Id) -> Result<Option<Record>, StoreError> {
     get(view, Table::Actions, &id.0)
 }
 

@@ -26,6 +26,26 @@ pub enum Step {
 }
 
 impl Step {
+    /// A word for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Requested => "requested",
+            Self::Extended => "extended",
+            Self::Superseded => "superseded",
+            Self::Reverted => "reverted",
+            Self::Expired => "expired",
+            Self::Denied => "denied",
+        }
+    }
+
+    /// Whether a new action begins with it.
+    #[must_use]
+    pub const fn is_first(self) -> bool {
+        matches!(self, Self::Pending | Self::Requested)
+    }
+
     /// The message that tells enforcers, if one does.
     #[must_use]
     pub const fn message(self) -> Option<Kind> {

@@ -1,0 +1,77 @@
+# Everything a developer or CI runs. `make` lists the targets.
+#
+# dev/setup goes first in each: it returns at once if nothing is missing. Everything but `build` and
+# `bench` uses the dev profile, so that the dependencies are compiled once (they are optimised in it).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# For the program that is run: make demo ARGS='--scenario reset-flood --seed 7'
+ARGS ?=
+# For cargo test: make test TESTS=engine
+TESTS ?=
+
+scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
+
+# A line that says what comes next, and why it may take a while.
+say = @printf '==> %s\n' $(1) >&2
+
+.PHONY: help demo build test kafka-check helm-lint lint format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build, then watch an attack being stopped; nothing else needed (ARGS='--help' for its options)
+	$(call say,'looking for what the build needs')
+	@dev/setup build
+	$(call say,'building tidegate (the first time some minutes: Kafka client, OpenSSL bindings, ~200 crates)')
+	@$(CARGO) build --profile dev --locked --bin tidegate
+	$(call say,'tidegate demo $(ARGS)')
+	@$(TARGET_DIR)/debug/tidegate demo $(ARGS)
+
+build: ## the binary to ship, in target/release (slow: one codegen unit, link-time optimisation)
+	@dev/setup build
+	$(CARGO) build --release --locked --bin tidegate
+
+test: ## all tests, with a real Kafka (TESTS=NAME for some of cargo's)
+	@dev/setup test helm
+	$(call say,'the test broker')
+	@dev/kafka/kafka fetch
+	@dev/kafka/check
+	$(call say,'cargo test')
+	@$(CARGO) test --locked $(TESTS)
+	@$(MAKE) helm-lint
+
+kafka-check: ## does the test broker keep its word (three quarters of a minute)
+	@dev/setup test
+	@dev/kafka/check
+
+helm-lint: ## lint, render and check the Helm chart
+	@dev/setup helm
+	$(call say,'the Helm chart')
+	@dev/helm version --short >&2
+	@helm/check
+
+lint: ## formatting, clippy without a warning, scripts that parse
+	@dev/setup build lint
+	$(call say,'scripts')
+	@for script in $(scripts); do bash -n "$$script"; done
+	$(call say,'cargo fmt')
+	@$(CARGO) fmt --check
+	$(call say,'cargo clippy')
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+
+format: ## let rustfmt have its way
+	@dev/setup lint
+	@$(CARGO) fmt
+
+bench: ## the benchmarks (ARGS=NAME for one)
+	@dev/setup build
+	$(CARGO) bench --locked $(ARGS)
+
+clean: ## what was built; the fetched jars and helm in .cache/ stay
+	$(CARGO) clean

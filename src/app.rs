@@ -1,0 +1,21 @@
+//! Puts the parts together: threads, channels, commit-after-effects, drain.
+//!
+//! The parts know nothing of each other; what connects an edge to the engine or to another edge
+//! stands here and nowhere else.
+
+pub mod commit;
+pub mod daemon;
+pub mod dead;
+pub mod detectors;
+pub mod files;
+pub mod kafka_out;
+pub mod pipeline;
+pub mod rehearsal;
+pub mod settings;
+pub mod sources;
+pub mod stage;
+pub mod state_dir;
+pub mod threads;
+pub mod trial;
+pub mod view;
+pub mod work;

@@ -1,0 +1,259 @@
+//! The threads of stage 1: one reads the source, a few decode, and their work comes out in the
+//! order it was read.
+//!
+//! All channels are bounded: when the engine is slow, decoding waits, then reading waits, then the
+//! broker keeps what it has. Buffers travel in a circle, so a steady stream allocates nothing.
+
+#![expect(clippy::disallowed_methods, reason = "stamps batches with the time they were read")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+
+use super::stage::Stage;
+use crate::decode::{DeadLetter, Schema};
+use crate::engine::exchange::{Origin, Routed};
+use crate::engine::program::Program;
+use crate::enrich::Tables;
+use crate::model::EventTime;
+use crate::model::event::Projection;
+use crate::source::ledger::Frontier;
+use crate::source::{Batch, Error, Lag, Notice, Polled, Source};
+
+/// How long the reader waits for a first record before it looks for orders.
+const POLL: Duration = Duration::from_millis(50);
+
+/// One batch after stage 1.
+#[derive(Debug)]
+pub struct Intake {
+    pub routed: Routed,
+    pub dead: Vec<(Origin, DeadLetter)>,
+    pub notices: Vec<Notice>,
+    pub records: u64,
+    pub bytes: u64,
+    pub read_at: Instant,
+}
+
+/// What `Pipeline::next` gives.
+#[derive(Debug)]
+pub enum Next {
+    Intake(Box<Intake>),
+    /// Nothing came in time.
+    Nothing,
+    /// The source has ended, and everything it gave has been handed out.
+    End,
+    Failed(Error),
+}
+
+/// Orders to the reading thread.
+enum Order {
+    Publish(Frontier),
+    Lag,
+    Pause,
+    Resume,
+    Stop,
+}
+
+struct Job {
+    seq: u64,
+    batch: Batch,
+    read_at: Instant,
+}
+
+/// See the module's text.
+pub struct Pipeline {
+    done: Receiver<(u64, Box<Intake>)>,
+    spare: Sender<Box<Intake>>,
+    orders: Sender<Order>,
+    lags: Receiver<Vec<Lag>>,
+    ended: Receiver<Result<(), Error>>,
+    waiting: BTreeMap<u64, Box<Intake>>,
+    next: u64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The parts that each decoding thread needs a copy of.
+#[derive(Clone)]
+pub struct Parts {
+    pub program: Arc<Program>,
+    pub projection: Projection,
+    pub tables: Arc<Tables>,
+}
+
+impl Pipeline {
+    /// Starts reading and decoding with this many decoding threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(source: Box<dyn Source + Send>, parts: &Parts, decoders: usize) -> std::io::Result<Self> {
+        let decoders = decoders.max(1);
+        let hints: Arc<[Option<Schema>]> =
+            source.topics().iter().map(|s| s.schema.as_deref().and_then(Schema::parse)).collect();
+        let (jobs_in, jobs) = bounded::<Job>(decoders);
+        let (done_in, done) = bounded(decoders * 2);
+        let (spare, spares) = bounded(decoders * 4);
+        let (empty_in, empties) = bounded(decoders * 4);
+        let (orders, ordered) = bounded(8);
+        let (lags_in, lags) = bounded(1);
+        let (ended_in, ended) = bounded(1);
+        let mut threads = Vec::new();
+        for index in 0..decoders {
+            let mut stage = Stage::new(&parts.program, parts.projection.clone(), Arc::clone(&parts.tables));
+            let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
+            let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
+            let decode = move || {
+                while let Ok(job) = jobs.recv() {
+                    let intake = spares.try_recv().unwrap_or_else(|_| Intake::fresh());
+                    let (intake, batch) = decode(&mut stage, &hints, job.batch, job.read_at, intake);
+                    let _full = empty.try_send(batch);
+                    if done.send((job.seq, intake)).is_err() {
+                        return;
+                    }
+                }
+            };
+            threads.push(std::thread::Builder::new().name(format!("decode-{index}")).spawn(decode)?);
+        }
+        let reader = Reader { source, jobs: jobs_in, empties, orders: ordered, lags: lags_in };
+        let read = move || {
+            let _gone = ended_in.send(reader.run());
+        };
+        threads.push(std::thread::Builder::new().name("source".to_owned()).spawn(read)?);
+        Ok(Self { done, spare, orders, lags, ended, waiting: BTreeMap::new(), next: 0, threads })
+    }
+
+    /// The next batch in the order it was read.
+    pub fn next(&mut self, wait: Duration) -> Next {
+        loop {
+            if let Some(intake) = self.waiting.remove(&self.next) {
+                self.next += 1;
+                return Next::Intake(intake);
+            }
+            match self.done.recv_timeout(wait) {
+                Ok((seq, intake)) => drop(self.waiting.insert(seq, intake)),
+                Err(RecvTimeoutError::Timeout) => return Next::Nothing,
+                // All threads are gone: the source has ended.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return match self.ended.try_recv() {
+                        Ok(Err(error)) => Next::Failed(error),
+                        Ok(Ok(())) | Err(_) => Next::End,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Gives a batch's buffers back.
+    pub fn recycle(&self, intake: Box<Intake>) {
+        let _full = self.spare.try_send(intake);
+    }
+
+    /// Tells the source how far the state reaches.
+    pub fn publish(&self, frontier: Frontier) {
+        let _busy = self.orders.try_send(Order::Publish(frontier));
+    }
+
+    /// Stops or resumes reading; a paused partition holds event time back.
+    pub fn pause(&self, pause: bool) {
+        let _gone = self.orders.send(if pause { Order::Pause } else { Order::Resume });
+    }
+
+    /// What is known to wait in the source; from the last answer, and asks anew.
+    pub fn lag(&self) -> Option<Vec<Lag>> {
+        let lag = self.lags.try_recv().ok();
+        let _busy = self.orders.try_send(Order::Lag);
+        lag
+    }
+
+    /// Stops reading; what has been read still comes out of `next` until `End`.
+    pub fn stop(&self) {
+        let _gone = self.orders.send(Order::Stop);
+    }
+
+    /// Waits for all threads; call it after `End`.
+    pub fn join(mut self) {
+        for thread in self.threads.drain(..) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Intake {
+    fn fresh() -> Box<Self> {
+        Box::new(Self {
+            routed: Routed::default(),
+            dead: Vec::new(),
+            notices: Vec::new(),
+            records: 0,
+            bytes: 0,
+            read_at: Instant::now(),
+        })
+    }
+}
+
+fn decode(
+    stage: &mut Stage,
+    hints: &[Option<Schema>],
+    mut batch: Batch,
+    read_at: Instant,
+    mut intake: Box<Intake>,
+) -> (Box<Intake>, Batch) {
+    intake.routed.clear();
+    intake.dead.clear();
+    intake.notices.clear();
+    intake.records = 0;
+    intake.bytes = 0;
+    for record in batch.records() {
+        let place = record.partition;
+        let hint = hints.get(usize::from(place.topic)).copied().flatten();
+        let origin = Origin { source: place.topic, partition: place.number, offset: record.offset };
+        let broker_time = record.stamp.time().map(|t| EventTime(t.0));
+        let (routed, dead) = (&mut intake.routed, &mut intake.dead);
+        stage.work(record.payload, hint, origin, broker_time, routed, dead);
+        intake.records += 1;
+        intake.bytes += record.payload.len() as u64;
+    }
+    intake.read_at = read_at;
+    intake.notices.append(&mut batch.notices);
+    batch.clear();
+    (intake, batch)
+}
+
+struct Reader {
+    source: Box<dyn Source + Send>,
+    jobs: Sender<Job>,
+    empties: Receiver<Batch>,
+    orders: Receiver<Order>,
+    lags: Sender<Vec<Lag>>,
+}
+
+impl Reader {
+    fn run(mut self) -> Result<(), Error> {
+        let mut seq = 0;
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Publish(frontier)) => self.source.publish(&frontier),
+                Ok(Order::Pause) => self.source.pause(),
+                Ok(Order::Resume) => self.source.resume(),
+                Ok(Order::Lag) => {
+                    let _unread = self.lags.try_send(self.source.lag());
+                }
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {}
+            }
+            let mut batch = self.empties.try_recv().unwrap_or_default();
+            match self.source.poll(&mut batch, POLL)? {
+                Polled::Nothing => {}
+                Polled::End if batch.is_empty() => return Ok(()),
+                Polled::Some | Polled::End => {
+                    if self.jobs.send(Job { seq, batch, read_at: Instant::now() }).is_err() {
+                        return Ok(());
+                    }
+                    seq += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Several sources as one: topics are numbered through, polls go round.
+
+use std::time::Duration;
+
+use crate::source::ledger::Frontier;
+use crate::source::{Batch, Error, Lag, Partition, Polled, Record, Source, Topic};
+
+type Boxed = Box<dyn Source + Send>;
+
+/// See the module's text.
+pub struct Sources {
+    parts: Vec<(u16, Boxed, bool)>,
+    topics: Vec<Topic>,
+    turn: usize,
+    scratch: Batch,
+}
+
+impl Sources {
+    #[must_use]
+    pub fn new(sources: Vec<Boxed>) -> Self {
+        let (mut parts, mut topics) = (Vec::new(), Vec::new());
+        for source in sources {
+            let first = u16::try_from(topics.len()).unwrap_or(u16::MAX);
+            topics.extend(source.topics().iter().cloned());
+            parts.push((first, source, false));
+        }
+        Self { parts, topics, turn: 0, scratch: Batch::default() }
+    }
+}
+
+impl Source for Sources {
+    fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        let count = self.parts.len().max(1);
+        let share = wait / u32::try_from(count).unwrap_or(1);
+        let mut all_ended = true;
+        for _ in 0..count {
+            self.turn = (self.turn + 1) % count;
+            let Some((first, source, ended)) = self.parts.get_mut(self.turn) else { break };
+            if *ended {
+                continue;
+            }
+            self.scratch.clear();
+            let polled = source.poll(&mut self.scratch, share)?;
+            *ended = polled == Polled::End && self.scratch.is_empty();
+            all_ended &= *ended;
+            let lift = |p: Partition| Partition { topic: p.topic + *first, ..p };
+            for record in self.scratch.records() {
+                batch.push(Record { partition: lift(record.partition), ..record });
+            }
+            for notice in self.scratch.notices.drain(..) {
+                batch.notices.push(notice.map(lift));
+            }
+            if !batch.is_empty() {
+                return Ok(Polled::Some);
+            }
+        }
+        Ok(if all_ended { Polled::End } else { Polled::Nothing })
+    }
+
+    fn pause(&mut self) {
+        self.parts.iter_mut().for_each(|(_, source, _)| source.pause());
+    }
+
+    fn resume(&mut self) {
+        self.parts.iter_mut().for_each(|(_, source, _)| source.resume());
+    }
+
+    fn publish(&mut self, frontier: &Frontier) {
+        self.parts.iter_mut().for_each(|(_, source, _)| source.publish(frontier));
+    }
+
+    fn lag(&self) -> Vec<Lag> {
+        let lift = |first: u16, lag: Lag| Lag {
+            partition: Partition { topic: lag.partition.topic + first, ..lag.partition },
+            ..lag
+        };
+        self.parts.iter().flat_map(|(first, s, _)| s.lag().into_iter().map(move |l| lift(*first, l))).collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! The state folder: hash key, store, snapshots. Opened once, by one process.
+
+#![expect(clippy::disallowed_methods, reason = "makes and reads the hash key's file")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use crate::model::HashKey;
+use crate::source::ledger::Frontier;
+use crate::store::redb::RedbStore;
+use crate::store::rows;
+use crate::store::snapshot::{self, Snapshot};
+use crate::store::{self, Store};
+
+/// The snapshots' name.
+const ENGINE: &str = "engine";
+
+/// See the module's text.
+pub struct StateDir {
+    pub key: HashKey,
+    pub store: Arc<dyn Store>,
+    dir: PathBuf,
+    generation: u64,
+}
+
+/// Where a snapshot stands in the sources, and what they were called.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Place {
+    /// The topics by the numbers that the snapshot uses.
+    pub topics: Vec<String>,
+    pub frontier: Frontier,
+}
+
+impl StateDir {
+    /// Opens the folder, making what is missing.
+    ///
+    /// # Errors
+    /// It cannot be made or read, another process has it, or it belongs to another hash key.
+    pub fn open(dir: &Path, key_file: Option<&Path>) -> anyhow::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot make the state folder {}; set state.dir", dir.display()))?;
+        let key = match key_file {
+            Some(path) => read_key(path)?,
+            None => own_key(&dir.join("hash.key"))?,
+        };
+        let opened = RedbStore::open(&dir.join("tidegate.redb"));
+        let store = opened.with_context(|| format!("cannot open the store in {}", dir.display()))?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
+        Ok(Self { key, store, dir: dir.to_owned(), generation: 0 })
+    }
+
+    /// Path of the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+
+    /// The newest good snapshot: the engine's bytes and its place.
+    ///
+    /// # Errors
+    /// There are snapshots, and none can be used.
+    pub fn load(&mut self) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
+        let found = snapshot::read(&self.snapshots(), ENGINE, &self.key.id())?;
+        for (path, why) in &found.damaged {
+            tracing::error!(path = %path.display(), why, "a snapshot is damaged; the one before it is used");
+        }
+        let Some(snapshot) = found.snapshot else { return Ok(None) };
+        self.generation = snapshot.generation;
+        let place = serde_json::from_slice(&snapshot.frontier).context("the snapshot's frontier cannot be read")?;
+        Ok(Some((snapshot.body, place)))
+    }
+
+    /// Writes a snapshot durably. Returns its size.
+    ///
+    /// # Errors
+    /// It could not be written; the ones before it are untouched.
+    pub fn save(&mut self, body: Vec<u8>, place: &Place) -> anyhow::Result<usize> {
+        let size = body.len();
+        let frontier = serde_json::to_vec(place)?;
+        let generation = self.generation + 1;
+        let snapshot = Snapshot { generation, key_id: self.key.id(), frontier, body };
+        snapshot::write(&self.snapshots(), ENGINE, &snapshot)?;
+        self.generation = generation;
+        Ok(size)
+    }
+}
+
+fn read_key(path: &Path) -> anyhow::Result<HashKey> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the hash key {}", path.display()))?;
+    let mut secret = [0; 32];
+    if hex::decode_to_slice(text.trim(), &mut secret).is_err() {
+        bail!("{} is no hash key: 64 hex digits are expected; make one with `openssl rand -hex 32`", path.display());
+    }
+    Ok(HashKey::new(secret))
+}
+
+fn own_key(path: &Path) -> anyhow::Result<HashKey> {
+    if !path.exists() {
+        let mut secret = [0; 32];
+        File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut secret)).context("no randomness from the system")?;
+        // Written aside and linked in: a crash leaves no half key behind.
+        let aside = path.with_extension("writing");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        writeln!(file, "{}", hex::encode(secret))?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        if let Some(dir) = path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+    }
+    read_key(path)
+}

@@ -1,0 +1,184 @@
+//! Shards on threads of their own, behind bounded channels: the exchange within one process.
+//!
+//! The first shard runs in the caller's thread, so that one shard costs no hand-over. A level is
+//! finished in all shards before the next begins; buffers travel back and are used again.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::engine::exchange::Packet;
+use crate::engine::merge::shard_of;
+use crate::engine::program::Program;
+use crate::engine::rule::{Findings, Probe, Usage};
+use crate::engine::shard::{Shard, ShardImage, Shards, sum_usage};
+
+enum Ask {
+    Run { level: usize, part: Packet, findings: Findings },
+    Usage,
+    Wakeup,
+    Probe { rule: usize, key: u64 },
+    Snapshot,
+    Restore { image: Box<ShardImage>, keep: Vec<Option<usize>> },
+}
+
+enum Answer {
+    Ran { part: Packet, findings: Findings },
+    Usage(Vec<Usage>),
+    Wakeup(Option<i64>),
+    Probe(Probe),
+    Snapshot(Vec<u8>),
+    Restored,
+}
+
+struct Remote {
+    ask: Option<Sender<Ask>>,
+    answer: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// See the module's text.
+pub struct Threads {
+    first: Shard,
+    others: Vec<Remote>,
+}
+
+impl Threads {
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(program: &Arc<Program>, count: usize) -> std::io::Result<Self> {
+        let count = count.max(1);
+        let mut others = Vec::with_capacity(count - 1);
+        for index in 1..count {
+            let shard = Shard::new(Arc::clone(program), count);
+            let (ask, asked) = bounded(1);
+            let (give, answer) = bounded(1);
+            let name = format!("shard-{index}");
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || serve(shard, &asked, &give))?;
+            others.push(Remote { ask: Some(ask), answer, thread: Some(thread) });
+        }
+        Ok(Self { first: Shard::new(Arc::clone(program), count), others })
+    }
+
+    fn each<T>(&self, ask: impl Fn() -> Ask, take: impl Fn(Answer) -> Option<T>) -> Vec<T> {
+        for remote in &self.others {
+            remote.send(ask());
+        }
+        self.others.iter().filter_map(|r| take(r.receive()?)).collect()
+    }
+}
+
+impl Remote {
+    /// A shard's thread ends only by a panic; then `receive` finds its channel closed, too.
+    fn send(&self, ask: Ask) {
+        if let Some(channel) = &self.ask {
+            let _closed = channel.send(ask);
+        }
+    }
+
+    fn receive(&self) -> Option<Answer> {
+        self.answer.recv().ok()
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.ask = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
+    while let Ok(ask) = asked.recv() {
+        let answer = match ask {
+            Ask::Run { level, part, mut findings } => {
+                shard.run(level, &part, &mut findings);
+                Answer::Ran { part, findings }
+            }
+            Ask::Usage => Answer::Usage(shard.usage().collect()),
+            Ask::Wakeup => Answer::Wakeup(shard.next_wakeup()),
+            Ask::Probe { rule, key } => Answer::Probe(shard.probe(rule, key)),
+            Ask::Snapshot => Answer::Snapshot(shard.snapshot().unwrap_or_default()),
+            Ask::Restore { image, keep } => {
+                shard.restore(*image, &keep);
+                Answer::Restored
+            }
+        };
+        if give.send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+impl Shards for Threads {
+    fn count(&self) -> usize {
+        self.others.len() + 1
+    }
+
+    fn handle(&mut self, level: usize, parts: &mut [Packet], findings: &mut [Findings]) {
+        let (Some((part, parts)), Some((found, findings))) =
+            (parts.split_first_mut(), findings.split_first_mut())
+        else {
+            return;
+        };
+        for ((remote, part), found) in self.others.iter().zip(parts.iter_mut()).zip(findings.iter_mut()) {
+            let (part, findings) = (std::mem::take(part), std::mem::take(found));
+            remote.send(Ask::Run { level, part, findings });
+        }
+        self.first.run(level, part, found);
+        for ((remote, part), found) in self.others.iter().zip(parts).zip(findings) {
+            match remote.receive() {
+                Some(Answer::Ran { part: back, findings }) => (*part, *found) = (back, findings),
+                // A detector that has lost a shard must not go on as if it had not.
+                _ => panic!("a shard's thread has died; the supervisor restarts from the last snapshot"),
+            }
+        }
+    }
+
+    fn usage(&mut self) -> Vec<Usage> {
+        let mut parts = self.each(|| Ask::Usage, |a| if let Answer::Usage(u) = a { Some(u) } else { None });
+        parts.push(self.first.usage().collect());
+        sum_usage(&parts)
+    }
+
+    fn next_wakeup(&mut self) -> Option<i64> {
+        let others = self.each(|| Ask::Wakeup, |a| if let Answer::Wakeup(t) = a { t } else { None });
+        others.into_iter().chain(self.first.next_wakeup()).min()
+    }
+
+    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+        match shard_of(key, self.count()).checked_sub(1) {
+            None => self.first.probe(rule, key),
+            Some(at) => {
+                let Some(remote) = self.others.get(at) else { return Probe::default() };
+                remote.send(Ask::Probe { rule, key });
+                match remote.receive() {
+                    Some(Answer::Probe(probe)) => probe,
+                    _ => Probe::default(),
+                }
+            }
+        }
+    }
+
+    fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        let mut images = vec![self.first.snapshot().unwrap_or_default()];
+        images.extend(self.each(|| Ask::Snapshot, |a| if let Answer::Snapshot(b) = a { Some(b) } else { None }));
+        images
+    }
+
+    fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {
+        let mut images = images.into_iter();
+        if let Some(image) = images.next() {
+            self.first.restore(image, keep);
+        }
+        for (remote, image) in self.others.iter().zip(images) {
+            remote.send(Ask::Restore { image: Box::new(image), keep: keep.to_vec() });
+            let _done = remote.receive();
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! What the API shows of a running daemon: the store's rows, and what the engine's thread tells.
+//!
+//! Reads go straight to the store's last commit. What changes something goes through the engine's
+//! thread, so that one thread decides.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use tokio::sync::watch;
+
+use super::commit::Committed;
+use crate::api::View;
+use crate::api::view::{
+    ActionDetail, ActionQuery, AlertDetail, AlertQuery, Changes, Decision, Delivered, DetectorView,
+    Point, Readiness, Reason, Refused, Unavailable,
+};
+use crate::deliver::{Clock, Counters};
+use crate::engine::alert::Alert;
+use crate::engine::containment::policy::Refusal;
+use crate::engine::containment::{Receipt, Record};
+use crate::engine::detector::plan::Plan;
+use crate::engine::rule::Usage;
+use crate::model::WallTime;
+use crate::model::ids::Id;
+use crate::store::rows::{actions, alerts};
+use crate::store::{self, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::telemetry::metric::Label;
+
+/// How long a person's decision waits for the engine's thread.
+const DECIDE: Duration = Duration::from_secs(5);
+/// The console's plot: points of this length, and how many.
+const POINT_MS: i64 = 10_000;
+const POINTS: usize = 360;
+
+/// A decision on its way to the engine's thread.
+pub struct Ask {
+    pub decision: Decision,
+    answer: Sender<Result<(), Refusal>>,
+}
+
+impl Ask {
+    /// Tells the one who asked.
+    pub fn reply(self, result: Result<(), Refusal>) {
+        let _gone = self.answer.send(result);
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    halted: BTreeMap<String, String>,
+    store_trouble: Option<String>,
+    ended: Option<String>,
+    usage: Vec<Usage>,
+    alerts_by_detector: BTreeMap<String, u64>,
+    points: BTreeMap<i64, Point>,
+    last_faults: BTreeMap<(String, &'static str), u64>,
+}
+
+/// See the module's text.
+pub struct Shared {
+    store: Arc<dyn Store>,
+    plan: Arc<Plan>,
+    metrics: Metrics,
+    counters: Vec<Arc<Counters>>,
+    decisions: Sender<Ask>,
+    clock: Arc<dyn Clock>,
+    newest_change: watch::Sender<u64>,
+    assigned: AtomicBool,
+    caught_up: AtomicBool,
+    engine_ended: AtomicBool,
+    saved_at: AtomicI64,
+    events: AtomicU64,
+    told: Mutex<Told>,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        plan: Arc<Plan>,
+        metrics: Metrics,
+        counters: Vec<Arc<Counters>>,
+        decisions: Sender<Ask>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let seconds = clock.now().0 / 1000;
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+        metrics.start_time_seconds.set([], seconds as f64);
+        Self {
+            store,
+            plan,
+            metrics,
+            counters,
+            decisions,
+            clock,
+            newest_change: watch::Sender::new(0),
+            assigned: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
+            engine_ended: AtomicBool::new(false),
+            saved_at: AtomicI64::new(0),
+            events: AtomicU64::new(0),
+            told: Mutex::default(),
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source has its partitions.
+    pub fn assigned(&self) {
+        self.assigned.store(true, Ordering::Relaxed);
+    }
+
+    /// A partition has been read to its end.
+    pub fn caught_up(&self) {
+        self.assigned.store(true, Ordering::Relaxed);
+        self.caught_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Events taken in so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    pub fn count_events(&self, events: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.assigned.store(true, Ordering::Relaxed);
+        self.point(|p| p.events += events);
+    }
+
+    fn point(&self, change: impl FnOnce(&mut Point)) {
+        let at = self.clock.now().0.div_euclid(POINT_MS) * POINT_MS;
+        let mut told = self.told();
+        let fresh = || Point { time: WallTime(at), events: 0, alerts: 0, actions: 0 };
+        change(told.points.entry(at).or_insert_with(fresh));
+        while told.points.len() > POINTS {
+            told.points.pop_first();
+        }
+    }
+
+    pub fn halted(&self, partition: &str, why: &str) {
+        self.told().halted.insert(partition.to_owned(), why.to_owned());
+    }
+
+    pub fn store_trouble(&self, why: Option<String>) {
+        let mut told = self.told();
+        if told.store_trouble != why {
+            told.store_trouble = why;
+        }
+    }
+
+    /// The engine's thread is at its end; with an error if it failed.
+    pub fn ended(&self, error: Option<String>) {
+        self.told().ended = Some(error.unwrap_or_else(|| "the source has ended".to_owned()));
+        self.engine_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub fn committed(&self, committed: &Committed, seq: u64) {
+        let opened = committed.alerts.iter().filter(|a| a.revision == 0);
+        let changes: usize = committed.plans.iter().map(|p| p.changes().len()).sum();
+        let mut count = 0;
+        for alert in opened {
+            *self.told().alerts_by_detector.entry(alert.detector.id.clone()).or_default() += 1;
+            count += 1;
+        }
+        if count > 0 || changes > 0 {
+            self.point(|p| {
+                p.alerts += count;
+                p.actions += changes as u64;
+            });
+        }
+        self.newest_change.send_if_modified(|newest| {
+            let moved = *newest < seq;
+            *newest = (*newest).max(seq);
+            moved
+        });
+    }
+
+    pub fn usage(&self, usage: Vec<Usage>) {
+        self.told().usage = usage;
+    }
+
+    pub fn saved(&self) {
+        self.saved_at.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    /// Gauges of what stands outside the engine.
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+    pub fn set_gauges(&self) {
+        let now = self.clock.now();
+        for counters in &self.counters {
+            let reading = counters.read();
+            let name = || Label::configured(&reading.endpoint);
+            self.metrics.outbox_depth.set([name()], reading.depth as f64);
+            let age = reading.oldest.map_or(0.0, |at| (now - at).0.max(0) as f64 / 1000.0);
+            self.metrics.outbox_age_seconds.set([name()], age);
+            let mut told = self.told();
+            let mut grown = |what: &'static str, value: u64| {
+                let last = told.last_faults.entry((reading.endpoint.clone(), what)).or_default();
+                let grown = value.saturating_sub(*last);
+                *last = value;
+                grown
+            };
+            self.metrics.webhook_attempts.add([name()], grown("attempts", reading.attempts));
+            for (fault, count) in &reading.faults {
+                let count = grown(fault, *count);
+                if count > 0 {
+                    self.metrics.webhook_failures.add([name(), (*fault).into()], count);
+                }
+            }
+        }
+        let saved = self.saved_at.load(Ordering::Relaxed);
+        if saved > 0 {
+            self.metrics.snapshot_age_seconds.set([], (now.0 - saved).max(0) as f64 / 1000.0);
+        }
+        self.metrics.ready.set([], f64::from(u8::from(self.ready().ready)));
+    }
+}
+
+fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable(error.to_string())
+}
+
+impl View for Shared {
+    fn alerts(&self, query: &AlertQuery) -> Result<Vec<Alert>, Unavailable> {
+        let filter = alerts::Filter {
+            detector: query.detector.clone(),
+            status: query.status,
+            level_min: query.level_min,
+            since: query.since,
+            until: query.until,
+            key_value: query.key.clone(),
+            behind: query.behind,
+        };
+        store::read(&*self.store, |view| alerts::list(view, &filter, query.limit)).map_err(unavailable)
+    }
+
+    fn alert(&self, id: Id) -> Result<Option<AlertDetail>, Unavailable> {
+        let read = store::read(&*self.store, |view| alerts::revisions(view, id));
+        let revisions = read.map_err(unavailable)?;
+        Ok(revisions.last().cloned().map(|alert| AlertDetail { alert, revisions }))
+    }
+
+    fn actions(&self, query: &ActionQuery) -> Result<Vec<Record>, Unavailable> {
+        let read = |view: &dyn store::View| actions::newest(view, query.phase, query.before, query.limit);
+        store::read(&*self.store, read).map_err(unavailable)
+    }
+
+    fn action(&self, id: Id) -> Result<Option<ActionDetail>, Unavailable> {
+        let read = store::read(&*self.store, |view| {
+            let Some(record) = actions::find(view, id)? else { return Ok(None) };
+            let deliveries = actions::deliveries(view, id)?.into_iter().map(|d| Delivered {
+                endpoint: d.endpoint,
+                kind: d.kind.name().to_owned(),
+                delivered_at: d.delivered_at,
+                attempts: d.attempts,
+            });
+            Ok(Some(ActionDetail {
+                record: record.into(),
+                receipts: actions::receipts(view, id)?,
+                deliveries: deliveries.collect(),
+            }))
+        });
+        read.map_err(unavailable)
+    }
+
+    fn changes(&self, since: Option<u64>, limit: usize) -> Result<Changes, Unavailable> {
+        let read = store::read(&*self.store, |view| {
+            let kept = match since {
+                Some(since) => actions::first_change(view)?.is_none_or(|first| first <= since + 1),
+                None => false,
+            };
+            match since {
+                Some(since) if kept => Ok(Changes::Since(actions::changes_after(view, since, limit)?)),
+                _ => {
+                    let active = actions::active(view)?;
+                    Ok(Changes::Full { active, seq: actions::load(view)?.journal().seq() })
+                }
+            }
+        });
+        read.map_err(unavailable)
+    }
+
+    fn newest_change(&self) -> watch::Receiver<u64> {
+        self.newest_change.subscribe()
+    }
+
+    fn detectors(&self) -> Result<Vec<DetectorView>, Unavailable> {
+        let told = self.told();
+        let view = |d: &crate::engine::detector::plan::Detector| {
+            let usage = told.usage.get(d.rule).copied().unwrap_or_default();
+            DetectorView {
+                id: d.id.clone(),
+                name: d.name.clone(),
+                title: d.title.clone(),
+                description: d.description.clone(),
+                version: d.version,
+                level: d.level,
+                mode: d.mode,
+                tags: d.tags.clone(),
+                runbook: d.runbook.clone(),
+                file: format!("{}:{}", d.file, d.line),
+                keys: usage.keys,
+                bytes: usage.bytes,
+                alerts: told.alerts_by_detector.get(&d.id).copied().unwrap_or(0),
+            }
+        };
+        Ok(self.plan.detectors.iter().map(view).collect())
+    }
+
+    fn timeline(&self) -> Result<Vec<Point>, Unavailable> {
+        Ok(self.told().points.values().copied().collect())
+    }
+
+    fn decide(&self, decision: &Decision) -> Result<Record, Refused> {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        let ask = Ask { decision: decision.clone(), answer };
+        let busy = || Refused::Unavailable("the engine is busy: try again".to_owned());
+        self.decisions.try_send(ask).map_err(|_| busy())?;
+        match answered.recv_timeout(DECIDE).map_err(|_| busy())? {
+            Ok(()) => {}
+            Err(refusal) => return Err(Refused::Conflict(refusal.to_string())),
+        }
+        let found = store::read(&*self.store, |view| actions::find(view, decision.action_id));
+        found.map_err(|e| Refused::Unavailable(e.to_string()))?.ok_or(Refused::Unknown)
+    }
+
+    fn receive(&self, receipt: &Receipt, _by: &str) -> Result<(), Refused> {
+        let written = store::write(&*self.store, |tx| {
+            let known = actions::find(tx, receipt.action_id)?.is_some();
+            if known {
+                actions::add_receipt(tx, receipt)?;
+            }
+            Ok(known)
+        });
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refused::Unknown),
+            Err(error) => Err(Refused::Unavailable(error.to_string())),
+        }
+    }
+
+    fn alive(&self) -> Result<(), Vec<String>> {
+        if self.engine_ended.load(Ordering::Relaxed) {
+            return Err(vec!["engine".to_owned()]);
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Readiness {
+        let told = self.told();
+        let mut reasons = Vec::new();
+        let mut because = |part: &str, reason: &str| {
+            reasons.push(Reason { part: part.to_owned(), reason: reason.to_owned() });
+        };
+        if !self.assigned.load(Ordering::Relaxed) {
+            because("source", "no partition has been read yet");
+        }
+        if let Some(why) = &told.store_trouble {
+            because("store", why);
+        }
+        for (partition, why) in &told.halted {
+            because(&format!("source {partition}"), why);
+        }
+        if let Some(why) = &told.ended {
+            because("engine", why);
+        }
+        Readiness::of(reasons)
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text()
+    }
+}

@@ -1,0 +1,102 @@
+//! `tidegate detectors`: the catalogue, one detector in full, the schema for editors.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::input::load_detectors;
+use super::output::{Format, json_line, stdout};
+use super::{Failure, Outcome};
+use crate::app::detectors;
+use crate::engine::detector::{self, plan::Detector};
+
+/// List the detectors, show one, or print the schema of detector files
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example: tidegate detectors show reset-ip")]
+pub enum Args {
+    /// One line per detector
+    List {
+        /// Folder of detectors instead of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        detectors: Option<PathBuf>,
+        #[arg(short, long, value_enum, default_value = "human")]
+        output: Format,
+    },
+    /// The file and the runbook of one detector
+    Show {
+        /// Its id or name
+        id: String,
+        /// Folder of detectors instead of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        detectors: Option<PathBuf>,
+    },
+    /// The JSON Schema of detector files
+    Schema,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    name: &'a str,
+    title: &'a str,
+    level: &'static str,
+    mode: detector::plan::Mode,
+    version: u32,
+    alerts: bool,
+    runbook: Option<&'a str>,
+    file: &'a str,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let mut out = stdout();
+    match args {
+        Args::List { detectors, output } => {
+            let plan = load_detectors(detectors.as_deref())?.plan;
+            let row = |d: &'_ Detector| -> serde_json::Result<serde_json::Value> {
+                serde_json::to_value(Row {
+                    id: &d.id,
+                    name: &d.name,
+                    title: &d.title,
+                    level: d.level.name(),
+                    mode: d.mode,
+                    version: d.version,
+                    alerts: plan.rules[d.rule].alerts,
+                    runbook: d.runbook.as_deref(),
+                    file: &d.file,
+                })
+            };
+            match output {
+                Format::Human => {
+                    for d in &plan.detectors {
+                        let serves = if plan.rules[d.rule].alerts { "" } else { " (serves others)" };
+                        writeln!(out, "{:<36} {:<13} {}{serves}", d.name, d.level.name(), d.title)?;
+                    }
+                }
+                Format::Ndjson => plan.detectors.iter().try_for_each(|d| json_line(&mut out, &row(d)?))?,
+                Format::Json => {
+                    let rows = plan.detectors.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+                    json_line(&mut out, &rows)?;
+                }
+            }
+        }
+        Args::Show { id, detectors } => {
+            let plan = load_detectors(detectors.as_deref())?.plan;
+            let files = detectors::files(detectors.as_deref())?;
+            let found = plan.detectors.iter().find(|d| d.id == *id || d.name == *id).ok_or_else(|| {
+                let error = anyhow::anyhow!("no detector has the id or name {id}; `tidegate detectors list` shows them");
+                Failure { code: 2, error }
+            })?;
+            let wanted = [Some(found.file.as_str()), found.runbook.as_deref()];
+            for file in files.iter().filter(|f| wanted.contains(&Some(f.path.as_str()))) {
+                writeln!(out, "# {}\n{}", file.path, file.text)?;
+            }
+        }
+        Args::Schema => {
+            serde_json::to_writer_pretty(&mut out, &detector::schema::detector())?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(0)
+}

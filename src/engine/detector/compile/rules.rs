@@ -1,0 +1,415 @@
+//! Documents to rules of a plan, each behind the rules that feed it.
+//!
+//! Owns the plan under construction, the order of its rules and the sharing of equal predicates.
+//! References are `resolve`'s, metadata and who alerts are `detectors`'.
+
+use std::collections::BTreeMap;
+
+use super::detection::{self, Selections};
+use super::inputs::{self, Source};
+use super::names::Names;
+use super::{Doc, Options};
+use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
+use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
+use crate::engine::detector::plan::{
+    Aggregate, Bound, From, Function, Input, Kind as PlanKind, Plan, Rule,
+};
+use crate::engine::detector::predicate::{Predicate, Target, Tree};
+use crate::engine::detector::selection;
+use crate::engine::detector::value::Scope;
+use crate::model::{FieldId, Span};
+
+/// An observation carries this many values; a third field in one window needs another rule.
+const VALUES_MAX: usize = 2;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    #[default]
+    New,
+    Open,
+    /// Its rule, or `None` if it has a fault.
+    Done(Option<usize>),
+}
+
+/// Builds one plan from the documents that are not left out.
+pub(super) fn plan(
+    docs: &[Doc<'_>],
+    names: &Names,
+    left_out: &[bool],
+    broken: &BTreeMap<String, usize>,
+    options: &Options,
+    out: &mut Vec<Diagnostic>,
+) -> Plan {
+    let mut builder = Builder {
+        docs,
+        names,
+        left_out,
+        broken,
+        options,
+        out,
+        plan: Plan::default(),
+        shared: BTreeMap::new(),
+        selections: Vec::new(),
+        states: vec![State::New; docs.len()],
+        feeds: vec![(false, false); docs.len()],
+        depth: 0,
+    };
+    for doc in 0..docs.len() {
+        let built = builder.selections_of(doc);
+        builder.selections.push(built);
+    }
+    builder.check_filters();
+    for doc in 0..docs.len() {
+        builder.rule(doc);
+    }
+    builder.finish()
+}
+
+/// The plan under construction.
+pub(super) struct Builder<'d, 'o> {
+    pub(super) docs: &'d [Doc<'d>],
+    pub(super) names: &'d Names,
+    left_out: &'d [bool],
+    /// Names of documents that could not be read, and their files.
+    pub(super) broken: &'d BTreeMap<String, usize>,
+    options: &'d Options,
+    pub(super) out: &'o mut Vec<Diagnostic>,
+    pub(super) plan: Plan,
+    shared: BTreeMap<String, usize>,
+    pub(super) selections: Vec<Selections>,
+    pub(super) states: Vec<State>,
+    /// Whether a correlation uses the document, and whether one lets it alert all the same.
+    pub(super) feeds: Vec<(bool, bool)>,
+    pub(super) depth: usize,
+}
+
+impl<'d> Builder<'d, '_> {
+    pub(super) fn findings(&mut self, doc: usize) -> Findings<'_> {
+        Findings {
+            file: self.path(doc),
+            list: self.out,
+        }
+    }
+
+    fn path(&self, doc: usize) -> &'d str {
+        self.docs.get(doc).map_or("", |d| d.source.path.as_str())
+    }
+
+    pub(super) fn is_out(&self, doc: usize) -> bool {
+        let file = self.docs.get(doc).map(|d| d.file);
+        file.and_then(|f| self.left_out.get(f))
+            .copied()
+            .unwrap_or(true)
+    }
+
+    fn detection(&self, doc: usize) -> Option<&'d Detection> {
+        match &self.docs.get(doc)?.document.body {
+            Body::Rule(detection) | Body::Filter { detection, .. } => Some(detection),
+            Body::Correlation { own, .. } => own.as_ref(),
+        }
+    }
+
+    fn selections_of(&mut self, doc: usize) -> Selections {
+        if self.is_out(doc) {
+            return Selections::default();
+        }
+        let Some(detection) = self.detection(doc) else {
+            return Selections::default();
+        };
+        let mut findings = Findings {
+            file: self.path(doc),
+            list: self.out,
+        };
+        let mut scope = Scope {
+            fields: &mut self.plan.fields,
+            lists: &self.options.lists,
+            canonical: detection.source.is_canonical(),
+        };
+        detection::build(detection, &mut scope, &mut findings)
+    }
+
+    /// Whether a document has a condition of its own over one event.
+    pub(super) fn has_condition(&self, doc: usize) -> bool {
+        self.detection(doc)
+            .is_some_and(|d| !d.conditions.is_empty())
+    }
+
+    pub(super) fn is_absence(&self, rule: usize) -> bool {
+        self.plan
+            .rules
+            .get(rule)
+            .is_some_and(|r| matches!(r.kind, PlanKind::Absence { .. }))
+    }
+
+    /// Enters a field's name; lints it where it looks mistyped.
+    pub(super) fn field(&mut self, doc: usize, name: &Name, sources: &[Source]) -> Option<FieldId> {
+        let is_canonical = |d: usize| self.detection(d).is_none_or(|d| d.source.is_canonical());
+        let canonical = is_canonical(doc) && sources.iter().filter_map(|s| s.doc).all(is_canonical);
+        let mut findings = Findings {
+            file: self.path(doc),
+            list: self.out,
+        };
+        let lists = &self.options.lists;
+        let mut scope = Scope {
+            fields: &mut self.plan.fields,
+            lists,
+            canonical,
+        };
+        match selection::field(&name.text, name.at, &mut scope, &mut findings)? {
+            Target::Field(id, _) => Some(id),
+            Target::AnyText => None,
+        }
+    }
+
+    /// The predicate of a condition of a document, with its log source and filters; equal ones
+    /// are shared.
+    pub(super) fn predicate(&mut self, doc: usize, tree: Tree) -> usize {
+        let mut all = Vec::new();
+        if let Some(selections) = self.selections.get(doc) {
+            all.push(selections.with_source(tree));
+        }
+        all.extend(self.filters_of(doc));
+        let predicate = Predicate::new(Tree::And(all));
+        let identity = format!("{predicate:?}");
+        if let Some(i) = self.shared.get(&identity) {
+            return *i;
+        }
+        let i = self.plan.predicates.len();
+        self.plan.predicates.push(predicate);
+        self.shared.insert(identity, i);
+        i
+    }
+
+    /// The conditions of all filters that are added to a document.
+    fn filters_of(&self, doc: usize) -> Vec<Tree> {
+        let mut found = Vec::new();
+        let Some(own) = self.detection(doc) else {
+            return found;
+        };
+        for (i, filter) in self.docs.iter().enumerate() {
+            let Body::Filter { rules, detection } = &filter.document.body else {
+                continue;
+            };
+            let applies = detection.source.includes(&own.source)
+                && match rules {
+                    Reach::Any => true,
+                    Reach::Named(list) => {
+                        list.iter().any(|n| self.names.find(&n.text) == Some(doc))
+                    }
+                };
+            if applies && !self.is_out(i) {
+                found.extend(self.selections.get(i).and_then(|s| s.condition.clone()));
+            }
+        }
+        found
+    }
+
+    fn check_filters(&mut self) {
+        let docs = self.docs;
+        for (i, doc) in docs.iter().enumerate() {
+            match &doc.document.body {
+                Body::Filter {
+                    rules: Reach::Named(list),
+                    ..
+                } if !self.is_out(i) => {
+                    for name in list {
+                        self.check_filter(i, name);
+                    }
+                }
+                Body::Filter { .. } | Body::Rule(_) | Body::Correlation { .. } => {}
+            }
+        }
+    }
+
+    fn check_filter(&mut self, doc: usize, name: &Name) {
+        match self.names.find(&name.text) {
+            // Filters are often shipped for rules that are not installed here.
+            None => {
+                let message = format!("the filter names `{}`, which is not here", name.text);
+                let hint = nearest(&name.text, self.names.all()).map_or_else(
+                    || "remove it, or add the rule".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.findings(doc).lint(name.at, message, hint);
+            }
+            Some(target) if self.detection(target).is_none() => {
+                let message = format!("`{}` has no detection to filter", name.text);
+                let hint = "name the rules that it correlates";
+                self.findings(doc).fault_hint(name.at, message, hint);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The rule of a document, compiled on first use.
+    pub(super) fn rule(&mut self, doc: usize) -> Option<usize> {
+        if let Some(State::Done(rule)) = self.states.get(doc) {
+            return *rule;
+        }
+        self.enter(doc, State::Open);
+        self.depth += 1;
+        let rule = if self.is_out(doc) {
+            None
+        } else {
+            self.rule_new(doc)
+        };
+        let rule = rule.and_then(|rule| self.detector(doc, rule));
+        self.depth -= 1;
+        self.enter(doc, State::Done(rule));
+        rule
+    }
+
+    fn enter(&mut self, doc: usize, state: State) {
+        if let Some(place) = self.states.get_mut(doc) {
+            *place = state;
+        }
+    }
+
+    fn rule_new(&mut self, doc: usize) -> Option<Rule> {
+        let docs = self.docs;
+        match &docs.get(doc)?.document.body {
+            Body::Filter { .. } => None,
+            Body::Correlation { correlation, .. } => self.correlation(doc, correlation),
+            Body::Rule(_) => {
+                let tree = self.selections.get(doc)?.condition.clone()?;
+                let predicate = self.predicate(doc, tree);
+                self.lint_constant(doc, predicate);
+                let name = self.names.name(doc).to_owned();
+                let from = From::Event(predicate);
+                Some(Rule {
+                    detector: 0,
+                    alerts: false,
+                    inputs: vec![Input {
+                        name,
+                        from,
+                        group_by: Vec::new(),
+                    }],
+                    key_names: Vec::new(),
+                    timespan: Span::ZERO,
+                    kind: PlanKind::Each,
+                })
+            }
+        }
+    }
+
+    fn correlation(&mut self, doc: usize, correlation: &Correlation) -> Option<Rule> {
+        let sources = inputs::sources(self, doc, correlation);
+        // Groups and fields are checked also where a reference is missing.
+        let known = sources.as_deref().unwrap_or_default();
+        let inputs = inputs::group(self, doc, correlation, known);
+        let kind = self.kind(doc, correlation, known);
+        for source in known {
+            if let From::Event(predicate) = source.from {
+                self.lint_constant(doc, predicate);
+            }
+        }
+        sources.as_ref()?;
+        Some(Rule {
+            detector: 0,
+            alerts: false,
+            inputs: inputs?,
+            key_names: correlation
+                .group_by
+                .iter()
+                .map(|n| n.text.clone())
+                .collect(),
+            timespan: correlation.timespan,
+            kind: kind?,
+        })
+    }
+
+    fn kind(&mut self, doc: usize, of: &Correlation, sources: &[Source]) -> Option<PlanKind> {
+        Some(match &of.kind {
+            Kind::Temporal { ordered } => PlanKind::Temporal { ordered: *ordered },
+            Kind::Absence { lookback, .. } => PlanKind::Absence {
+                lookback: *lookback,
+            },
+            Kind::Ratio {
+                bound,
+                value,
+                denominator_min,
+                ..
+            } => PlanKind::Ratio {
+                bound: *bound,
+                value: *value,
+                denominator_min: *denominator_min,
+            },
+            Kind::Spike(spike) => PlanKind::Spike(*spike),
+            Kind::Window { aggregates, bounds } => {
+                let mut out = Vec::new();
+                for a in aggregates {
+                    let field = match &a.field {
+                        Some(name) => Some(self.field(doc, name, sources)?),
+                        None => None,
+                    };
+                    let input = match &a.rule {
+                        Some(rule) if !sources.is_empty() => {
+                            Some(inputs::position(self, doc, sources, rule)?)
+                        }
+                        _ => None,
+                    };
+                    let name = a.name.clone();
+                    out.push(Aggregate {
+                        name,
+                        function: a.function,
+                        field,
+                        input,
+                    });
+                }
+                self.check_values(doc, of, &out);
+                let bounds = bounds
+                    .iter()
+                    .map(|b| Bound {
+                        aggregate: b.aggregate,
+                        op: b.op,
+                        value: b.value,
+                    })
+                    .collect();
+                PlanKind::Window {
+                    aggregates: out,
+                    bounds,
+                }
+            }
+        })
+    }
+
+    fn check_values(&mut self, doc: usize, of: &Correlation, aggregates: &[Aggregate]) {
+        let mut values: Vec<(FieldId, bool)> = Vec::new();
+        for aggregate in aggregates {
+            let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
+            if let Some(field) = aggregate.field.filter(|f| !values.contains(&(*f, numeric))) {
+                values.push((field, numeric));
+            }
+        }
+        if values.len() > VALUES_MAX {
+            let message = format!("one window can aggregate {VALUES_MAX} different fields");
+            let hint = "split it into two correlations, and join them with `temporal`";
+            self.findings(doc).fault_hint(of.at, message, hint);
+        }
+    }
+
+    fn lint_constant(&mut self, doc: usize, predicate: usize) {
+        let constant = self
+            .plan
+            .predicates
+            .get(predicate)
+            .and_then(Predicate::constant);
+        let at = self
+            .docs
+            .get(doc)
+            .map(|d| d.document.header.at)
+            .unwrap_or_default();
+        let (message, hint) = match constant {
+            Some(true) => (
+                "the condition matches every event",
+                "add a selection, for example of event.kind",
+            ),
+            Some(false) => (
+                "the condition can never match",
+                "check which event.kind its parts ask for",
+            ),
+            None => return,
+        };
+        self.findings(doc).lint(at, message, hint);
+    }
+}

@@ -1,0 +1,505 @@
+//! Wrong files: each with the place, the message and the hint that somebody will read.
+
+#![expect(clippy::too_many_lines, reason = "tables")]
+
+use super::*;
+
+/// What the one diagnostic of a file must be: `LINE:COLUMN message | hint`.
+fn one(text: &str, want: &str) {
+    let got = files(&[("t.yml", text)]);
+    let shown: Vec<String> = got
+        .diagnostics
+        .iter()
+        .map(|d| {
+            let lint = if d.is_fault() { "" } else { "lint: " };
+            let hint = d.hint.as_deref().unwrap_or("-");
+            format!("{}:{} {lint}{} | {hint}", d.line, d.column, d.message)
+        })
+        .collect();
+    assert_eq!(shown, [want], "\n{text}");
+    assert_eq!(got.plan.detectors.is_empty(), got.has_faults());
+}
+
+/// FLOOD with one piece replaced.
+fn flood(from: &str, to: &str, want: &str) {
+    assert!(FLOOD.contains(from), "{from}");
+    one(&FLOOD.replace(from, to), want);
+}
+
+#[test]
+fn keys_and_metadata() {
+    flood(
+        "correlation:",
+        "corelation:",
+        "7:1 unknown key `corelation` in a detector | did you mean `correlation`?",
+    );
+    flood(
+        "timespan: 10m",
+        "timespan: 10m\n  windw: 5m",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`",
+    );
+    flood(
+        "group-by",
+        "group_by",
+        "9:3 unknown key `group_by` in correlation | did you mean `group-by`?",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nlevel: hihg",
+        "3:8 `level` cannot be `hihg` | did you mean `high`?",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nmode: block",
+        "3:7 `mode` cannot be `block` | use one of `shadow`, `alert`, `contain`",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nversion: zero",
+        "3:10 `version` must be a whole number, found `zero` | write a number from 1 to 4294967295",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nlabels: {confidence: 4}",
+        "3:22 `confidence` must be a whole number, found `4` | write a number from 0 to 3",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nsuppress: 10",
+        "3:11 `suppress` must be a length of time, found `10` | say the unit: `10s` or `10m`",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nlate: perhaps",
+        "3:7 `late` must be true or false, found `perhaps` | write `late: true`",
+    );
+    flood(
+        "title: Reset flood",
+        "title:",
+        "1:1 the document has no title | add `title:`",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nteam: soc",
+        "3:1 lint: unknown key `team` in a detector | call it `x-team` to show that it is meant",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nid: def",
+        "3:1 the key `id` stands here twice | remove one of them; the first is at line 2",
+    );
+    flood(
+        "id: abc",
+        "id: abc\naction: global",
+        "3:9 `action:` collections are not part of Sigma 2 | write each rule as a document of its own, separated by `---`",
+    );
+    one(
+        "title: x\n",
+        "1:1 this document has neither `detection:` nor `correlation:` nor `filter:` | add one of them",
+    );
+    one(
+        "- a\n",
+        "1:1 a detector must be a map, found a list | write `key: value` lines",
+    );
+}
+
+#[test]
+fn responses() {
+    let respond = |step: &str, want: &str| {
+        flood("id: abc", &format!("id: abc\nrespond:\n  - {step}"), want);
+    };
+    respond(
+        "{verb: blok, target: source.ip, ttl: 1h}",
+        "4:12 `verb` cannot be `blok` | did you mean `block`?",
+    );
+    respond(
+        "{verb: block, target: user.id, ttl: 1h}",
+        "4:27 `user.id` is neither a group-by field nor in `fields` | use one of `source.ip`",
+    );
+    respond(
+        "{verb: block, target: source.ip}",
+        "4:5 the respond step has no `ttl` | add `ttl: 1h`",
+    );
+    respond(
+        "{verb: block, ttl: 0s}",
+        "4:19 an action without a length has no effect | say how long it holds: `1h`",
+    );
+}
+
+#[test]
+fn detections() {
+    flood(
+        "condition: selection\n",
+        "condition: selektion\n",
+        "6:14 there is no selection `selektion` | did you mean `selection`?",
+    );
+    flood(
+        "condition: selection\n",
+        "condition: selection and not (selection\n",
+        "6:32 this parenthesis is not closed | add `)`",
+    );
+    flood(
+        "condition: selection\n",
+        "condition: 1 of filter_*\n",
+        "6:19 no selection is called like `filter_*` | name selections that exist",
+    );
+    flood(
+        "condition: selection\n",
+        "condition: selection | count() > 5\n",
+        "6:24 aggregation with `|` in a condition is not part of Sigma 2 | write a correlation: `correlation: {type: event_count, timespan: …, condition: …}`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind|contians: recovery",
+        "5:16 there is no modifier `contians` | did you mean `contains`?",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    source.ip|cidr: 10.0.0.1/8",
+        "5:21 '10.0.0.1/8': the address has bits behind the prefix | write a network like `10.0.0.0/8` or `2001:db8::/32`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: 'a(b'",
+        "5:18 not a regex: unclosed group | look-around and back-references are not supported; shorten large repeats",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: '(?=a)b'",
+        "5:18 not a regex: look-around, including look-ahead and look-behind, is not supported | look-around and back-references are not supported; shorten large repeats",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: '(\\w{100}){100}'",
+        "5:18 the regex is too large once compiled | look-around and back-references are not supported; shorten large repeats",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|i: x",
+        "5:7 `|i` is a flag of `|re` | write it behind `re`: `field|re|i`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|cidr|contains: 10.0.0.0/8",
+        "5:12 `|cidr` and `|contains, startswith or endswith` do not go together | remove one of them",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|gt: many",
+        "5:11 `many` is not a number | comparisons and time parts take a number",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    time|hour: 24",
+        "5:16 `24` is outside 0 to 23 | times are compared in UTC",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|exists: maybe",
+        "5:15 `|exists` takes true or false | write `true` or `false`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|base64: 'x*'",
+        "5:15 wildcards cannot be encoded | write them plain: `\\*`, or remove them",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|expand: '%admins%'",
+        "5:15 there is no value list `admins` | define a list called `admins`, or remove `|expand`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    source:\n      ip: 10.0.0.1",
+        "6:7 the value of `source` is a map | write nested fields with dots: `source.ip: …`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind: []",
+        "5:17 `event.kind` has no values | add a value, or `|exists: true`",
+    );
+    one(
+        "title: x\ndetection:\n  s: {a: 1}\n",
+        "3:3 the detection has no condition | add `condition:` with the name of a selection",
+    );
+    one(
+        "title: x\ndetection: selection\n",
+        "2:12 expected selections and a condition, found text | write `detection: {selection: {…}, condition: …}`",
+    );
+}
+
+#[test]
+fn correlations() {
+    flood(
+        "type: event_count",
+        "type: event_cuont",
+        "8:9 there is no correlation type `event_cuont` | did you mean `event_count`?",
+    );
+    flood(
+        "type: event_count",
+        "type: value_percentile",
+        "8:9 value_percentile needs every value of the window, which a bounded engine does not keep | use value_avg, or count the values above a bound with a selection",
+    );
+    flood(
+        "type: event_count",
+        "type: quiet",
+        "8:9 quiet is not supported yet | use absence of the expected event",
+    );
+    flood(
+        "  type: event_count\n",
+        "",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike",
+    );
+    flood(
+        "timespan: 10m",
+        "timespan: 10",
+        "10:13 `timespan` must be a length of time, found `10` | say the unit: `10s` or `10m`",
+    );
+    flood(
+        "  timespan: 10m\n",
+        "",
+        "8:3 the correlation has no `timespan` | add `timespan: 5m`",
+    );
+    flood(
+        "{gte: 10}",
+        "{gte: ten}",
+        "11:20 `gte` must be a number, found `ten` | write `gte: 10`",
+    );
+    flood(
+        "{gte: 10}",
+        "{min: 10}",
+        "11:15 unknown operator `min` | use one of `gt`, `gte`, `lt`, `lte`, `eq`, `neq`",
+    );
+    flood(
+        "  condition: {gte: 10}\n",
+        "",
+        "8:3 the correlation has no `condition` | add `condition: {gte: 10}`",
+    );
+    flood(
+        "{gte: 10}",
+        "{eq: 0}",
+        "11:19 this holds when nothing happens, and nothing is no event that could fire it | use `type: absence` with `after:` and `expect:`, or add a lower bound",
+    );
+    flood(
+        "{gte: 10}",
+        "{lt: 5}",
+        "11:19 this holds when nothing happens, and nothing is no event that could fire it | use `type: absence` with `after:` and `expect:`, or add a lower bound",
+    );
+    flood(
+        "{gte: 10}",
+        "{gte: 10, lt: 5}",
+        "11:20 lint: no value can meet this bound | the detector never fires; check it",
+    );
+    flood(
+        "{gte: 10}",
+        "{gte: 0}",
+        "11:20 lint: every value meets this bound | the detector always fires; check it",
+    );
+    flood(
+        "{gte: 10}",
+        "{field: user.id, gte: 10}",
+        "11:3 event_count counts events, not values | remove `field`, or use value_count",
+    );
+    flood(
+        "type: event_count",
+        "type: value_count",
+        "11:3 value_count does not say which field | add `field:` to the condition",
+    );
+    flood(
+        "timespan: 10m",
+        "timespan: 10m\n  lookback: 5m",
+        "11:3 `lookback` does not belong to event_count | it belongs to absence; remove it, or change the type",
+    );
+    flood(
+        "type: event_count",
+        "type: event_count\n  rules: [reset-flod]",
+        "9:11 there is no rule or selection `reset-flod` | did you mean `reset-flood`?",
+    );
+    flood(
+        "type: event_count",
+        "type: event_count\n  rules: [selection, selection]",
+        "9:22 `selection` is named twice | remove one",
+    );
+    flood(
+        "type: event_count",
+        "aggregates: {n: {type: event_count}}",
+        "11:15 there is no aggregate `gte` | use one of `n`",
+    );
+}
+
+#[test]
+fn correlation_types_with_keys_of_their_own() {
+    let doc = |body: &str| {
+        format!(
+            "title: x\nname: x\ndetection:\n  a: {{event.kind: a}}\n  b: {{event.kind: b}}\ncorrelation:\n  group-by: [user.id]\n  timespan: 1h\n{body}"
+        )
+    };
+    let check = |body: &str, want: &str| {
+        let got = files(&[("t.yml", &doc(body))]);
+        let faults: Vec<String> = got
+            .diagnostics
+            .iter()
+            .filter(|d| d.is_fault())
+            .map(|d| format!("{}:{} {}", d.line, d.column, d.message))
+            .collect();
+        assert_eq!(faults, [want], "{body}");
+    };
+    check(
+        "  type: absence\n  after: a\n",
+        "7:3 the correlation has no `expect`",
+    );
+    check(
+        "  type: absence\n  after: a\n  expect: c\n",
+        "11:11 there is no rule or selection `c`",
+    );
+    check(
+        "  type: absence\n  after: a\n  expect: b\n  rules: [a]\n",
+        "12:3 `rules` does not belong here",
+    );
+    check(
+        "  type: ratio\n  numerator: a\n  denominator: b\n  condition: {gte: 0.5}\n",
+        "7:3 the ratio has no `denominator_min`",
+    );
+    check(
+        "  type: ratio\n  numerator: a\n  denominator: b/settled\n  denominator_min: 5\n  condition: {gte: 0.5}\n",
+        "11:16 `b` is no absence rule, so nothing of it settles",
+    );
+    check(
+        "  type: ratio\n  numerator: a\n  denominator: b\n  denominator_min: 5\n  condition: {gte: 0.5, lt: 1}\n",
+        "13:3 a ratio has one bound",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factr: 3}\n",
+        "11:15 unknown key `factr` in a spike's condition",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 0.5}\n",
+        "11:23 `factor` must be 1 or more",
+    );
+    check(
+        "  type: temporal\n  rules: [a]\n",
+        "7:3 a temporal correlation needs several rules",
+    );
+    check(
+        "  type: temporal\n  rules: [a, b]\n  condition: a and not b\n",
+        "11:14 conditions of temporal rules are not supported yet: all rules must be seen",
+    );
+    check(
+        "  type: temporal\n  rules: [a, x]\n",
+        "10:14 `x` refers to itself in the end",
+    );
+    check(
+        "  type: event_count\n  condition: {gte: 3}\n",
+        "7:3 the correlation names no rules",
+    );
+    check(
+        "  type: event_count\n  rules: [a]\n  aggregates: {n: {type: event_count}}\n  condition: {n: {gte: 3}}\n",
+        "9:9 `type` and `aggregates` exclude each other",
+    );
+    check(
+        "  rules: [a]\n  aggregates: {n: {type: event_count}}\n  condition: {m: {gte: 3}, n: {gt: 1}}\n",
+        "11:15 there is no aggregate `m`",
+    );
+    check(
+        "  rules: [a]\n  aggregates: {n: {type: value_count}}\n  condition: {n: {gte: 3}}\n",
+        "10:26 value_count does not say which field",
+    );
+    check(
+        "  rules: [a]\n  aggregates: {n: {type: event_count, rule: b}}\n  condition: {n: {gte: 3}}\n",
+        "10:45 `b` is not among the rules of this correlation",
+    );
+    check(
+        "  rules: [a]\n  aggregates:\n    x: {type: value_count, field: f}\n    y: {type: value_count, field: g}\n    z: {type: value_sum, field: f}\n  condition: {x: {gte: 3}}\n",
+        "7:3 one window can aggregate 2 different fields",
+    );
+    check(
+        "  type: value_count\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
+        "11:22 `field` must be one field, found a list",
+    );
+    check(
+        "  type: temporal\n  rules: [a, b]\n  aliases: {user.id: {a: user.email}}\n",
+        "7:14 the alias `user.id` does not say which field of `b` it is",
+    );
+}
+
+#[test]
+fn circles_and_duplicates_across_documents() {
+    let circle = "title: a\nname: a\ncorrelation: {type: event_count, rules: b, timespan: 1h, condition: {gt: 1}}\n---\ntitle: b\nname: b\ncorrelation: {type: event_count, rules: a, timespan: 1h, condition: {gt: 1}}\n";
+    let got = files(&[("t.yml", circle)]);
+    assert_eq!(messages(&got), ["t.yml:7: `a` refers to itself in the end"]);
+    let got = files(&[("a.yml", FLOOD), ("b.yml", FLOOD)]);
+    assert_eq!(messages(&got), ["b.yml:2: the id `abc` is taken"]);
+    assert_eq!(
+        got.diagnostics[0].hint.as_deref(),
+        Some("choose another id; the first is at a.yml:1")
+    );
+    assert_eq!(got.plan.detectors.len(), 1);
+}
+
+#[test]
+fn all_faults_at_once() {
+    let text = FLOOD
+        .replace("id: abc", "id: abc\nlevel: hihg")
+        .replace("condition: selection", "condition: selektion")
+        .replace("group-by", "group_by")
+        .replace("gte: 10", "gte: ten");
+    assert_eq!(files(&[("t.yml", &text)]).diagnostics.len(), 4);
+}
+
+#[test]
+fn lints() {
+    flood(
+        "  condition: selection\n",
+        "  spare: {user.id: x}\n  condition: selection\n",
+        "6:3 lint: the selection `spare` is not used | use it in the condition, or remove it",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind: '*'",
+        "5:17 lint: `*` alone matches every value | use `|exists: true`, or say which values",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: '.*reset.*'",
+        "5:18 lint: a regex with much `.*` is slow and matches more than meant | a regex is searched anywhere: leave out `.*` at its ends, or use `|contains|all`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.knid: recovery.requested",
+        "5:5 lint: `event.knid` is not a canonical field | did you mean `event.kind`?",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind|all: recovery.requested",
+        "5:5 lint: `|all` on a single value does nothing | remove `|all`",
+    );
+    flood(
+        "[source.ip]",
+        "[source.pi]",
+        "9:14 lint: `source.pi` is not a canonical field | did you mean `source.ip`?",
+    );
+    flood(
+        "condition: selection\n",
+        "condition: selection or not selection\n  timeframe: 5m\n",
+        "7:3 lint: `timeframe` has no effect on a single event | write a correlation with `timespan`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind|all: [a, b]",
+        "1:8 lint: the condition can never match | check which event.kind its parts ask for",
+    );
+    let file = SourceFile {
+        path: "d/t.yml".into(),
+        text: FLOOD.into(),
+        ..SourceFile::default()
+    };
+    let got = compile(&[file], &Options::default());
+    assert_eq!(
+        messages(&got),
+        [
+            "d/t.yml:1: there is no runbook.md beside the file",
+            "d/t.yml:1: there are no tests beside the file"
+        ]
+    );
+    assert_eq!(got.plan.detectors[0].runbook, None);
+}

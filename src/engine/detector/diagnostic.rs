@@ -1,0 +1,234 @@
+//! Faults and lints of detector files, with their place and a hint, in one form everywhere.
+//!
+//! Owns how they look: one line, with the source line and a caret, or JSON. Finds none itself.
+//! Messages are lower-case, have no full stop and say what is wrong; the hint says what to do.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A place in a file: line and column count from 1, in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+    /// How many characters the thing there is long; for the caret line.
+    pub width: usize,
+}
+
+/// Whether the file is refused or only questionable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file contributes nothing until this is mended.
+    Fault,
+    /// The file is used; somebody should look at this.
+    Lint,
+}
+
+/// One thing to say about one place of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    #[serde(skip)]
+    pub width: usize,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        self.severity == Severity::Fault
+    }
+
+    const fn word(&self) -> &'static str {
+        match self.severity {
+            Severity::Fault => "fault",
+            Severity::Lint => "lint",
+        }
+    }
+
+    /// The long form: the message, the source line with a caret below it, and the hint.
+    #[must_use]
+    pub fn pretty(&self, source: &str) -> String {
+        let mut out = format!(
+            "{}: {}\n  --> {}:{}:{}\n",
+            self.word(),
+            self.message,
+            self.file,
+            self.line,
+            self.column
+        );
+        if let Some(line) = self.line.checked_sub(1).and_then(|n| source.lines().nth(n)) {
+            let number = self.line.to_string();
+            let gutter = " ".repeat(number.len());
+            let before: String = line
+                .chars()
+                .take(self.column.saturating_sub(1))
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let rest = line
+                .chars()
+                .count()
+                .saturating_sub(self.column.saturating_sub(1));
+            let caret = "^".repeat(self.width.min(rest).max(1));
+            out.push_str(&format!(
+                "{gutter} |\n{number} | {line}\n{gutter} | {before}{caret}\n"
+            ));
+        }
+        if let Some(hint) = &self.hint {
+            out.push_str(&format!("  hint: {hint}\n"));
+        }
+        out
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self;
+        write!(f, "{file}:{line}:{column}: {}: {message}", self.word())?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects what is found in one file.
+#[derive(Debug)]
+pub(super) struct Findings<'a> {
+    pub(super) file: &'a str,
+    pub(super) list: &'a mut Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, severity: Severity, at: Place, message: String, hint: Option<String>) {
+        self.list.push(Diagnostic {
+            severity,
+            file: self.file.to_owned(),
+            line: at.line,
+            column: at.column,
+            width: at.width,
+            message,
+            hint,
+        });
+    }
+
+    pub(super) fn fault(&mut self, at: Place, message: impl Into<String>) {
+        self.add(Severity::Fault, at, message.into(), None);
+    }
+
+    pub(super) fn fault_hint(
+        &mut self,
+        at: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Fault, at, message.into(), Some(hint.into()));
+    }
+
+    pub(super) fn lint(&mut self, at: Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Severity::Lint, at, message.into(), Some(hint.into()));
+    }
+}
+
+/// The known word nearest to a mistyped one, if it is near enough to be meant.
+#[must_use]
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed: Vec<char> = word
+        .chars()
+        .take(64)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let allowed = (typed.len() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&typed, candidate), candidate))
+        .filter(|(d, _)| *d <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edit distance in which swapping two neighbours is one step. `-` and `_` are alike.
+fn distance(a: &[char], b: &str) -> usize {
+    let alike = |x: char, y: char| x == y || (matches!(x, '-' | '_') && matches!(y, '-' | '_'));
+    let b: Vec<char> = b.chars().map(|c| c.to_ascii_lowercase()).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, &x) in a.iter().enumerate() {
+        let mut row = Vec::with_capacity(b.len() + 1);
+        row.push(i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let get = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX / 2);
+            let mut best = get(&last, j) + usize::from(!alike(x, y));
+            best = best.min(get(&last, j + 1) + 1).min(get(&row, j) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(&y) && b.get(j - 1) == Some(&x);
+            if swapped && !alike(x, y) {
+                best = best.min(get(&before, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(usize::MAX)
+}
+
+/// ` (did you mean X)`-style hint for an unknown word.
+pub(super) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let all: Vec<String> = known.into_iter().map(|k| format!("`{k}`")).collect();
+            format!("use one of {}", all.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_word_is_near() {
+        let known = ["condition", "timespan", "group-by", "type"];
+        assert_eq!(nearest("contition", known), Some("condition"));
+        assert_eq!(nearest("conditoin", known), Some("condition"));
+        assert_eq!(nearest("group_by", known), Some("group-by"));
+        assert_eq!(nearest("tpye", known), Some("type"));
+        assert_eq!(nearest("frequency", known), None);
+    }
+
+    #[test]
+    fn long_form_points_at_the_word() {
+        let d = Diagnostic {
+            severity: Severity::Fault,
+            file: "a.yml".into(),
+            line: 2,
+            column: 3,
+            width: 4,
+            message: "unknown key `tpye`".into(),
+            hint: Some("did you mean `type`?".into()),
+        };
+        assert_eq!(
+            d.to_string(),
+            "a.yml:2:3: fault: unknown key `tpye`\n  hint: did you mean `type`?"
+        );
+        assert_eq!(
+            d.pretty("a:\n  tpye: x\n"),
+            "fault: unknown key `tpye`\n  --> a.yml:2:3\n  |\n2 |   tpye: x\n  |   ^^^^\n  hint: did you mean `type`?\n"
+        );
+    }
+}

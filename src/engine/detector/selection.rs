@@ -1,0 +1,135 @@
+//! Sigma's selections: maps, lists of maps and keyword lists, to trees of tests.
+//!
+//! Owns the joining (maps AND, lists OR, `|all` AND) and field names. Values and modifiers are
+//! `value`'s. Every fault is reported where it stands; a faulty item becomes a constant.
+
+use super::diagnostic::{Findings, Place, nearest};
+use super::predicate::{Target, Tree};
+use super::value::{self, Scope};
+use super::yaml::{Content, Entry, Node};
+use crate::model::field::CANONICAL;
+
+/// Reads one selection.
+pub(super) fn build(node: &Node, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tree {
+    match &node.content {
+        Content::Map(entries) if entries.is_empty() => {
+            findings.fault_hint(node.at, "the selection is empty", "add `field: value`");
+            Tree::Const(false)
+        }
+        Content::Map(entries) => Tree::And(items(entries, scope, findings)),
+        Content::List(list) => {
+            if list.is_empty() {
+                findings.fault_hint(node.at, "the selection is empty", "add `field: value`");
+            }
+            let mut any = Vec::new();
+            let mut keywords = Vec::new();
+            for item in list {
+                match &item.content {
+                    Content::Map(_) => any.push(build(item, scope, findings)),
+                    Content::Scalar(_) => keywords.push(item.clone()),
+                    Content::List(_) => findings.fault_hint(
+                        item.at,
+                        "a list inside a list of a selection",
+                        "write its items one level up",
+                    ),
+                }
+            }
+            if !keywords.is_empty() {
+                any.push(value::item(
+                    Target::AnyText,
+                    &[],
+                    node.at,
+                    &keywords,
+                    scope,
+                    findings,
+                ));
+            }
+            Tree::Or(any)
+        }
+        Content::Scalar(_) => {
+            let keyword = std::slice::from_ref(node);
+            value::item(Target::AnyText, &[], node.at, keyword, scope, findings)
+        }
+    }
+}
+
+fn items(entries: &[Entry], scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Vec<Tree> {
+    entries
+        .iter()
+        .map(|entry| item(entry, scope, findings))
+        .collect()
+}
+
+fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tree {
+    let mut parts = entry.key.split('|');
+    let name = parts.next().unwrap_or_default().trim();
+    let mut modifiers = Vec::new();
+    let mut offset = entry.key.split('|').next().map_or(0, |n| n.chars().count()) + 1;
+    for part in parts {
+        let at = Place {
+            column: entry.at.column + offset,
+            width: part.len().max(1),
+            ..entry.at
+        };
+        offset += part.chars().count() + 1;
+        modifiers.push((part.trim().to_ascii_lowercase(), at));
+    }
+    let target = if name.is_empty() {
+        Target::AnyText
+    } else {
+        let place = Place {
+            width: name.chars().count(),
+            ..entry.at
+        };
+        match field(name, place, scope, findings) {
+            Some(target) => target,
+            None => return Tree::Const(false),
+        }
+    };
+    let single = std::slice::from_ref(&entry.value);
+    match &entry.value.content {
+        Content::Map(_) => {
+            findings.fault_hint(
+                entry.value.at,
+                format!("the value of `{name}` is a map"),
+                "write nested fields with dots: `source.ip: …`",
+            );
+            Tree::Const(false)
+        }
+        Content::List(values) if values.is_empty() => {
+            findings.fault_hint(
+                entry.value.at,
+                format!("`{name}` has no values"),
+                "add a value, or `|exists: true`",
+            );
+            Tree::Const(false)
+        }
+        Content::List(values) => value::item(target, &modifiers, entry.at, values, scope, findings),
+        Content::Scalar(_) => value::item(target, &modifiers, entry.at, single, scope, findings),
+    }
+}
+
+/// The field a name stands for; lints names that look like a mistyped canonical one.
+pub(super) fn field(
+    name: &str,
+    at: Place,
+    scope: &mut Scope<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Target> {
+    let unknown = scope.canonical && name.contains('.') && scope.fields.get(name).is_none();
+    if unknown && let Some(near) = nearest(name, CANONICAL.iter().copied()) {
+        let message = format!("`{name}` is not a canonical field");
+        findings.lint(at, message, format!("did you mean `{near}`?"));
+    }
+    match scope.fields.intern(name) {
+        Some(id) => Some(Target::Field(id, name.to_owned())),
+        None => {
+            findings.fault_hint(
+                at,
+                "the detectors read too many different fields",
+                "remove detectors, or use fewer field names",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The seam between the two stages: an event becomes observations, one per rule that reads it.
+//!
+//! Stage 1 (`Router`) is stateless per event: it evaluates the predicates and extracts keys.
+//! Stage 2 (shards) sees observations only: fixed-size records with fingerprints, and the key's
+//! text beside them for the rare one that alerts. In one process the exchange is a channel.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::program::{Program, Slot, TextLayout};
+use crate::model::{Event, Fingerprint, Value, field};
+
+/// Separates the parts of a key's text; cannot occur in a part.
+pub const SEPARATOR: u8 = 0x1f;
+/// Longest value kept in a key's text, in bytes; the fingerprint is over the whole value.
+const PART_MAX: usize = 256;
+
+/// Where an event came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// Index into the engine's list of source names.
+    pub source: u16,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// One event as one rule sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    pub time: i64,
+    /// Fingerprint of the group key.
+    pub key: u64,
+    /// Fingerprints (or the bits of numbers) of the rule's value fields.
+    pub values: [u64; 2],
+    pub origin: Origin,
+    /// The key's text and what is carried along: a range of the packet's `text`.
+    pub start: u32,
+    pub len: u16,
+    pub rule: u16,
+    pub input: u8,
+    /// Bit i: value i is present.
+    pub present: u8,
+    /// Fingerprint of the event itself, to tell two steps served by one event.
+    pub event: u32,
+}
+
+/// One event's place in the stream, also where no rule reads it: it moves the watermark.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    pub time: i64,
+    /// Fingerprint of the event's id; 0 if it has none.
+    pub id: u64,
+    pub origin: Origin,
+    /// How many observations of `Routed::observations` are this event's.
+    pub observations: u16,
+    /// The source gave a trustworthy upper bound for the time, so it is never "far ahead".
+    pub bounded: bool,
+}
+
+/// What stage 1 makes of a batch of records.
+#[derive(Clone, Debug, Default)]
+pub struct Routed {
+    pub marks: Vec<Mark>,
+    pub observations: Vec<Observation>,
+    pub text: Vec<u8>,
+    /// Observations that had no value for a group-by field.
+    pub keyless: u64,
+}
+
+impl Routed {
+    pub fn clear(&mut self) {
+        self.marks.clear();
+        self.observations.clear();
+        self.text.clear();
+        self.keyless = 0;
+    }
+}
+
+/// What a shard gets: observations in order, and how far event time has come.
+#[derive(Clone, Debug, Default)]
+pub struct Packet {
+    pub observations: Vec<Observation>,
+    pub text: Vec<u8>,
+    /// No observation before this time will follow, except late ones.
+    pub watermark: i64,
+}
+
+impl Packet {
+    /// The text of one of its observations.
+    #[must_use]
+    pub fn text_of(&self, o: &Observation) -> &[u8] {
+        let start = o.start as usize;
+        self.text.get(start..start + usize::from(o.len)).unwrap_or_default()
+    }
+
+    /// Adds an observation with its text.
+    pub fn push(&mut self, mut o: Observation, text: &[u8]) {
+        o.start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        o.len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        self.text.extend_from_slice(&text[..usize::from(o.len)]);
+        self.observations.push(o);
+    }
+}
+
+/// Stage 1 of one thread: evaluates predicates and extracts keys. Reuses its buffers.
+#[derive(Debug)]
+pub struct Router {
+    program: Arc<Program>,
+    /// Per text layout, what this event gives: filled on first use.
+    keys: Vec<Option<Key>>,
+    scratch: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    fingerprint: u64,
+    start: u32,
+    len: u16,
+    /// All group-by fields have a value.
+    whole: bool,
+}
+
+impl Router {
+    #[must_use]
+    pub fn new(program: Arc<Program>) -> Self {
+        let keys = vec![None; program.layouts.len()];
+        Self { program, keys, scratch: Vec::new() }
+    }
+
+    /// Appends the event's mark and observations to `out`. `bounded` as in `Mark`.
+    pub fn route(&mut self, event: &Event, origin: Origin, bounded: bool, out: &mut Routed) {
+        self.keys.fill(None);
+        let first = out.observations.len();
+        let program = Arc::clone(&self.program);
+        let id = identity(&program, event, &mut self.scratch);
+        for predicate in program.dispatch(event.kind()) {
+            let Some(condition) = program.plan.predicates.get(predicate.index) else { continue };
+            if !condition.matches(event) {
+                continue;
+            }
+            for target in &predicate.targets {
+                let key = self.key(&program, target.layout, event, out);
+                if !key.whole {
+                    out.keyless += 1;
+                    continue;
+                }
+                let mut o = Observation {
+                    time: event.time.0,
+                    key: key.fingerprint,
+                    origin,
+                    start: key.start,
+                    len: key.len,
+                    rule: target.rule,
+                    input: target.input,
+                    event: serial(id, origin),
+                    ..Observation::default()
+                };
+                self.values(&program, &target.slots, event, &mut o);
+                out.observations.push(o);
+            }
+        }
+        // One event may serve two steps of a rule: the later step sees it first.
+        if let Some(own) = out.observations.get_mut(first..).filter(|own| own.len() > 1) {
+            own.sort_by_key(|o| (o.rule, std::cmp::Reverse(o.input)));
+        }
+        out.marks.push(Mark {
+            time: event.time.0,
+            id,
+            origin,
+            observations: u16::try_from(out.observations.len() - first).unwrap_or(u16::MAX),
+            bounded,
+        });
+    }
+
+    fn key(&mut self, program: &Program, layout: usize, event: &Event, out: &mut Routed) -> Key {
+        if let Some(Some(key)) = self.keys.get(layout) {
+            return *key;
+        }
+        let key = program.layouts.get(layout).map_or(
+            Key { fingerprint: 0, start: 0, len: 0, whole: false },
+            |l| self.extract(program, l, event, &mut out.text),
+        );
+        if let Some(place) = self.keys.get_mut(layout) {
+            *place = Some(key);
+        }
+        key
+    }
+
+    fn extract(&mut self, program: &Program, layout: &TextLayout, event: &Event, text: &mut Vec<u8>) -> Key {
+        let start = text.len();
+        let mut whole = true;
+        self.scratch.clear();
+        for (i, field) in layout.fields.iter().enumerate() {
+            if i > 0 {
+                text.push(SEPARATOR);
+            }
+            let is_key = i < layout.keys;
+            let value = event.get(*field).filter(|v| *v != Value::Null);
+            whole &= value.is_some() || !is_key;
+            if is_key {
+                write_value(value, &mut self.scratch);
+                self.scratch.push(SEPARATOR);
+            }
+            let from = text.len();
+            write_value(value, text);
+            trim_part(text, from);
+        }
+        let fingerprint = program.key.fingerprint(&self.scratch).0;
+        Key {
+            fingerprint,
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            len: u16::try_from(text.len() - start).unwrap_or(u16::MAX),
+            whole,
+        }
+    }
+
+    fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
+        for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
+            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else { continue };
+            let number = if slot.numeric {
+                let Some(number) = as_number(value) else { continue };
+                number.to_bits()
+            } else {
+                self.scratch.clear();
+                write_value(Some(value), &mut self.scratch);
+                program.key.fingerprint(&self.scratch).0
+            };
+            o.values[i] = number;
+            o.present |= 1 << i;
+        }
+    }
+}
+
+/// The number a value stands for.
+#[must_use]
+pub fn as_number(value: Value<'_>) -> Option<f64> {
+    match value {
+        #[expect(clippy::cast_precision_loss, reason = "sums are floating point")]
+        Value::Int(n) => Some(n as f64),
+        Value::Float(n) => Some(n),
+        Value::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
+        Value::Bool(_) | Value::Null => None,
+    }
+}
+
+/// What makes an event the same event when it comes again: its id together with what it says, so
+/// that one id shared by several facts (an SES send to many recipients) does not fold them.
+fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
+    let Some(id) = event.text(field::EVENT_ID) else { return 0 };
+    scratch.clear();
+    for part in [id, event.kind()] {
+        scratch.extend_from_slice(part.as_bytes());
+        scratch.push(SEPARATOR);
+    }
+    scratch.extend_from_slice(&event.time.0.to_le_bytes());
+    for f in [field::USER_TARGET_ID, field::USER_EMAIL] {
+        write_value(event.get(f), scratch);
+        scratch.push(SEPARATOR);
+    }
+    let Fingerprint(id) = program.key.fingerprint(scratch);
+    id.max(1)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a short mark is enough within one key")]
+fn serial(id: u64, origin: Origin) -> u32 {
+    let place = (origin.offset as u64) ^ (u64::from(origin.partition.unsigned_abs()) << 40);
+    (if id == 0 { place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 } else { id }) as u32
+}
+
+fn write_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
+    use std::io::Write;
+    match value {
+        Some(Value::Text(text)) => out.extend_from_slice(text.as_bytes()),
+        // Writing to a Vec cannot fail.
+        Some(Value::Int(n)) => drop(write!(out, "{n}")),
+        Some(Value::Float(n)) => drop(write!(out, "{n}")),
+        Some(Value::Bool(b)) => out.extend_from_slice(if b { b"true" } else { b"false" }),
+        Some(Value::Null) | None => {}
+    }
+}
+
+/// Cuts the part that begins at `from` to `PART_MAX` bytes on a character boundary and takes
+/// separators out of it.
+fn trim_part(text: &mut Vec<u8>, from: usize) {
+    if text.len() - from > PART_MAX {
+        let mut end = from + PART_MAX;
+        while end > from && text.get(end).is_some_and(|b| b & 0xC0 == 0x80) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    if let Some(part) = text.get_mut(from..)
+        && memchr::memchr(SEPARATOR, part).is_some()
+    {
+        for byte in part.iter_mut().filter(|b| **b == SEPARATOR) {
+            *byte = b' ';
+        }
+    }
+}

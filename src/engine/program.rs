@@ -1,0 +1,330 @@
+//! A plan made ready to run: dispatch by event kind, text layouts, and who feeds whom.
+//!
+//! Everything here is computed once when detectors are (re)loaded; nothing changes while running.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
+use crate::engine::detector::predicate::Predicate;
+use crate::model::event::Projection;
+use crate::model::{FieldId, HashKey, Span, field};
+
+/// Text of a key: the group-by fields, then the fields carried for alerts and later rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextLayout {
+    pub fields: Vec<FieldId>,
+    /// How many of `fields` are the key.
+    pub keys: usize,
+}
+
+/// A value a rule reads: as a fingerprint, or as a number (sums).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    pub field: FieldId,
+    pub numeric: bool,
+}
+
+/// A predicate and the rule inputs it feeds.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Index into `Plan::predicates`.
+    pub index: usize,
+    pub targets: Vec<EventTarget>,
+}
+
+#[derive(Clone, Debug)]
+pub struct EventTarget {
+    pub rule: u16,
+    pub input: u8,
+    /// Index into `Program::layouts`.
+    pub layout: usize,
+    pub slots: Vec<Slot>,
+}
+
+/// A rule fed by another rule's detections, and where its parts stand in the producer's text.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub rule: u16,
+    pub input: u8,
+    /// Fed with everything settled (answered or not), not only with detections.
+    pub settled: bool,
+    /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
+    pub parts: Vec<Option<usize>>,
+    pub slots: Vec<(Option<usize>, bool)>,
+}
+
+/// What a rule needs while running, beside `Plan::rules`.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    pub consumers: Vec<Consumer>,
+    /// Names of the parts of its text: key names, then carried fields.
+    pub parts: Vec<String>,
+    /// How many of `parts` are the key.
+    pub keys: usize,
+    pub slots: Vec<Slot>,
+    /// It looks at event time in order, so its observations wait for the watermark.
+    pub waits: bool,
+}
+
+/// Settings of the engine that do not come from detectors.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Allowed lateness of events.
+    pub lateness: Span,
+    /// Observations are put in order of event time (replay, backlog files); otherwise rules see
+    /// them as they arrive.
+    pub sorted: bool,
+    /// Byte budget for all keyed state.
+    pub memory: usize,
+    /// Names of the sources, as `Origin::source` numbers them.
+    pub sources: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lateness: Span::minutes(5),
+            sorted: true,
+            memory: 512 << 20,
+            sources: vec!["input".to_owned()],
+        }
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Program {
+    pub plan: Arc<Plan>,
+    pub key: HashKey,
+    pub settings: Settings,
+    pub specs: Vec<Spec>,
+    pub layouts: Vec<TextLayout>,
+    by_kind: BTreeMap<String, Vec<Dispatch>>,
+    any_kind: Vec<Dispatch>,
+    /// Per rule: 0 if events alone feed it, else one more than the rules that do.
+    levels: Vec<usize>,
+}
+
+impl Program {
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, key: HashKey, settings: Settings) -> Self {
+        let mut specs: Vec<Spec> = plan.rules.iter().map(|_| Spec::default()).collect();
+        let mut carried: Vec<Vec<FieldId>> = vec![Vec::new(); plan.rules.len()];
+        for (r, rule) in plan.rules.iter().enumerate().rev() {
+            carried[r] = carry(&plan, &carried, r);
+            specs[r].slots = slots(rule);
+            specs[r].keys = rule.key_names.len();
+            specs[r].waits = matches!(rule.kind, Kind::Ratio { .. } | Kind::Spike(_));
+            let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
+            specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
+        }
+        let mut program = Self {
+            plan: Arc::clone(&plan),
+            key,
+            settings,
+            specs,
+            layouts: Vec::new(),
+            by_kind: BTreeMap::new(),
+            any_kind: Vec::new(),
+            levels: levels(&plan),
+        };
+        for (r, rule) in plan.rules.iter().enumerate() {
+            for (i, input) in rule.inputs.iter().enumerate() {
+                program.connect(r, i, input, &carried);
+            }
+        }
+        program.index_kinds();
+        program
+    }
+
+    fn connect(&mut self, rule: usize, index: usize, input: &Input, carried: &[Vec<FieldId>]) {
+        let (r, i) = (u16::try_from(rule).unwrap_or(u16::MAX), u8::try_from(index).unwrap_or(u8::MAX));
+        let fields: Vec<FieldId> = input.group_by.iter().chain(&carried[rule]).copied().collect();
+        let slots = self.specs[rule].slots.clone();
+        match input.from {
+            From::Event(predicate) => {
+                let layout = TextLayout { fields, keys: input.group_by.len() };
+                let layout = self.layouts.iter().position(|l| *l == layout).unwrap_or_else(|| {
+                    self.layouts.push(layout);
+                    self.layouts.len() - 1
+                });
+                let target = EventTarget { rule: r, input: i, layout, slots };
+                let all = &mut self.any_kind;
+                match all.iter_mut().find(|d| d.index == predicate) {
+                    Some(dispatch) => dispatch.targets.push(target),
+                    None => all.push(Dispatch { index: predicate, targets: vec![target] }),
+                }
+            }
+            From::Rule(producer) | From::Settled(producer) => {
+                let producing = &self.plan.rules[producer];
+                let find = |f: &FieldId| {
+                    let key = producing.inputs.iter().find_map(|p| p.group_by.iter().position(|g| g == f));
+                    key.or_else(|| {
+                        let at = carried[producer].iter().position(|c| c == f)?;
+                        Some(producing.key_names.len() + at)
+                    })
+                };
+                let consumer = Consumer {
+                    rule: r,
+                    input: i,
+                    settled: matches!(input.from, From::Settled(_)),
+                    parts: fields.iter().map(find).collect(),
+                    slots: slots.iter().map(|s| (find(&s.field), s.numeric)).collect(),
+                };
+                self.specs[producer].consumers.push(consumer);
+            }
+        }
+    }
+
+    /// Moves predicates that name their kinds from `any_kind` to `by_kind`.
+    fn index_kinds(&mut self) {
+        let all = std::mem::take(&mut self.any_kind);
+        let kinds_of = |d: &Dispatch| {
+            self.plan.predicates.get(d.index).and_then(|p| p.kinds()).map(<[String]>::to_vec)
+        };
+        let (named, any): (Vec<_>, Vec<_>) =
+            all.into_iter().map(|d| (kinds_of(&d), d)).partition(|(kinds, _)| kinds.is_some());
+        self.any_kind = any.into_iter().map(|(_, d)| d).collect();
+        let names = named.iter().flat_map(|(kinds, _)| kinds.iter().flatten().cloned());
+        for kind in names.collect::<std::collections::BTreeSet<String>>() {
+            let mine = named.iter().filter(|(k, _)| k.iter().flatten().any(|n| *n == kind));
+            let mine = mine.map(|(_, d)| d).chain(&self.any_kind).cloned().collect();
+            self.by_kind.insert(kind, mine);
+        }
+    }
+
+    /// The predicates worth evaluating for an event of this kind.
+    #[must_use]
+    pub fn dispatch(&self, kind: &str) -> &[Dispatch] {
+        self.by_kind.get(kind).unwrap_or(&self.any_kind)
+    }
+
+    /// The fields that decoding has to keep for this program, and for what else reads events.
+    #[must_use]
+    pub fn projection(&self, also: &[FieldId]) -> Projection {
+        if self.plan.predicates.iter().any(Predicate::reads_all_text) {
+            return Projection::everything();
+        }
+        let identity = [field::EVENT_KIND, field::EVENT_ID, field::USER_TARGET_ID, field::USER_EMAIL];
+        let predicates = self.plan.predicates.iter().flat_map(|p| p.fields().iter().copied());
+        let keys = self.layouts.iter().flat_map(|l| l.fields.iter().copied());
+        let values = self.specs.iter().flat_map(|s| s.slots.iter().map(|slot| slot.field));
+        let all = identity.into_iter().chain(predicates).chain(keys).chain(values);
+        Projection::of(all.chain(also.iter().copied()))
+    }
+
+    /// How many levels of rules there are, at least one.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        self.levels.iter().max().map_or(1, |l| l + 1)
+    }
+
+    #[must_use]
+    pub fn level(&self, rule: usize) -> usize {
+        self.levels.get(rule).copied().unwrap_or(0)
+    }
+
+    /// Per rule: whether it still wants observations that come too late for windows.
+    #[must_use]
+    pub fn late_ok(&self) -> Vec<bool> {
+        (0..self.plan.rules.len()).map(|r| self.detector(r).late).collect()
+    }
+
+    /// What a rule is, as a number: equal before and after a reload exactly if neither the rule
+    /// nor anything that feeds it has changed.
+    #[must_use]
+    pub fn identity(&self, rule: usize) -> u64 {
+        let Some(r) = self.plan.rules.get(rule) else { return 0 };
+        let detector = self.detector(rule);
+        let mut text = format!("{}|{}|{:?}|{:?}|{:?}", detector.id, detector.version, r.kind, r.timespan, r.key_names);
+        for input in &r.inputs {
+            let fields: Vec<&str> = input.group_by.iter().map(|f| self.plan.fields.name(*f)).collect();
+            let from = match input.from {
+                From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
+                From::Rule(p) => format!("rule {}", self.identity(p)),
+                From::Settled(p) => format!("settled {}", self.identity(p)),
+            };
+            text.push_str(&format!("|{fields:?}{from}"));
+        }
+        self.key.fingerprint(text.as_bytes()).0
+    }
+
+    #[must_use]
+    pub fn detector(&self, rule: usize) -> &Detector {
+        &self.plan.detectors[self.plan.rules[rule].detector]
+    }
+
+    /// The longest time after an event at which some rule may still speak of it.
+    #[must_use]
+    pub fn longest_deadline(&self) -> Span {
+        let reach = |r: usize| self.reach(r);
+        (0..self.plan.rules.len()).map(reach).max().unwrap_or_default()
+    }
+
+    fn reach(&self, rule: usize) -> Span {
+        let own = match self.plan.rules[rule].kind {
+            Kind::Absence { .. } => self.plan.rules[rule].timespan,
+            _ => Span::ZERO,
+        };
+        let fed = self.plan.rules[rule].inputs.iter().filter_map(|i| match i.from {
+            From::Rule(p) | From::Settled(p) => Some(self.reach(p)),
+            From::Event(_) => None,
+        });
+        Span(own.0 + fed.max().unwrap_or_default().0)
+    }
+}
+
+fn levels(plan: &Plan) -> Vec<usize> {
+    let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
+    for rule in &plan.rules {
+        let below = rule.inputs.iter().filter_map(|i| match i.from {
+            From::Rule(p) | From::Settled(p) => levels.get(p).map(|l| l + 1),
+            From::Event(_) => None,
+        });
+        levels.push(below.max().unwrap_or(0));
+    }
+    levels
+}
+
+/// Fields a rule's text carries behind its key: its detector's `fields`, and what later rules need.
+fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
+    let own = &plan.rules[rule];
+    let mut fields = plan.detectors[own.detector].fields.clone();
+    for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
+        let feeds = |i: &&Input| matches!(i.from, From::Rule(p) | From::Settled(p) if p == rule);
+        for input in consumer.inputs.iter().filter(feeds) {
+            fields.extend(&input.group_by);
+            fields.extend(slots(consumer).iter().map(|s| s.field));
+            fields.extend(&carried[c]);
+        }
+    }
+    let mut kept: Vec<FieldId> = Vec::new();
+    for f in fields {
+        let in_key = own.inputs.iter().any(|i| i.group_by.contains(&f));
+        if !in_key && !kept.contains(&f) {
+            kept.push(f);
+        }
+    }
+    kept
+}
+
+/// The values a rule reads. At most two fit an observation; `compile` refuses more.
+fn slots(rule: &Rule) -> Vec<Slot> {
+    let mut slots: Vec<Slot> = Vec::new();
+    if let Kind::Window { aggregates, .. } = &rule.kind {
+        for slot in aggregates.iter().filter_map(slot_of) {
+            if !slots.contains(&slot) {
+                slots.push(slot);
+            }
+        }
+    }
+    slots
+}
+
+/// The value an aggregate reads, if any.
+#[must_use]
+pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
+    let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
+    aggregate.field.map(|field| Slot { field, numeric })
+}

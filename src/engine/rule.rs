@@ -1,0 +1,223 @@
+//! The rule kinds, one file each: observations in, detections out.
+//!
+//! A rule kind owns its keyed state and nothing else. It is told the time, never asks for it, and
+//! speaks through `Findings`: alerts for people, detections for the rules it feeds.
+
+pub mod absence;
+pub mod each;
+pub mod episode;
+pub mod origins;
+pub mod spike;
+pub mod temporal;
+pub mod window;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::alert::Alert;
+use crate::engine::detector::plan::{Detector, Kind, Rule};
+use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
+use crate::engine::program::{Consumer, Program, Spec};
+
+/// What a rule sees of the world while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    pub program: &'a Program,
+    pub rule: &'a Rule,
+    pub spec: &'a Spec,
+    pub detector: &'a Detector,
+    /// Index of the rule in the plan.
+    pub index: usize,
+    pub watermark: i64,
+}
+
+/// What rules have found in one packet.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    pub alerts: Vec<Alert>,
+    /// Observations for rules that are fed by detections; they go through the exchange again.
+    pub derived: Packet,
+    /// Detections (episodes opened) of any rule, also of those that only serve others.
+    pub detections: u64,
+    /// Crossings that an open hold kept from becoming an alert of their own.
+    pub suppressed: u64,
+    /// Keys or steps dropped at a documented bound.
+    pub overflow: u64,
+}
+
+/// A detection as later rules see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Detected<'a> {
+    pub time: i64,
+    pub text: &'a [u8],
+    pub origin: Origin,
+    /// The detection itself, or merely that a pending one is settled.
+    pub settled_only: bool,
+}
+
+impl Findings {
+    /// Feeds a detection to the rules that build on this one.
+    pub fn derive(&mut self, ctx: &Context<'_>, detected: &Detected<'_>) {
+        for consumer in &ctx.spec.consumers {
+            if detected.settled_only && !consumer.settled {
+                continue;
+            }
+            let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
+            let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
+            if let Some((observation, text)) = observe_detection(ctx, consumer, detected, part) {
+                self.derived.push(observation, &text);
+            }
+        }
+    }
+}
+
+fn observe_detection<'a>(
+    ctx: &Context<'_>,
+    consumer: &Consumer,
+    detected: &Detected<'_>,
+    part: impl Fn(&Option<usize>) -> &'a [u8],
+) -> Option<(Observation, Vec<u8>)> {
+    let keys = ctx.program.specs.get(usize::from(consumer.rule))?.keys;
+    let (mut text, mut key) = (Vec::new(), Vec::new());
+    for (i, at) in consumer.parts.iter().enumerate() {
+        let value = part(at);
+        if i < keys {
+            if value.is_empty() {
+                return None;
+            }
+            key.extend_from_slice(value);
+            key.push(SEPARATOR);
+        }
+        if i > 0 {
+            text.push(SEPARATOR);
+        }
+        text.extend_from_slice(value);
+    }
+    let mut o = Observation {
+        time: detected.time,
+        key: ctx.program.key.fingerprint(&key).0,
+        origin: detected.origin,
+        rule: consumer.rule,
+        input: consumer.input,
+        ..Observation::default()
+    };
+    for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
+        let value = part(at);
+        let number = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok());
+        o.values[i] = match (numeric, number) {
+            (true, Some(number)) => number.to_bits(),
+            (true, None) => continue,
+            (false, _) if value.is_empty() => continue,
+            (false, _) => ctx.program.key.fingerprint(value).0,
+        };
+        o.present |= 1 << i;
+    }
+    Some((o, text))
+}
+
+/// The running state of one rule.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum State {
+    Each(each::Each),
+    Window(Box<window::WindowRule>),
+    Temporal(temporal::Temporal),
+    Absence(absence::Absence),
+    Spike(spike::SpikeRule),
+}
+
+/// Keys, bytes and evictions of a rule's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub keys: u64,
+    pub bytes: u64,
+    pub evicted: u64,
+    pub refused: u64,
+}
+
+impl State {
+    /// Fresh state for a rule with `bytes_max` to spend.
+    #[must_use]
+    pub fn new(rule: &Rule, bytes_max: usize) -> Self {
+        match &rule.kind {
+            Kind::Each => Self::Each(each::Each::new(bytes_max)),
+            Kind::Window { .. } | Kind::Ratio { .. } => {
+                Self::Window(Box::new(window::WindowRule::new(rule, bytes_max)))
+            }
+            Kind::Temporal { .. } => Self::Temporal(temporal::Temporal::new(bytes_max)),
+            Kind::Absence { .. } => Self::Absence(absence::Absence::new(bytes_max)),
+            Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
+        }
+    }
+
+    /// Takes in one observation.
+    pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        match self {
+            Self::Each(state) => state.observe(ctx, o, text, out),
+            Self::Window(state) => state.observe(ctx, o, text, out),
+            Self::Temporal(state) => state.observe(ctx, o, text, out),
+            Self::Absence(state) => state.observe(ctx, o, text, out),
+            Self::Spike(state) => state.observe(ctx, o, text, out),
+        }
+    }
+
+    /// Event time has come to `ctx.watermark`: deadlines pass, episodes end.
+    pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
+        match self {
+            Self::Each(_) => {}
+            Self::Window(state) => state.advance(ctx, out),
+            Self::Temporal(_) => {}
+            Self::Absence(state) => state.advance(ctx, out),
+            Self::Spike(state) => state.advance(ctx, out),
+        }
+    }
+
+    /// The event time at which `advance` next has something to do.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<i64> {
+        match self {
+            Self::Each(_) | Self::Temporal(_) => None,
+            Self::Window(state) => state.next_wakeup(),
+            Self::Absence(state) => state.next_wakeup(),
+            Self::Spike(state) => state.next_wakeup(),
+        }
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Each(state) => state.usage(),
+            Self::Window(state) => state.usage(),
+            Self::Temporal(state) => state.usage(),
+            Self::Absence(state) => state.usage(),
+            Self::Spike(state) => state.usage(),
+        }
+    }
+
+    /// The numbers of one key as they are now, for `explain`.
+    #[must_use]
+    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+        match self {
+            Self::Window(state) => state.probe(rule, key),
+            Self::Temporal(state) => state.probe(key),
+            Self::Absence(state) => state.probe(key),
+            Self::Spike(state) => state.probe(key),
+            Self::Each(_) => Probe::default(),
+        }
+    }
+}
+
+/// What a rule knows of one key.
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
+    pub numbers: Vec<(String, f64)>,
+    /// An episode is open: what comes now belongs to an alert already told.
+    pub open: bool,
+}
+
+fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>) -> Usage {
+    Usage {
+        keys: table.len() as u64,
+        bytes: table.bytes() as u64,
+        evicted: table.evicted,
+        refused: table.refused,
+    }
+}

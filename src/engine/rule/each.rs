@@ -1,0 +1,96 @@
+//! A plain detection: every matching event is an alert, unless a hold keeps repeats together.
+//!
+//! With `suppress`, matches of the same key within that time of the last one belong to the same
+//! alert; they are counted, not repeated.
+
+use serde::{Deserialize, Serialize};
+
+use super::episode::{Episode, Facts};
+use super::origins::Origins;
+use super::{Context, Detected, Findings, Usage};
+use crate::engine::exchange::Observation;
+use crate::engine::table::{Table, Weigh};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    episode: Episode,
+    /// Nothing more can follow after this time.
+    over: i64,
+}
+
+impl Weigh for Entry {
+    fn dead(&self, watermark: i64) -> bool {
+        self.over < watermark
+    }
+    fn pinned(&self) -> bool {
+        false
+    }
+    fn weight(&self) -> u64 {
+        self.episode.events
+    }
+    fn heap(&self) -> usize {
+        self.episode.heap() - size_of::<Episode>()
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Each {
+    table: Table<Entry>,
+}
+
+impl Each {
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { table: Table::new(bytes_max) }
+    }
+
+    pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        let hold = ctx.detector.suppress.0;
+        let previous = self.table.get_mut(o.key);
+        if let Some(entry) = previous {
+            let held = hold > 0 && o.time <= entry.episode.last.saturating_add(hold);
+            if held {
+                entry.episode.events += 1;
+                entry.episode.last = entry.episode.last.max(o.time);
+                entry.episode.origins.add(o.origin);
+                entry.over = entry.episode.last.saturating_add(hold);
+                out.suppressed += 1;
+                if entry.episode.update_due() {
+                    let facts = facts(&entry.episode);
+                    entry.episode.update(ctx, facts, out);
+                }
+                return;
+            }
+        }
+        let mut episode =
+            Episode::begin(ctx, o.time, text, self.table.get(o.key).map(|e| &e.episode));
+        episode.events = 1;
+        episode.origins = Origins::default();
+        episode.origins.add(o.origin);
+        let facts = facts(&episode);
+        episode.announce(ctx, facts, out);
+        out.derive(ctx, &Detected { time: o.time, text, origin: o.origin, settled_only: false });
+        let entry = Entry { episode, over: o.time.saturating_add(hold.max(60_000)) };
+        let kept = self.table.update(o.key, ctx.watermark, || entry.clone(), |e| *e = entry.clone());
+        out.overflow += u64::from(kept.is_none());
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        super::usage(&self.table)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "event counts are far below 2^53")]
+fn facts(episode: &Episode) -> Facts {
+    Facts {
+        observed: vec![("event_count".to_owned(), episode.events as f64)],
+        bound: vec![("event_count".to_owned(), vec![("gte", 1.0)])],
+        window: (episode.first, episode.last),
+        error: None,
+        summary: match episode.events {
+            1 => "1 event".to_owned(),
+            n => format!("{n} events"),
+        },
+    }
+}

@@ -1,0 +1,224 @@
+//! All steps occurred within the timespan, in any order or in the order of the inputs.
+//!
+//! One event serves one step. Ordered chains keep, per step, the latest start from which it can be
+//! reached, so a flood of one step cannot push an older chain out of memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::episode::{Episode, Facts};
+use super::origins::Origins;
+use super::{Context, Detected, Findings, Probe, Usage};
+use crate::engine::detector::plan::Kind;
+use crate::engine::exchange::Observation;
+use crate::engine::table::{Table, Weigh};
+
+/// Events remembered per step: enough to find distinct events for up to this many steps.
+const PER_STEP: usize = 4;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    time: i64,
+    event: u32,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Step {
+    /// Latest events of this step, newest last.
+    seen: Vec<Seen>,
+    /// Ordered: the latest start of a chain that has come to this step, and the event that took it here.
+    start: Option<(i64, Seen)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    steps: Vec<Step>,
+    newest: i64,
+    span: i64,
+    count: u32,
+    origins: Origins,
+    episode: Option<Box<Episode>>,
+}
+
+impl Weigh for Entry {
+    fn dead(&self, watermark: i64) -> bool {
+        self.newest + self.span < watermark
+    }
+    fn pinned(&self) -> bool {
+        false
+    }
+    fn weight(&self) -> u64 {
+        self.steps.iter().filter(|s| !s.seen.is_empty()).count() as u64
+    }
+    fn heap(&self) -> usize {
+        self.steps.iter().map(|s| s.seen.capacity() * size_of::<Seen>()).sum::<usize>()
+            + self.steps.capacity() * size_of::<Step>()
+            + self.origins.heap()
+            + self.episode.as_ref().map_or(0, |e| e.heap())
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Temporal {
+    table: Table<Entry>,
+}
+
+impl Temporal {
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { table: Table::new(bytes_max) }
+    }
+
+    pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        let Kind::Temporal { ordered } = ctx.rule.kind else { return };
+        let span = ctx.rule.timespan.0;
+        let fresh = || Entry {
+            steps: vec![Step::default(); ctx.rule.inputs.len()],
+            newest: o.time,
+            span,
+            count: 0,
+            origins: Origins::default(),
+            episode: None,
+        };
+        let change = |entry: &mut Entry| {
+            if o.time > entry.newest.saturating_add(span) {
+                entry.origins.clear();
+                entry.count = 0;
+            }
+            entry.newest = entry.newest.max(o.time);
+            entry.origins.add(o.origin);
+            entry.count = entry.count.saturating_add(1);
+            let complete = if ordered { entry.follow(o, span) } else { entry.gather(o, span) };
+            if let Some((first, time)) = complete {
+                entry.found(ctx, o, text, first, time, out);
+            }
+        };
+        let known = self.table.update(o.key, ctx.watermark, fresh, change);
+        out.overflow += u64::from(known.is_none());
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        super::usage(&self.table)
+    }
+
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
+    pub fn probe(&self, key: u64) -> Probe {
+        let Some(entry) = self.table.get(key) else { return Probe::default() };
+        let recent = |s: &&Step| s.seen.last().is_some_and(|e| e.time > entry.newest - entry.span);
+        let steps = entry.steps.iter().filter(recent).count() as f64;
+        let open = entry.episode.as_ref().is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
+        Probe { numbers: vec![("steps".to_owned(), steps)], open }
+    }
+}
+
+impl Entry {
+    fn remember(&mut self, o: &Observation) -> Option<Seen> {
+        let seen = Seen { time: o.time, event: o.event };
+        let step = self.steps.get_mut(usize::from(o.input))?;
+        let at = step.seen.partition_point(|s| s.time <= seen.time);
+        step.seen.insert(at, seen);
+        if step.seen.len() > PER_STEP {
+            step.seen.remove(0);
+        }
+        Some(seen)
+    }
+
+    /// Ordered: extends the chain that reaches this step; returns (start, end) when the last step is reached.
+    fn follow(&mut self, o: &Observation, span: i64) -> Option<(i64, i64)> {
+        let mut seen = self.remember(o)?;
+        let first = usize::from(o.input);
+        let last = self.steps.len().checked_sub(1)?;
+        for index in first..=last {
+            if index > first {
+                // A straggler completed an earlier step: a later one may already be there.
+                let before = seen;
+                let next = |s: &&Seen| s.time > before.time && s.event != before.event;
+                seen = *self.steps.get(index)?.seen.iter().find(next)?;
+            }
+            let start = match index.checked_sub(1) {
+                None => seen.time,
+                Some(previous) => {
+                    let (start, by) = self.steps.get(previous)?.start?;
+                    let follows = by.event != seen.event && by.time <= seen.time;
+                    if !follows || seen.time - start >= span {
+                        return None;
+                    }
+                    start
+                }
+            };
+            let step = self.steps.get_mut(index)?;
+            if step.start.is_none_or(|(known, _)| known <= start) {
+                step.start = Some((start, seen));
+            }
+            if index == last {
+                return Some((start, seen.time));
+            }
+        }
+        None
+    }
+
+    /// Unordered: whether distinct events within the span serve all steps.
+    fn gather(&mut self, o: &Observation, span: i64) -> Option<(i64, i64)> {
+        self.remember(o)?;
+        let end = self.newest;
+        let mut used = Vec::with_capacity(self.steps.len());
+        let first = assign(&self.steps, end - span, &mut used)?;
+        Some((first, end))
+    }
+
+    fn found(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], first: i64, time: i64, out: &mut Findings) {
+        let hold = ctx.detector.suppress.0;
+        if let Some(last) = self.episode.as_mut()
+            && time <= last.until.saturating_add(hold)
+        {
+            last.events += 1;
+            last.last = last.last.max(time);
+            last.until = last.until.max(first.saturating_add(self.span));
+            last.origins.add(o.origin);
+            out.suppressed += 1;
+            if last.update_due() {
+                let facts = facts(ctx, first, time);
+                last.update(ctx, facts, out);
+            }
+            return;
+        }
+        let mut episode = Episode::begin(ctx, time, text, self.episode.as_deref());
+        episode.events = u64::from(self.count);
+        (episode.first, episode.last, episode.until) = (first, time, first.saturating_add(self.span));
+        episode.origins = self.origins.clone();
+        episode.announce(ctx, facts(ctx, first, time), out);
+        out.derive(ctx, &Detected { time, text, origin: o.origin, settled_only: false });
+        self.episode = Some(Box::new(episode));
+    }
+}
+
+/// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
+fn assign(steps: &[Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
+    let Some((step, rest)) = steps.split_first() else { return Some(i64::MAX) };
+    for seen in step.seen.iter().rev().filter(|s| s.time > from) {
+        if used.contains(&seen.event) {
+            continue;
+        }
+        used.push(seen.event);
+        if let Some(first) = assign(rest, from, used) {
+            return Some(first.min(seen.time));
+        }
+        used.pop();
+    }
+    None
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
+fn facts(ctx: &Context<'_>, first: i64, time: i64) -> Facts {
+    let steps = ctx.rule.inputs.len() as f64;
+    let names: Vec<&str> = ctx.rule.inputs.iter().map(|i| i.name.as_str()).collect();
+    let ordered = matches!(ctx.rule.kind, Kind::Temporal { ordered: true });
+    Facts {
+        observed: vec![("steps".to_owned(), steps)],
+        bound: vec![("steps".to_owned(), vec![("gte", steps)])],
+        window: (first, time),
+        error: None,
+        summary: format!("{} within {}", names.join(if ordered { ", then " } else { " and " }), ctx.rule.timespan),
+    }
+}

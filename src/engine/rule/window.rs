@@ -1,0 +1,250 @@
+//! Aggregates over a sliding window with bounds that must all hold: event_count, value_count,
+//! value_sum, value_avg, several of them at once, and ratio.
+//!
+//! Fires on crossing and is then one episode until the value falls below; `suppress` lengthens
+//! the hold. A single count is exact: its crossing time is that of sorted input whatever the order
+//! of arrival.
+
+pub mod measure;
+
+use serde::{Deserialize, Serialize};
+
+use self::measure::{Measure, Reading, Stores};
+use super::episode::{Episode, Facts, plain};
+use super::origins::Origins;
+use super::{Context, Detected, Findings, Probe, Usage};
+use crate::engine::detector::plan::{Op, Rule};
+use crate::engine::exchange::Observation;
+use crate::engine::table::{Table, Weigh};
+use crate::engine::watermark::queue::TimeQueue;
+
+/// The state of one key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    stores: Stores,
+    newest: i64,
+    span: i64,
+    /// Observations since the window was last empty.
+    seen: u32,
+    origins: Origins,
+    episode: Option<Box<Episode>>,
+}
+
+impl Weigh for Entry {
+    fn dead(&self, watermark: i64) -> bool {
+        self.newest + self.span < watermark
+    }
+    fn pinned(&self) -> bool {
+        self.episode.as_ref().is_some_and(|e| e.open)
+    }
+    fn weight(&self) -> u64 {
+        u64::from(self.seen)
+    }
+    fn heap(&self) -> usize {
+        self.stores.heap() + self.origins.heap() + self.episode.as_ref().map_or(0, |e| e.heap())
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WindowRule {
+    table: Table<Entry>,
+    /// When open episodes have to be looked at, by key.
+    timers: TimeQueue<u64>,
+    #[serde(skip)]
+    measure: Option<Measure>,
+}
+
+impl WindowRule {
+    #[must_use]
+    pub fn new(rule: &Rule, bytes_max: usize) -> Self {
+        Self {
+            table: Table::new(bytes_max),
+            timers: TimeQueue::default(),
+            measure: Some(Measure::new(rule)),
+        }
+    }
+
+    pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        let measure = self.measure.get_or_insert_with(|| Measure::new(ctx.rule));
+        let span = ctx.rule.timespan.0;
+        let fresh = || Entry {
+            stores: measure.fresh(span),
+            newest: o.time,
+            span,
+            seen: 0,
+            origins: Origins::default(),
+            episode: None,
+        };
+        let change = |entry: &mut Entry| Turn { ctx, measure, o, text }.take(entry, out);
+        match self.table.update(o.key, ctx.watermark, fresh, change) {
+            Some(Some(wake)) => self.timers.push(wake, o.key),
+            Some(None) => {}
+            None => out.overflow += 1,
+        }
+    }
+
+    pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
+        let measure = self.measure.get_or_insert_with(|| Measure::new(ctx.rule));
+        // A timer is due only when the watermark is beyond it: an event at that very time may
+        // still carry the episode on.
+        while let Some((_, key)) = self.timers.pop_until(ctx.watermark - 1) {
+            let Some(entry) = self.table.get_mut(key) else { continue };
+            let end = entry.end(ctx, measure);
+            match end {
+                Some(end) if end < ctx.watermark => entry.close(ctx, measure, out),
+                Some(end) => self.timers.push(end, key),
+                None => {}
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<i64> {
+        self.timers.next()
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        super::usage(&self.table)
+    }
+
+    #[must_use]
+    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+        let Some(entry) = self.table.get(key) else { return Probe::default() };
+        let numbers = Measure::new(rule).read(&entry.stores, entry.newest, entry.span).observed;
+        Probe { numbers, open: entry.pinned() }
+    }
+}
+
+/// One observation meeting one entry.
+struct Turn<'a> {
+    ctx: &'a Context<'a>,
+    measure: &'a Measure,
+    o: &'a Observation,
+    text: &'a [u8],
+}
+
+impl Turn<'_> {
+    /// Returns when to look at the entry again, if an episode has opened.
+    fn take(&self, entry: &mut Entry, out: &mut Findings) -> Option<i64> {
+        let (ctx, o) = (self.ctx, self.o);
+        if let Some(end) = entry.end(ctx, self.measure)
+            && o.time > end
+        {
+            entry.close(ctx, self.measure, out);
+        }
+        if o.time > entry.newest.saturating_add(entry.span) {
+            entry.seen = 0;
+            entry.origins.clear();
+        }
+        entry.seen = entry.seen.saturating_add(1);
+        entry.newest = entry.newest.max(o.time);
+        entry.origins.add(o.origin);
+        let in_order = o.time >= entry.newest;
+        let at = self.measure.insert(&mut entry.stores, o, entry.span);
+        let crossing = self.measure.crossing(&entry.stores, at, entry.newest, entry.span);
+        if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
+            // A straggler adds to the episode but cannot end it.
+            self.extend(episode, &entry.stores, crossing.is_some() || !in_order, out);
+            return None;
+        }
+        let time = crossing.filter(|time| Self::follows_last(entry, *time))?;
+        Some(self.open(entry, time, out))
+    }
+
+    /// A straggler may complete a window that an episode already told of; that is not a new one.
+    fn follows_last(entry: &Entry, time: i64) -> bool {
+        entry.episode.as_ref().is_none_or(|last| time > last.until)
+    }
+
+    fn open(&self, entry: &mut Entry, time: i64, out: &mut Findings) -> i64 {
+        let (ctx, o) = (self.ctx, self.o);
+        let reading = self.measure.read(&entry.stores, time, entry.span);
+        let mut episode = Episode::begin(ctx, time, self.text, entry.episode.as_deref());
+        episode.events = reading.events.unwrap_or_else(|| u64::from(entry.seen)).max(1);
+        episode.first = reading.first.unwrap_or(time);
+        episode.last = time;
+        episode.until = self.measure.holds_until(&entry.stores, time, entry.span);
+        episode.origins = entry.origins.clone();
+        episode.rate = self.measure.rate(&entry.stores, time, entry.span);
+        episode.announce(ctx, facts(ctx, self.measure, reading, time), out);
+        out.derive(ctx, &Detected { time, text: self.text, origin: o.origin, settled_only: false });
+        let wake = episode.until;
+        entry.episode = Some(Box::new(episode));
+        wake
+    }
+
+    fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
+        let (ctx, measure, o) = (self.ctx, self.measure, self.o);
+        if let Some(rate) = &mut episode.rate {
+            rate.add(o.time, 1);
+        }
+        episode.events += 1;
+        episode.last = episode.last.max(o.time);
+        episode.first = episode.first.min(o.time);
+        episode.origins.add(o.origin);
+        if holds && episode.below {
+            out.suppressed += 1;
+        }
+        if holds {
+            episode.below = false;
+        } else if !episode.below {
+            episode.below = true;
+            episode.until = episode.until.min(o.time);
+        }
+        if episode.update_due() {
+            let time = episode.last;
+            let mut reading = measure.read(stores, time, ctx.rule.timespan.0);
+            measure.count_episode(&mut reading, episode);
+            episode.update(ctx, facts(ctx, measure, reading, time), out);
+        }
+    }
+}
+
+impl Entry {
+    /// When the open episode ends as far as is known now, hold included; `None` without one.
+    fn end(&mut self, ctx: &Context<'_>, measure: &Measure) -> Option<i64> {
+        let episode = self.episode.as_mut().filter(|e| e.open)?;
+        if !episode.below {
+            let until = measure.holds_until(&self.stores, self.newest, self.span);
+            episode.until = episode.until.max(until);
+        }
+        Some(episode.until.saturating_add(ctx.detector.suppress.0))
+    }
+
+    fn close(&mut self, ctx: &Context<'_>, measure: &Measure, out: &mut Findings) {
+        let Some(episode) = self.episode.as_mut() else { return };
+        let time = episode.last;
+        let mut reading = measure.read(&self.stores, time, self.span);
+        measure.count_episode(&mut reading, episode);
+        let mut facts = facts(ctx, measure, reading, time);
+        facts.window.1 = episode.until;
+        episode.close(ctx, facts, out);
+    }
+}
+
+fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
+    let bound = measure.bound(ctx.rule);
+    let part = |(name, value): &(String, f64)| {
+        let ops = bound.iter().find(|(n, _)| n == name).map(|(_, ops)| ops.as_slice());
+        let ops: Vec<String> =
+            ops.unwrap_or_default().iter().map(|(op, v)| format!("{} {}", sign(op), plain(*v))).collect();
+        let against = if ops.is_empty() { String::new() } else { format!(" ({})", ops.join(" and ")) };
+        format!("{name} {}{against}", plain(*value))
+    };
+    let parts: Vec<String> = reading.observed.iter().map(part).collect();
+    Facts {
+        summary: format!("{} within {}", parts.join(", "), ctx.rule.timespan),
+        observed: reading.observed,
+        bound,
+        window: (time - ctx.rule.timespan.0, time),
+        error: reading.error,
+    }
+}
+
+fn sign(op: &str) -> &'static str {
+    [(Op::Gt, ">"), (Op::Gte, ">="), (Op::Lt, "<"), (Op::Lte, "<="), (Op::Eq, "="), (Op::Neq, "!=")]
+        .into_iter()
+        .find(|(o, _)| o.name() == op)
+        .map_or("", |(_, sign)| sign)
+}

@@ -1,0 +1,250 @@
+//! Stage 2 of one shard: the keyed state of its part of all keys, rule by rule.
+//!
+//! Rules run level by level: a rule fed by another one sees its detections, in order of time,
+//! before event time advances for it. So results do not depend on how input was cut into packets,
+//! nor on how many shards there are.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::exchange::{Observation, Packet};
+use super::merge::shard_of;
+use super::program::Program;
+use super::rule::{Context, Findings, Probe, State, Usage};
+use super::watermark::queue::TimeQueue;
+
+/// All shards of an engine, wherever they run.
+pub trait Shards {
+    fn count(&self) -> usize;
+
+    /// Runs the rules of `level` in every shard on its part, adding to its findings. Level 0 takes
+    /// the packet in; higher levels take what lower ones derived.
+    fn handle(&mut self, level: usize, parts: &mut [Packet], findings: &mut [Findings]);
+
+    /// Per rule, over all shards.
+    fn usage(&mut self) -> Vec<Usage>;
+
+    fn next_wakeup(&mut self) -> Option<i64>;
+
+    fn probe(&mut self, rule: usize, key: u64) -> Probe;
+
+    /// One image per shard.
+    fn snapshot(&mut self) -> Vec<Vec<u8>>;
+
+    fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]);
+}
+
+/// Shards in the caller's thread, one after the other.
+#[derive(Debug)]
+pub struct Local(Vec<Shard>);
+
+impl Local {
+    #[must_use]
+    pub fn new(program: &Arc<Program>, count: usize) -> Self {
+        let count = count.max(1);
+        Self((0..count).map(|_| Shard::new(Arc::clone(program), count)).collect())
+    }
+}
+
+impl Shards for Local {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn handle(&mut self, level: usize, parts: &mut [Packet], findings: &mut [Findings]) {
+        for ((shard, part), found) in self.0.iter_mut().zip(parts).zip(findings) {
+            shard.run(level, part, found);
+        }
+    }
+
+    fn usage(&mut self) -> Vec<Usage> {
+        let parts: Vec<Vec<Usage>> = self.0.iter().map(|s| s.usage().collect()).collect();
+        sum_usage(&parts)
+    }
+
+    fn next_wakeup(&mut self) -> Option<i64> {
+        self.0.iter().filter_map(Shard::next_wakeup).min()
+    }
+
+    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+        let shard = self.0.get(shard_of(key, self.0.len()));
+        shard.map_or_else(Probe::default, |s| s.probe(rule, key))
+    }
+
+    fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|s| s.snapshot().unwrap_or_default()).collect()
+    }
+
+    fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {
+        for (shard, image) in self.0.iter_mut().zip(images) {
+            shard.restore(image, keep);
+        }
+    }
+}
+
+/// Adds up per rule what each shard uses.
+#[must_use]
+pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); parts.iter().map(Vec::len).max().unwrap_or(0)];
+    for (rule, part) in parts.iter().flat_map(|p| p.iter().enumerate()) {
+        if let Some(total) = sums.get_mut(rule) {
+            total.keys += part.keys;
+            total.bytes += part.bytes;
+            total.evicted += part.evicted;
+            total.refused += part.refused;
+        }
+    }
+    sums
+}
+
+type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Shard {
+    program: Arc<Program>,
+    states: Vec<State>,
+    /// Per level: observations of rules that look at time in order, until the watermark passes.
+    waiting: Vec<Waiting>,
+    /// Per level above 0: this packet's observations of events, until lower levels have run.
+    later: Vec<Packet>,
+}
+
+/// What a snapshot keeps of a shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShardImage {
+    states: Vec<State>,
+    waiting: Vec<Waiting>,
+}
+
+impl Shard {
+    /// A shard among `shards` of them, with its part of the memory.
+    #[must_use]
+    pub fn new(program: Arc<Program>, shards: usize) -> Self {
+        let rules = program.plan.rules.len().max(1);
+        let share = program.settings.memory / rules / shards.max(1);
+        let states = program.plan.rules.iter().map(|r| State::new(r, share)).collect();
+        let levels = program.levels();
+        Self {
+            states,
+            waiting: (0..levels).map(|_| Waiting::default()).collect(),
+            later: vec![Packet::default(); levels],
+            program,
+        }
+    }
+
+    /// One level of one packet; see `Shards::handle`.
+    pub fn run(&mut self, level: usize, part: &Packet, out: &mut Findings) {
+        match level {
+            0 => self.handle(part, out),
+            _ => self.handle_level(level, part, out),
+        }
+    }
+
+    /// Takes in a packet and runs the rules that are fed by events only.
+    fn handle(&mut self, packet: &Packet, out: &mut Findings) {
+        for o in &packet.observations {
+            let text = packet.text_of(o);
+            match self.program.level(usize::from(o.rule)) {
+                0 => self.observe(o, text, packet.watermark, out),
+                level => self.later[level].push(*o, text),
+            }
+        }
+        self.finish_level(0, packet.watermark, out);
+    }
+
+    /// Runs the rules of a higher level on what lower ones detected and on their own events.
+    fn handle_level(&mut self, level: usize, derived: &Packet, out: &mut Findings) {
+        let Some(own) = self.later.get_mut(level).map(std::mem::take) else { return };
+        let events = own.observations.iter().map(|o| (o, own.text_of(o)));
+        let detections = derived.observations.iter().map(|o| (o, derived.text_of(o)));
+        let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
+        all.sort_by_key(|(o, _)| o.time);
+        for (o, text) in all {
+            self.observe(o, text, derived.watermark, out);
+        }
+        self.finish_level(level, derived.watermark, out);
+    }
+
+    fn observe(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+        let index = usize::from(o.rule);
+        let Some(spec) = self.program.specs.get(index) else { return };
+        if spec.waits && o.time > watermark {
+            let level = self.program.level(index);
+            self.waiting[level].push(o.time, (*o, text.into()));
+            return;
+        }
+        if let Some(state) = self.states.get_mut(index) {
+            state.observe(&context(&self.program, index, watermark), o, text, out);
+        }
+    }
+
+    fn finish_level(&mut self, level: usize, watermark: i64, out: &mut Findings) {
+        while let Some((_, (o, text))) = self.waiting.get_mut(level).and_then(|w| w.pop_until(watermark)) {
+            self.observe(&o, &text, watermark, out);
+        }
+        for (index, state) in self.states.iter_mut().enumerate() {
+            if self.program.level(index) == level {
+                state.advance(&context(&self.program, index, watermark), out);
+            }
+        }
+    }
+
+    /// The earliest event time at which time alone may bring something about.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Option<i64> {
+        self.states.iter().filter_map(State::next_wakeup).min()
+    }
+
+    /// Per rule.
+    pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
+        self.states.iter().map(State::usage)
+    }
+
+    /// The numbers of one rule's key, for `explain`.
+    #[must_use]
+    pub fn probe(&self, rule: usize, key: u64) -> Probe {
+        let state = self.states.get(rule).zip(self.program.plan.rules.get(rule));
+        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key))
+    }
+
+    /// The state as bytes, between packets.
+    ///
+    /// # Errors
+    /// Never in practice: the state has no form that cannot be written.
+    pub fn snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&(&self.states, &self.waiting))
+    }
+
+    /// Puts back a snapshot; rules that are not the same any more (`keep[rule]` is the index they
+    /// had, if they had one) start afresh.
+    pub fn restore(&mut self, image: ShardImage, keep: &[Option<usize>]) {
+        let mut old: Vec<Option<State>> = image.states.into_iter().map(Some).collect();
+        for (state, from) in self.states.iter_mut().zip(keep) {
+            if let Some(kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
+                *state = kept;
+            }
+        }
+        for mut queue in image.waiting {
+            while let Some((time, (mut o, text))) = queue.pop_until(i64::MAX) {
+                let now = keep.iter().position(|k| *k == Some(usize::from(o.rule)));
+                let Some(rule) = now.and_then(|r| u16::try_from(r).ok()) else { continue };
+                o.rule = rule;
+                let level = self.program.level(usize::from(rule));
+                self.waiting[level].push(time, (o, text));
+            }
+        }
+    }
+}
+
+fn context(program: &Program, index: usize, watermark: i64) -> Context<'_> {
+    Context {
+        program,
+        rule: &program.plan.rules[index],
+        spec: &program.specs[index],
+        detector: program.detector(index),
+        index,
+        watermark,
+    }
+}

@@ -1,0 +1,170 @@
+//! Distinct values of one key in `(t - span, t]`, and the share of them seen exactly once.
+//!
+//! Exact up to `EXACT_MAX` values by keeping each value's latest two times; beyond, a `Ring`.
+
+use serde::{Deserialize, Serialize};
+
+use super::ring::Ring;
+
+/// Distinct values counted exactly per key.
+pub const EXACT_MAX: usize = 128;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Distinct {
+    values: Vec<u64>,
+    /// Latest and second latest time of each value; `i64::MIN` where there is none.
+    latest: Vec<i64>,
+    earlier: Vec<i64>,
+    ring: Option<Box<Ring>>,
+}
+
+impl Distinct {
+    pub fn insert(&mut self, value: u64, time: i64, span: i64) {
+        if let Some(ring) = &mut self.ring {
+            ring.insert(value, time);
+            return;
+        }
+        if let Some(i) = self.values.iter().position(|v| *v == value) {
+            let older = self.latest[i].min(time);
+            self.earlier[i] = self.earlier[i].max(older);
+            self.latest[i] = self.latest[i].max(time);
+            return;
+        }
+        if self.values.len() == EXACT_MAX {
+            self.drop_before(time - 2 * span);
+        }
+        if self.values.len() < EXACT_MAX {
+            self.values.push(value);
+            self.latest.push(time);
+            self.earlier.push(i64::MIN);
+            return;
+        }
+        let mut ring = Box::new(Ring::new(span));
+        let mut order: Vec<usize> = (0..self.values.len()).collect();
+        order.sort_by_key(|i| self.latest[*i]);
+        for i in order {
+            if self.earlier[i] != i64::MIN {
+                ring.insert(self.values[i], self.earlier[i]);
+            }
+            ring.insert(self.values[i], self.latest[i]);
+        }
+        ring.insert(value, time);
+        *self = Self { ring: Some(ring), ..Self::default() };
+    }
+
+    fn drop_before(&mut self, time: i64) {
+        let mut i = 0;
+        while i < self.values.len() {
+            if self.latest[i] <= time {
+                self.values.swap_remove(i);
+                self.latest.swap_remove(i);
+                self.earlier.swap_remove(i);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// Distinct values in `(from, to]`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "at most EXACT_MAX")]
+    pub fn count(&self, from: i64) -> f64 {
+        match &self.ring {
+            Some(ring) => ring.distinct(),
+            None => self.latest.iter().filter(|t| **t > from).count() as f64,
+        }
+    }
+
+    /// Share of the distinct values since `from` that were seen once; 0 of nothing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "at most EXACT_MAX")]
+    pub fn once_share(&self, from: i64) -> f64 {
+        match &self.ring {
+            Some(ring) => ring.once_share(from),
+            None => {
+                let (mut all, mut once) = (0u32, 0u32);
+                for (latest, earlier) in self.latest.iter().zip(&self.earlier) {
+                    all += u32::from(*latest > from);
+                    once += u32::from(*latest > from && *earlier <= from);
+                }
+                if all == 0 { 0.0 } else { f64::from(once) / f64::from(all) }
+            }
+        }
+    }
+
+    /// Until when (exclusive) at least `n` distinct values stay in the window if nothing comes.
+    #[must_use]
+    pub fn holds_until(&self, n: usize, span: i64) -> i64 {
+        match &self.ring {
+            Some(ring) => ring.holds_until(),
+            None => {
+                let mut times = self.latest.clone();
+                let Some(at) = times.len().checked_sub(n) else { return i64::MIN };
+                if n == 0 {
+                    return i64::MAX / 4;
+                }
+                let (_, nth, _) = times.select_nth_unstable(at);
+                nth.saturating_add(span)
+            }
+        }
+    }
+
+    /// Relative standard error of `count`; `None` while exact.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        self.ring.as_ref().map(|_| Ring::ERROR)
+    }
+
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.values.capacity() * 24 + self.ring.as_ref().map_or(0, |r| r.heap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::HashKey;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn small_counts_are_exact(events in prop::collection::vec((0u64..40, 0i64..300), 1..200), span in 1i64..200) {
+            let mut d = Distinct::default();
+            for (v, t) in &events { d.insert(*v, *t, span); }
+            let now = events.iter().map(|(_, t)| *t).max().unwrap();
+            let mut seen: BTreeMap<u64, u32> = BTreeMap::new();
+            for (v, t) in &events { if *t > now - span { *seen.entry(*v).or_default() += 1; } }
+            prop_assert_eq!(d.count(now - span), seen.len() as f64);
+            let once = seen.values().filter(|n| **n == 1).count() as f64 / seen.len() as f64;
+            prop_assert!((d.once_share(now - span) - once).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn large_counts_are_within_three_sigma() {
+        let key = HashKey::fixed();
+        for n in [200u64, 1_000, 5_000, 50_000] {
+            let mut d = Distinct::default();
+            for i in 0..n {
+                let value = key.fingerprint(&i.to_le_bytes()).0;
+                d.insert(value, 1_000_000 + i64::try_from(i * 500 / n).unwrap(), 1000);
+            }
+            let got = d.count(0);
+            let off = (got - n as f64).abs() / n as f64;
+            assert!(off < 3.0 * Ring::ERROR, "{n}: {got}");
+            assert!(d.once_share(0) > 0.9);
+        }
+    }
+
+    #[test]
+    fn repeats_are_not_new() {
+        let mut d = Distinct::default();
+        for i in 0..10_000 {
+            d.insert(i % 7, i64::try_from(i).unwrap(), 100_000);
+        }
+        assert!((d.count(-1) - 7.0).abs() < 1e-9);
+        assert!(d.once_share(-1) < 1e-9);
+    }
+}

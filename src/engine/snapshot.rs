@@ -1,0 +1,100 @@
+//! The engine's state as bytes: what it stands on (key, rules) and what it holds.
+//!
+//! Versioned; a snapshot made under another hash key is refused, never merged. The file around it
+//! (checksum, rename) is the store's.
+
+use serde::{Deserialize, Serialize};
+
+use super::program::Program;
+use super::shard::ShardImage;
+use super::watermark::Sequencer;
+
+/// Format of the bytes; raised with every change of a state's shape.
+pub const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    key_id: String,
+    /// Identity of each rule, in order.
+    rules: Vec<u64>,
+    sequencer: Sequencer,
+    shards: Vec<Vec<u8>>,
+}
+
+/// What a snapshot gave back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Rules that go on with their windows.
+    pub kept: usize,
+    /// Rules that are new or changed and start afresh.
+    pub fresh: usize,
+}
+
+/// Why a snapshot was not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the snapshot is damaged: {0}")]
+    Damaged(String),
+    #[error("the snapshot has format {found}, this binary reads {VERSION}; use the binary that wrote it, or start from an older snapshot")]
+    Version { found: u32 },
+    #[error("the snapshot was made under hash key {found}, the configured key is {ours}; restore the key file that belongs to this state")]
+    Key { found: String, ours: String },
+    #[error("the snapshot has {found} shards, this run {ours}; start once with engine.shards: {found}")]
+    Shards { found: usize, ours: usize },
+}
+
+pub(super) struct Image {
+    pub sequencer: Sequencer,
+    pub shards: Vec<ShardImage>,
+    /// Per rule of the program: the index it had in the snapshot.
+    pub keep: Vec<Option<usize>>,
+    pub restored: Restored,
+}
+
+/// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets.
+#[must_use]
+pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<u8> {
+    let rules = (0..program.plan.rules.len()).map(|r| program.identity(r)).collect();
+    let head = Head { version: VERSION, key_id: program.key.id(), rules, sequencer: sequencer.clone(), shards };
+    postcard::to_stdvec(&head).unwrap_or_default()
+}
+
+/// How many shards a snapshot was cut into, if it is one.
+#[must_use]
+pub fn shards(bytes: &[u8]) -> Option<usize> {
+    let head: Head = postcard::from_bytes(bytes).ok()?;
+    Some(head.shards.len())
+}
+
+pub(super) fn read(program: &Program, bytes: &[u8], shards: usize, topics: &[String]) -> Result<Image, Refused> {
+    let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
+    if found != VERSION {
+        return Err(Refused::Version { found });
+    }
+    let head: Head = postcard::from_bytes(bytes).map_err(damaged)?;
+    if head.key_id != program.key.id() {
+        return Err(Refused::Key { found: head.key_id, ours: program.key.id() });
+    }
+    if head.shards.len() != shards {
+        return Err(Refused::Shards { found: head.shards.len(), ours: shards });
+    }
+    let mut images: Vec<ShardImage> = Vec::with_capacity(shards);
+    for shard in &head.shards {
+        images.push(postcard::from_bytes(shard).map_err(damaged)?);
+    }
+    let here = (0..program.plan.rules.len()).map(|r| program.identity(r));
+    let keep: Vec<Option<usize>> =
+        here.map(|identity| head.rules.iter().position(|r| *r == identity)).collect();
+    let mut sequencer = head.sequencer;
+    let now = &program.settings.sources;
+    let place = |old: &String| now.iter().position(|n| n == old).and_then(|i| u16::try_from(i).ok());
+    sequencer.renumber(&keep, &topics.iter().map(place).collect::<Vec<_>>());
+    let kept = keep.iter().flatten().count();
+    let restored = Restored { kept, fresh: keep.len() - kept };
+    Ok(Image { sequencer, shards: images, keep, restored })
+}
+
+fn damaged(error: postcard::Error) -> Refused {
+    Refused::Damaged(error.to_string())
+}

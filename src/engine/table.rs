@@ -1,0 +1,402 @@
+//! Keyed state with a hard bound: a fixed-capacity table that never grows past its share.
+//!
+//! Open addressing over fingerprints, entries in chunks that never move. When it is full, a new
+//! key replaces the lightest of a few candidates (entries whose window has passed first), so a
+//! flood of fresh keys evicts fresh keys, not an attacker's slowly growing one. Entries that are
+//! pinned (an open episode) stay.
+
+use serde::{Deserialize, Serialize};
+
+/// What the table must know of its entries.
+pub trait Weigh {
+    /// Nothing in it matters any more at this event time.
+    fn dead(&self, watermark: i64) -> bool;
+    /// Must not be evicted.
+    fn pinned(&self) -> bool;
+    /// How much would be lost with it; the lightest goes first.
+    fn weight(&self) -> u64;
+    /// Bytes on the heap beyond the entry itself.
+    fn heap(&self) -> usize;
+}
+
+/// Candidates looked at for an eviction.
+const CANDIDATES: usize = 16;
+/// Entries looked at for expiry with each new key.
+const SWEEP: usize = 2;
+const CHUNK: usize = 1024;
+/// The least capacity of a table, however small its share.
+const KEYS_MIN: usize = 1024;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry<E> {
+    key: u64,
+    heap: u32,
+    state: E,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Table<E> {
+    /// Index + 1 into the entries; 0 is free.
+    slots: Vec<u32>,
+    chunks: Vec<Vec<Option<Entry<E>>>>,
+    free: Vec<u32>,
+    len: usize,
+    keys_max: usize,
+    bytes_max: usize,
+    heap: usize,
+    hand: usize,
+    /// Keys that had to leave before their time.
+    pub evicted: u64,
+    /// Keys that found no place because all candidates were pinned.
+    pub refused: u64,
+}
+
+impl<E: Weigh> Table<E> {
+    /// A table that keeps itself below `bytes_max`.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let per_key = size_of::<Option<Entry<E>>>() + 8;
+        let keys_max = (bytes_max / per_key).clamp(KEYS_MIN, 1 << 27);
+        Self {
+            slots: Vec::new(),
+            chunks: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+            keys_max,
+            bytes_max,
+            heap: 0,
+            hand: 0,
+            evicted: 0,
+            refused: 0,
+        }
+    }
+
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes in use: entries, index and what entries hold on the heap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK * size_of::<Option<Entry<E>>>() + self.slots.len() * 4 + self.heap
+    }
+
+    fn entry(&self, index: usize) -> Option<&Entry<E>> {
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.as_ref()
+    }
+
+    fn entry_mut(&mut self, index: usize) -> Option<&mut Entry<E>> {
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)?.as_mut()
+    }
+
+    /// The slot of a key: `Ok((slot, entry index))`, or the free slot where it would stand.
+    fn find(&self, key: u64) -> Result<(usize, usize), usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = usize::try_from(key & mask as u64).unwrap_or(0);
+        loop {
+            match self.slots[at] {
+                0 => return Err(at),
+                n => {
+                    let index = n as usize - 1;
+                    if self.entry(index).is_some_and(|e| e.key == key) {
+                        return Ok((at, index));
+                    }
+                    at = (at + 1) & mask;
+                }
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, key: u64) -> Option<&E> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let (_, index) = self.find(key).ok()?;
+        self.entry(index).map(|e| &e.state)
+    }
+
+    #[must_use]
+    pub fn get_mut(&mut self, key: u64) -> Option<&mut E> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let (_, index) = self.find(key).ok()?;
+        self.entry_mut(index).map(|e| &mut e.state)
+    }
+
+    /// Runs `change` on the key's state, made by `fresh` if there is none, and keeps account of
+    /// its bytes. `None` if the table is full of pinned entries.
+    pub fn update<R>(
+        &mut self,
+        key: u64,
+        watermark: i64,
+        fresh: impl FnOnce() -> E,
+        change: impl FnOnce(&mut E) -> R,
+    ) -> Option<R> {
+        let index = match self.slots.is_empty() {
+            false => self.find(key).map(|(_, index)| index).ok(),
+            true => None,
+        };
+        let index = match index {
+            Some(index) => index,
+            None => self.admit(key, watermark, fresh())?,
+        };
+        let entry = self.entry_mut(index)?;
+        let result = change(&mut entry.state);
+        let (before, after) = (entry.heap, u32::try_from(entry.state.heap()).unwrap_or(u32::MAX));
+        entry.heap = after;
+        self.heap = self.heap + after as usize - before as usize;
+        Some(result)
+    }
+
+    fn admit(&mut self, key: u64, watermark: i64, state: E) -> Option<usize> {
+        for _ in 0..SWEEP {
+            self.sweep_one(watermark);
+        }
+        if self.len >= self.keys_max || (self.bytes() > self.bytes_max && self.len >= KEYS_MIN) {
+            self.evict_lightest(watermark)?;
+        }
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
+            self.widen();
+        }
+        let index = match self.free.pop() {
+            Some(index) => index as usize,
+            None => {
+                let index = self.chunks.len() * CHUNK;
+                self.chunks.push((0..CHUNK).map(|_| None).collect());
+                let fresh = (index + 1..index + CHUNK).rev();
+                self.free.extend(fresh.filter_map(|i| u32::try_from(i).ok()));
+                index
+            }
+        };
+        let Err(slot) = self.find(key) else { return None };
+        self.slots[slot] = u32::try_from(index + 1).ok()?;
+        *self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)? =
+            Some(Entry { key, heap: 0, state });
+        self.len += 1;
+        Some(index)
+    }
+
+    /// Doubles the index (4 bytes a key; entries do not move), up to what `keys_max` needs.
+    fn widen(&mut self) {
+        let size = (self.slots.len() * 2).max(64);
+        self.slots = vec![0; size];
+        for index in 0..self.chunks.len() * CHUNK {
+            if let Some(key) = self.entry(index).map(|e| e.key)
+                && let Err(slot) = self.find(key)
+            {
+                self.slots[slot] = u32::try_from(index + 1).unwrap_or(0);
+            }
+        }
+    }
+
+    fn step(&mut self) -> Option<usize> {
+        let capacity = self.chunks.len() * CHUNK;
+        if capacity == 0 {
+            return None;
+        }
+        self.hand = (self.hand + 1) % capacity;
+        Some(self.hand)
+    }
+
+    fn sweep_one(&mut self, watermark: i64) {
+        let Some(index) = self.step() else { return };
+        if self.entry(index).is_some_and(|e| !e.state.pinned() && e.state.dead(watermark)) {
+            self.remove_index(index);
+        }
+    }
+
+    fn evict_lightest(&mut self, watermark: i64) -> Option<()> {
+        let mut lightest: Option<(u64, usize)> = None;
+        let mut looked = 0;
+        // Empty places do not count as candidates, but bound the walk.
+        for _ in 0..CANDIDATES * 8 {
+            let index = self.step()?;
+            let Some(entry) = self.entry(index) else { continue };
+            if entry.state.pinned() {
+                continue;
+            }
+            if entry.state.dead(watermark) {
+                self.remove_index(index);
+                return Some(());
+            }
+            let weight = entry.state.weight();
+            if lightest.is_none_or(|(w, _)| weight < w) {
+                lightest = Some((weight, index));
+            }
+            looked += 1;
+            if looked == CANDIDATES {
+                break;
+            }
+        }
+        match lightest {
+            Some((_, index)) => {
+                self.evicted += 1;
+                self.remove_index(index);
+                Some(())
+            }
+            None => {
+                self.refused += 1;
+                None
+            }
+        }
+    }
+
+    pub fn remove(&mut self, key: u64) {
+        if !self.slots.is_empty()
+            && let Ok((_, index)) = self.find(key)
+        {
+            self.remove_index(index);
+        }
+    }
+
+    fn remove_index(&mut self, index: usize) {
+        let Some(key) = self.entry(index).map(|e| e.key) else { return };
+        if let Ok((slot, _)) = self.find(key) {
+            self.close_gap(slot);
+        }
+        if let Some(place) = self.chunks.get_mut(index / CHUNK).and_then(|c| c.get_mut(index % CHUNK))
+            && let Some(entry) = place.take()
+        {
+            self.heap -= entry.heap as usize;
+            self.len -= 1;
+            self.free.push(u32::try_from(index).unwrap_or(0));
+        }
+    }
+
+    /// Backward-shift deletion: probes need no tombstones.
+    fn close_gap(&mut self, slot: usize) {
+        let mask = self.slots.len() - 1;
+        let mut gap = slot;
+        let mut at = (slot + 1) & mask;
+        while self.slots[at] != 0 {
+            let index = self.slots[at] as usize - 1;
+            let home = self.entry(index).map_or(at, |e| usize::try_from(e.key & mask as u64).unwrap_or(0));
+            let moves = (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask);
+            if moves {
+                self.slots[gap] = self.slots[at];
+                gap = at;
+            }
+            at = (at + 1) & mask;
+        }
+        self.slots[gap] = 0;
+    }
+
+    /// All keys and states, ordered by key: nothing that is output depends on the table's layout.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<(u64, &E)> {
+        let mut all: Vec<(u64, &E)> =
+            self.chunks.iter().flatten().flatten().map(|e| (e.key, &e.state)).collect();
+        all.sort_by_key(|(key, _)| *key);
+        all
+    }
+}
+
+impl<E: Weigh + Serialize> Serialize for Table<E> {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        (self.bytes_max, self.evicted, self.refused, self.sorted()).serialize(s)
+    }
+}
+
+impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Table<E> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let (bytes_max, evicted, refused, all) = <(usize, u64, u64, Vec<(u64, E)>)>::deserialize(d)?;
+        let mut table = Self::new(bytes_max);
+        for (key, state) in all {
+            if let Some(index) = table.admit(key, i64::MIN / 4, state) {
+                let heap = table.entry(index).map_or(0, |e| e.state.heap());
+                if let Some(entry) = table.entry_mut(index) {
+                    entry.heap = u32::try_from(heap).unwrap_or(u32::MAX);
+                    table.heap += heap;
+                }
+            }
+        }
+        (table.evicted, table.refused) = (evicted, refused);
+        Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+    struct Count {
+        n: u64,
+        last: i64,
+    }
+    impl Weigh for Count {
+        fn dead(&self, watermark: i64) -> bool {
+            self.last < watermark
+        }
+        fn pinned(&self) -> bool {
+            false
+        }
+        fn weight(&self) -> u64 {
+            self.n
+        }
+        fn heap(&self) -> usize {
+            0
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_a_map_while_there_is_room(ops in prop::collection::vec((0u64..50, any::<bool>()), 0..400)) {
+            let mut table = Table::new(1 << 20);
+            let mut model: BTreeMap<u64, u64> = BTreeMap::new();
+            for (key, remove) in ops {
+                let key = key << 60 | key; // long probe chains
+                if remove { table.remove(key); model.remove(&key); }
+                else {
+                    table.update(key, -1, || Count { n: 0, last: 0 }, |c| c.n += 1);
+                    *model.entry(key).or_default() += 1;
+                }
+            }
+            let got: BTreeMap<u64, u64> = table.sorted().into_iter().map(|(k, c)| (k, c.n)).collect();
+            prop_assert_eq!(got, model);
+            let bytes = postcard::to_stdvec(&table).unwrap();
+            let again: Table<Count> = postcard::from_bytes(&bytes).unwrap();
+            prop_assert_eq!(again.sorted(), table.sorted());
+        }
+    }
+
+    #[test]
+    fn a_key_flood_does_not_evict_a_heavy_key_or_grow() {
+        let mut table = Table::new(64 << 10);
+        for _ in 0..50 {
+            table.update(7, 0, || Count { n: 0, last: 9 }, |c| c.n += 1);
+        }
+        let mut most = 0;
+        for i in 0..1_000_000u64 {
+            let key = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            table.update(key, 0, || Count { n: 0, last: 9 }, |c| c.n += 1);
+            most = most.max(table.bytes());
+        }
+        assert!(most < 160 << 10, "{most}");
+        assert_eq!(table.get(7).map(|c| c.n), Some(50));
+        assert!(table.evicted > 900_000);
+    }
+
+    #[test]
+    fn dead_entries_leave_first_and_are_no_evictions() {
+        let mut table = Table::new(64 << 10);
+        for i in 0..100_000u64 {
+            let t = i64::try_from(i).unwrap();
+            let key = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            table.update(key, t - 100, || Count { n: 0, last: t }, |c| c.n += 1);
+        }
+        assert_eq!(table.evicted, 0);
+        assert!(table.len() < 1100);
+    }
+}

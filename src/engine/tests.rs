@@ -1,0 +1,300 @@
+//! The engine against its definition: an oracle of a few lines per rule kind, and the promise that
+//! packets, shards, disorder and restarts change nothing.
+
+use super::*;
+use crate::engine::detector::plan::{
+    Aggregate, Bound, Detector, From, Function, Input as Stream, Kind, Op, Plan, Rule,
+};
+use crate::engine::exchange::{Mark, Observation, Origin};
+use crate::engine::program::Settings;
+use crate::model::{FieldId, HashKey, Span};
+use proptest::prelude::*;
+
+/// (time, key, input, value)
+type Fact = (i64, u64, u8, u64);
+
+fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
+    let stream = |i| Stream { name: format!("in{i}"), from: From::Event(i), group_by: vec![FieldId(1)] };
+    Rule {
+        detector: 0,
+        alerts,
+        inputs: (0..inputs).map(stream).collect(),
+        key_names: vec!["key".into()],
+        timespan: Span(span),
+        kind,
+    }
+}
+
+fn window(function: Function, op: Op, value: f64) -> Kind {
+    let field = (function != Function::Count).then_some(FieldId(2));
+    let aggregates = vec![Aggregate { name: "n".into(), function, field, input: None }];
+    Kind::Window { aggregates, bounds: vec![Bound { aggregate: 0, op, value }] }
+}
+
+fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> {
+    let detector = |i: usize| Detector {
+        id: format!("d{i}"),
+        name: format!("d{i}"),
+        rule: i,
+        suppress: Span(suppress),
+        ..Detector::default()
+    };
+    let detectors = (0..rules.len()).map(detector).collect();
+    let rules = rules.into_iter().enumerate().map(|(i, r)| Rule { detector: i, ..r }).collect();
+    let plan = Plan { rules, detectors, ..Plan::default() };
+    Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings))
+}
+
+fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
+    let mut out = Routed::default();
+    for (i, (time, key, input, value)) in facts.iter().enumerate() {
+        let offset = i64::try_from(first + i).unwrap();
+        let origin = Origin { source: 0, partition: 0, offset };
+        for rule in rules {
+            let text = format!("k{key}");
+            let start = u32::try_from(out.text.len()).unwrap();
+            out.text.extend_from_slice(text.as_bytes());
+            out.observations.push(Observation {
+                time: *time,
+                key: HashKey::fixed().fingerprint(format!("k{key}\u{1f}").as_bytes()).0,
+                values: [value.wrapping_mul(0xD6E8_FEB8_6659_FD93), 0],
+                present: 1,
+                origin,
+                start,
+                len: u16::try_from(text.len()).unwrap(),
+                rule: *rule,
+                input: *input,
+                event: u32::try_from(offset).unwrap(),
+            });
+        }
+        let observations = u16::try_from(rules.len()).unwrap();
+        out.marks.push(Mark { time: *time, id: 0, origin, observations, bounded: false });
+    }
+    out
+}
+
+fn fed_by_events(program: &Program) -> Vec<u16> {
+    let fed = |r: &usize| program.plan.rules[*r].inputs.iter().any(|i| matches!(i.from, From::Event(_)));
+    (0..program.plan.rules.len()).filter(fed).filter_map(|r| u16::try_from(r).ok()).collect()
+}
+
+fn drain(engine: &mut Engine) -> Vec<Alert> {
+    std::iter::from_fn(|| engine.poll()).map(|Output::Alert(a)| *a).collect()
+}
+
+fn run(program: &Arc<Program>, facts: &[Fact], cut: usize, shards: usize) -> Vec<Alert> {
+    let rules = fed_by_events(program);
+    let mut engine = Engine::new(Arc::clone(program), shards);
+    let mut alerts = Vec::new();
+    for (n, chunk) in facts.chunks(cut).enumerate() {
+        engine.handle(&Input::Batch(&routed(chunk, n * cut, &rules)));
+        alerts.extend(drain(&mut engine));
+    }
+    engine.handle(&Input::End { until: None });
+    alerts.extend(drain(&mut engine));
+    alerts
+}
+
+fn openings(alerts: &[Alert]) -> Vec<(i64, String)> {
+    let mut list: Vec<_> = alerts
+        .iter()
+        .filter(|a| a.revision == 0)
+        .map(|a| (a.time.0, a.key.get("key").cloned().unwrap_or_default()))
+        .collect();
+    list.sort();
+    list
+}
+
+/// The definition, by brute force: per key, evaluate after every event and at every expiry.
+fn oracle(facts: &[Fact], span: i64, holds: impl Fn(&[Fact]) -> bool) -> Vec<(i64, String)> {
+    let mut sorted = facts.to_vec();
+    sorted.sort_by_key(|f| f.0);
+    let mut keys: Vec<u64> = facts.iter().map(|f| f.1).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut found = Vec::new();
+    for key in keys {
+        let own: Vec<Fact> = sorted.iter().filter(|f| f.1 == key).copied().collect();
+        let mut open = false;
+        let mut instants: Vec<i64> = own.iter().flat_map(|f| [f.0, f.0 + span]).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        for now in instants {
+            // All prefixes of the events at this instant, since order within it counts.
+            let before = own.iter().filter(|f| f.0 > now - span && f.0 < now).copied();
+            let mut seen: Vec<Fact> = before.collect();
+            let at_now: Vec<Fact> = own.iter().filter(|f| f.0 == now).copied().collect();
+            if at_now.is_empty() {
+                open &= holds(&seen);
+            }
+            for fact in at_now {
+                seen.push(fact);
+                let now_holds = holds(&seen);
+                if now_holds && !open {
+                    found.push((now, format!("k{key}")));
+                }
+                open |= now_holds;
+            }
+            open &= holds(&seen);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn facts(keys: u64, inputs: u8) -> impl Strategy<Value = Vec<Fact>> {
+    prop::collection::vec((0i64..3000, 0..keys, 0..inputs, 0u64..12), 1..120).prop_map(|mut list| {
+        list.sort_by_key(|f| f.0);
+        list
+    })
+}
+
+fn distinct(list: &[Fact]) -> usize {
+    let mut values: Vec<u64> = list.iter().map(|f| f.3).collect();
+    values.sort_unstable();
+    values.dedup();
+    values.len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn event_count_is_its_definition(list in facts(3, 1), n in 1usize..7, span in 50i64..800) {
+        let p = program(vec![rule(window(Function::Count, Op::Gte, n as f64), 1, span, true)], 0, Settings::default());
+        let alerts = run(&p, &list, 1000, 1);
+        prop_assert_eq!(openings(&alerts), oracle(&list, span, |w| w.len() >= n));
+        let mut ids: Vec<_> = alerts.iter().map(|a| (a.alert_id, a.revision)).collect();
+        ids.sort();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), alerts.len(), "ids and revisions are unique");
+    }
+
+    #[test]
+    fn value_count_is_its_definition(list in facts(2, 1), n in 1usize..7, span in 50i64..800) {
+        let p = program(vec![rule(window(Function::Distinct, Op::Gte, n as f64), 1, span, true)], 0, Settings::default());
+        prop_assert_eq!(openings(&run(&p, &list, 1000, 1)), oracle(&list, span, |w| distinct(w) >= n));
+    }
+
+    #[test]
+    fn absence_is_its_definition(list in facts(4, 2), span in 50i64..800) {
+        let kind = Kind::Absence { lookback: Span::ZERO };
+        let p = program(vec![rule(kind, 2, span, true)], 0, Settings::default());
+        let mut want = Vec::new();
+        for (i, after) in list.iter().enumerate().filter(|(_, f)| f.2 == 0) {
+            let answered = list.iter().skip(i + 1).any(|f| f.2 == 1 && f.1 == after.1 && f.0 <= after.0 + span);
+            if !answered {
+                want.push((after.0 + span, format!("k{}", after.1)));
+            }
+        }
+        want.sort();
+        prop_assert_eq!(openings(&run(&p, &list, 1000, 1)), want);
+    }
+
+    /// Packets, shards and disorder within the lateness change neither ids nor bytes.
+    #[test]
+    fn nothing_depends_on_cuts_shards_or_disorder(list in facts(5, 2), cut in 1usize..40, shards in 1usize..4, n in 1u32..5, hold in 0i64..300, seed in any::<u64>()) {
+        let rules = vec![
+            rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
+            rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
+            rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
+            rule(Kind::Temporal { ordered: true }, 2, 100, true),
+            rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
+            chained(0, 400),
+        ];
+        let settings = Settings { lateness: Span(4000), ..Settings::default() };
+        let p = program(rules, hold, settings);
+        let plain = strip(run(&p, &list, 1000, 1));
+        prop_assert_eq!(&strip(run(&p, &list, cut, shards)), &plain);
+        let mut mixed = list.clone();
+        let mut state = seed | 1;
+        for i in (1..mixed.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            mixed.swap(i, usize::try_from(state >> 33).unwrap() % (i + 1));
+        }
+        // Equal times keep their order of arrival, so only compare where times differ.
+        let mut times: Vec<i64> = list.iter().map(|f| f.0).collect();
+        times.dedup();
+        if times.len() == list.len() {
+            prop_assert_eq!(&strip(run(&p, &mixed, cut, shards)), &plain);
+        }
+    }
+
+    #[test]
+    fn a_restart_changes_nothing(list in facts(5, 2), at in 0usize..100, n in 1u32..5) {
+        let rules = vec![
+            rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
+            rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
+            rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
+            rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
+            chained(0, 400),
+        ];
+        let settings = Settings { lateness: Span(100), ..Settings::default() };
+        let p = program(rules, 0, settings);
+        let all = fed_by_events(&p);
+        let (head, tail) = list.split_at(at.min(list.len()));
+        let mut whole = Engine::new(Arc::clone(&p), 2);
+        let mut halves = Engine::new(Arc::clone(&p), 2);
+        for engine in [&mut whole, &mut halves] {
+            engine.handle(&Input::Batch(&routed(head, 0, &all)));
+        }
+        prop_assert_eq!(drain(&mut whole), drain(&mut halves));
+        let bytes = halves.snapshot();
+        let mut halves = Engine::new(Arc::clone(&p), 2);
+        let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
+        prop_assert_eq!(restored.kept, 5);
+        for engine in [&mut whole, &mut halves] {
+            engine.handle(&Input::Batch(&routed(tail, head.len(), &all)));
+            engine.handle(&Input::End { until: None });
+        }
+        prop_assert_eq!(drain(&mut whole), drain(&mut halves));
+    }
+}
+
+fn chained(producer: usize, span: i64) -> Rule {
+    let mut rule = rule(window(Function::Count, Op::Gte, 2.0), 1, span, true);
+    rule.inputs[0].from = From::Rule(producer);
+    rule
+}
+
+/// What must be equal: everything but where it came from (a shuffle moves positions).
+fn strip(mut alerts: Vec<Alert>) -> Vec<Alert> {
+    for alert in &mut alerts {
+        alert.positions.clear();
+    }
+    merge::sort_alerts(&mut alerts);
+    alerts
+}
+
+#[test]
+fn peer_refire_one_episode_however_long() {
+    let p = program(vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 1000, true)], 0, Settings::default());
+    let mut list: Vec<Fact> = (0..10_000).map(|i| (i * 10, 1, 0, 0)).collect();
+    list.push((1_000_000, 2, 0, 0));
+    let alerts = run(&p, &list, 100, 1);
+    assert_eq!(openings(&alerts).len(), 1);
+    assert!(alerts.len() < 20, "{}", alerts.len());
+    let last = alerts.last().unwrap();
+    assert_eq!((last.status, last.events), (alert::Status::Closed, 10_000));
+}
+
+#[test]
+fn peer_future_event_moves_nothing() {
+    let p = program(vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 60_000, true)], 0, Settings::default());
+    let mut list: Vec<Fact> = (0..20).map(|i| (1_000_000 + i * 1000, 1, 0, 0)).collect();
+    list.insert(2, (4_000_000_000_000, 1, 0, 0));
+    let alerts = run(&p, &list, 3, 1);
+    assert_eq!(openings(&alerts), vec![(1_004_000, "k1".to_owned())]);
+}
+
+#[test]
+fn peer_straggler_is_counted_not_believed() {
+    let settings = Settings { lateness: Span::minutes(5), ..Settings::default() };
+    let p = program(vec![rule(window(Function::Count, Op::Gte, 3.0), 1, 60_000, true)], 0, settings);
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let list: Vec<Fact> = vec![(0, 1, 0, 0), (1, 1, 0, 0), (10_000_000, 2, 0, 0), (2, 1, 0, 0)];
+    engine.handle(&Input::Batch(&routed(&list, 0, &[0])));
+    engine.handle(&Input::End { until: None });
+    assert_eq!(drain(&mut engine), vec![]);
+    assert_eq!(engine.stats().counts.late, 1);
+}

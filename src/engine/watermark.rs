@@ -1,0 +1,303 @@
+//! Event time: how far it has come in each partition, what is late, what is a duplicate, and in
+//! which order observations go to the shards.
+//!
+//! Invariant: the watermark never falls; an observation at or before it was late and said so.
+//! One event dated far ahead never moves it alone.
+
+pub mod queue;
+pub mod seen;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use self::queue::TimeQueue;
+use self::seen::Seen;
+use super::exchange::{Mark, Observation, Packet, Routed};
+use super::program::Settings;
+use crate::model::{EventTime, Span};
+
+/// A time this far ahead of everything before it needs a second witness.
+const FAR_AHEAD: i64 = Span::hours(24).0;
+/// Most observations held back for order; beyond it the oldest go on early, and are counted.
+const HELD_MAX: usize = 1 << 21;
+
+/// Counters of what passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub events: u64,
+    pub late: u64,
+    pub duplicate: u64,
+    pub keyless: u64,
+    /// Observations that left the reordering early because it was full.
+    pub unordered: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Partition {
+    source: u16,
+    partition: i32,
+    /// Greatest confirmed event time.
+    newest: Option<i64>,
+    /// A time far ahead that waits for a second witness.
+    doubtful: Option<i64>,
+    records: u64,
+    /// At the end of its log; does not hold the watermark back.
+    idle: bool,
+    /// Offset after the last record taken in.
+    next: i64,
+    /// Records before it are inside the restored state and are not taken in again.
+    floor: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Held {
+    observation: Observation,
+    arena: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Arena {
+    text: Vec<u8>,
+    left: usize,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sequencer {
+    partitions: Vec<Partition>,
+    queue: TimeQueue<Held>,
+    arenas: VecDeque<Arena>,
+    /// Number of the first arena in `arenas`.
+    arena_first: u64,
+    seen: Seen,
+    watermark: i64,
+    /// The partition that holds the watermark back.
+    lowest: usize,
+    pub counts: Counts,
+}
+
+impl Default for Sequencer {
+    fn default() -> Self {
+        Self {
+            partitions: Vec::new(),
+            queue: TimeQueue::default(),
+            arenas: VecDeque::new(),
+            arena_first: 0,
+            seen: Seen::default(),
+            watermark: EventTime::MIN.0,
+            lowest: 0,
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Sequencer {
+    /// Takes in a batch and appends to `packet` what may go on, in order. `late_ok[rule]` says
+    /// which rules still want late observations.
+    pub fn accept(&mut self, batch: &Routed, settings: &Settings, late_ok: &[bool], packet: &mut Packet) {
+        self.counts.keyless += batch.keyless;
+        let arena = self.arena_first + self.arenas.len() as u64;
+        let mut held = 0;
+        let mut rest = batch.observations.as_slice();
+        for mark in &batch.marks {
+            let (own, others) = rest.split_at(usize::from(mark.observations).min(rest.len()));
+            rest = others;
+            if self.is_inside(mark) {
+                continue;
+            }
+            self.counts.events += 1;
+            if mark.id != 0 && !self.seen.insert(mark.id) {
+                self.counts.duplicate += 1;
+                let _moved = self.advance_partition(mark);
+                continue;
+            }
+            let late = mark.time <= self.watermark;
+            if self.advance_partition(mark) {
+                self.watermark = self.watermark.max(self.low(settings.lateness.0));
+            }
+            if late {
+                self.counts.late += 1;
+                let wanted = |o: &&Observation| late_ok.get(usize::from(o.rule)) == Some(&true);
+                for o in own.iter().filter(wanted) {
+                    packet.push(*o, text_of(&batch.text, o));
+                }
+                continue;
+            }
+            for o in own {
+                self.queue.push(mark.time, Held { observation: *o, arena });
+                held += 1;
+            }
+        }
+        self.arenas.push_back(Arena { text: batch.text.clone(), left: held });
+        self.watermark = self.watermark.max(self.low(settings.lateness.0));
+        let limit = if settings.sorted { self.watermark } else { self.low(0) };
+        self.release(limit, packet);
+        while self.queue.len() > HELD_MAX {
+            self.counts.unordered += 1;
+            let next = self.queue.next().unwrap_or(i64::MAX);
+            self.release(next, packet);
+        }
+        packet.watermark = self.watermark;
+    }
+
+    fn release(&mut self, limit: i64, packet: &mut Packet) {
+        while let Some((_, held)) = self.queue.pop_until(limit) {
+            let index = usize::try_from(held.arena - self.arena_first).unwrap_or(usize::MAX);
+            if let Some(arena) = self.arenas.get_mut(index) {
+                packet.push(held.observation, text_of(&arena.text, &held.observation));
+                arena.left -= 1;
+            }
+        }
+        while self.arenas.front().is_some_and(|a| a.left == 0) {
+            self.arenas.pop_front();
+            self.arena_first += 1;
+        }
+    }
+
+    /// A record that the restored state already contains (its source began too early).
+    fn is_inside(&self, mark: &Mark) -> bool {
+        let o = mark.origin;
+        let same = |p: &&Partition| p.source == o.source && p.partition == o.partition;
+        self.partitions.iter().find(same).is_some_and(|p| o.offset < p.floor)
+    }
+
+    /// Returns whether the watermark may move: the partition held it back and has advanced.
+    fn advance_partition(&mut self, mark: &Mark) -> bool {
+        let o = mark.origin;
+        let same = |p: &Partition| p.source == o.source && p.partition == o.partition;
+        let known = self.partitions.iter().position(same);
+        let at = known.unwrap_or(self.partitions.len());
+        if known.is_none() {
+            self.expect(o.source, o.partition, 0);
+        }
+        let lowest = self.lowest == at || self.partitions.len() == 1;
+        let p = &mut self.partitions[at];
+        let before = p.newest;
+        p.next = p.next.max(o.offset + 1);
+        p.idle = false;
+        p.records += 1;
+        p.newest = Some(match p.newest {
+            None => mark.time,
+            Some(newest) if mark.bounded || mark.time <= newest + FAR_AHEAD => {
+                // The very first record may itself be the one from the future.
+                let alone = p.records == 2 && mark.time < newest - FAR_AHEAD;
+                p.doubtful = None;
+                if alone { mark.time } else { newest.max(mark.time) }
+            }
+            Some(_) if p.doubtful.is_some_and(|d| (mark.time - d).abs() <= FAR_AHEAD) => mark.time,
+            Some(newest) => {
+                p.doubtful = Some(mark.time);
+                newest
+            }
+        });
+        lowest && p.newest != before
+    }
+
+    /// The least progress of the partitions that are not idle, less `lateness`; if all are idle,
+    /// the greatest. A partition that has brought nothing yet holds everything back.
+    fn low(&mut self, lateness: i64) -> i64 {
+        let progress = |p: &Partition| p.newest.unwrap_or(EventTime::MIN.0);
+        let active = self.partitions.iter().enumerate().filter(|(_, p)| !p.idle);
+        let point = match active.map(|(i, p)| (progress(p), i)).min() {
+            Some((time, index)) => {
+                self.lowest = index;
+                time
+            }
+            None => self.partitions.iter().map(progress).max().unwrap_or(EventTime::MIN.0),
+        };
+        if point == EventTime::MIN.0 { point } else { point - lateness }
+    }
+
+    /// A partition exists: until it is idle or has brought an event it holds the watermark back.
+    pub fn expect(&mut self, source: u16, partition: i32, next: i64) {
+        let fresh = Partition { source, partition, newest: None, doubtful: None, records: 0, idle: false, next, floor: 0 };
+        if !self.partitions.iter().any(|p| p.source == source && p.partition == partition) {
+            self.partitions.push(fresh);
+        }
+    }
+
+    /// A partition has been read to the end of its log (and not because we paused it).
+    pub fn set_idle(&mut self, source: u16, partition: i32) {
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                p.idle = true;
+            }
+        }
+    }
+
+    /// All partitions are at the end of their logs and the clock says `now`: time passes all the same.
+    pub fn tick(&mut self, now: i64, settings: &Settings) {
+        if self.partitions.iter().all(|p| p.idle) && !self.partitions.is_empty() {
+            self.watermark = self.watermark.max(now - settings.lateness.0);
+        }
+    }
+
+    /// Lets go on what idle partitions no longer hold back.
+    pub fn settle(&mut self, settings: &Settings, packet: &mut Packet) {
+        self.watermark = self.watermark.max(self.low(settings.lateness.0));
+        let limit = if settings.sorted { self.watermark } else { self.low(0) };
+        self.release(limit, packet);
+        packet.watermark = self.watermark;
+    }
+
+    /// The end of all input: everything held goes on, and event time advances to `until`, or by
+    /// `deadline` past the greatest confirmed time.
+    pub fn finish(&mut self, until: Option<i64>, deadline: i64, packet: &mut Packet) {
+        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        self.release(EventTime::MAX.0, packet);
+        let end = until.or_else(|| newest.map(|t| t.saturating_add(deadline)));
+        self.watermark = self.watermark.max(end.unwrap_or(self.watermark));
+        packet.watermark = self.watermark;
+    }
+
+    /// After a restore: rules have the numbers `keep` says, sources those of `sources` (by their
+    /// old number; `None` is gone). What belongs to rules or sources that are gone goes too.
+    pub fn renumber(&mut self, keep: &[Option<usize>], sources: &[Option<u16>]) {
+        let source = |old: u16| sources.get(usize::from(old)).copied().flatten();
+        self.partitions.retain(|p| source(p.source).is_some());
+        for p in &mut self.partitions {
+            p.source = source(p.source).unwrap_or(p.source);
+            p.floor = p.next;
+            p.idle = false;
+        }
+        self.lowest = 0;
+        let mut queue = TimeQueue::default();
+        while let Some((time, mut held)) = self.queue.pop_until(i64::MAX) {
+            let o = &mut held.observation;
+            let rule = keep.iter().position(|k| *k == Some(usize::from(o.rule)));
+            // A rule that is gone keeps its place in the arena's count, under a number no rule has.
+            o.rule = rule.and_then(|r| u16::try_from(r).ok()).unwrap_or(u16::MAX);
+            o.origin.source = source(o.origin.source).unwrap_or(u16::MAX);
+            queue.push(time, held);
+        }
+        self.queue = queue;
+    }
+
+    #[must_use]
+    pub const fn watermark(&self) -> EventTime {
+        EventTime(self.watermark)
+    }
+
+    /// The greatest confirmed event time.
+    #[must_use]
+    pub fn newest(&self) -> Option<EventTime> {
+        self.partitions.iter().filter_map(|p| p.newest).max().map(EventTime)
+    }
+
+    /// Per source and partition the offset after the last record taken in.
+    pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
+        self.partitions.iter().map(|p| (p.source, p.partition, p.next))
+    }
+
+    /// Observations held back for order.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+fn text_of<'a>(text: &'a [u8], o: &Observation) -> &'a [u8] {
+    let start = o.start as usize;
+    text.get(start..start + usize::from(o.len)).unwrap_or_default()
+}

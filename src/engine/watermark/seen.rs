@@ -1,0 +1,71 @@
+//! Event ids seen lately, so that an event delivered twice counts once.
+//!
+//! Two generations of fixed-size open-addressing tables: when the young one is full, the old one
+//! is forgotten. A duplicate is found if at most `GENERATION` other ids came in between.
+
+use serde::{Deserialize, Serialize};
+
+/// Ids remembered at least.
+pub const GENERATION: usize = 1 << 18;
+const TABLE: usize = GENERATION * 2;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    young: Vec<u64>,
+    old: Vec<u64>,
+    count: usize,
+}
+
+impl Seen {
+    /// Remembers the id; false if it was known.
+    pub fn insert(&mut self, id: u64) -> bool {
+        if self.young.is_empty() {
+            self.young = vec![0; TABLE];
+        }
+        let Err(place) = find(&self.young, id) else { return false };
+        if find(&self.old, id).is_ok() {
+            return false;
+        }
+        self.young[place] = id;
+        self.count += 1;
+        if self.count == GENERATION {
+            self.old = std::mem::take(&mut self.young);
+            self.count = 0;
+        }
+        true
+    }
+}
+
+/// Where the id stands, or where it would.
+fn find(table: &[u64], id: u64) -> Result<usize, usize> {
+    if table.is_empty() {
+        return Err(0);
+    }
+    let mask = table.len() - 1;
+    let mut at = usize::try_from(id >> 20).unwrap_or(0) & mask;
+    loop {
+        match table[at] {
+            0 => return Err(at),
+            found if found == id => return Ok(at),
+            _ => at = (at + 1) & mask,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_repeats_across_generations() {
+        let mut seen = Seen::default();
+        let id = |i: u64| (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for i in 0..400_000 {
+            assert!(seen.insert(id(i)));
+            if i > 0 {
+                assert!(!seen.insert(id(i - 1)));
+            }
+        }
+        assert!(!seen.insert(id(399_000)));
+    }
+}

@@ -1,0 +1,256 @@
+//! Where records come from: Kafka, files, standard input, memory.
+//!
+//! Owns positions and raw bytes; knows nothing of schemas or events. A `Batch` lends its buffers
+//! from one poll to the next. Invariant: the records of a partition come in the order of their
+//! offsets, each once per assignment, and what cannot be read on is said in a notice, never skipped.
+
+use std::time::Duration;
+
+use crate::model::WallTime;
+
+pub mod file;
+pub mod kafka;
+pub mod ledger;
+pub mod memory;
+
+/// A partition of one of the source's topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// The topic's number in `Source::topics`.
+    pub topic: u16,
+    pub number: i32,
+}
+
+/// The time a broker keeps with a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamp {
+    /// None: files, or very old brokers.
+    #[default]
+    None,
+    /// The producer's clock, which may be wrong.
+    Created(WallTime),
+    /// The broker's clock at the append.
+    Appended(WallTime),
+}
+
+impl Stamp {
+    /// The time, whoever's clock it is from.
+    #[must_use]
+    pub const fn time(self) -> Option<WallTime> {
+        match self {
+            Self::None => None,
+            Self::Created(time) | Self::Appended(time) => Some(time),
+        }
+    }
+}
+
+/// A named stream of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topic {
+    /// The Kafka topic, the file's path, or `-`.
+    pub name: String,
+    /// The schema's name if configuration fixes it.
+    pub schema: Option<String>,
+}
+
+/// One raw record as it lies in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub partition: Partition,
+    /// The offset, or the line's number from 1.
+    pub offset: i64,
+    pub stamp: Stamp,
+    /// Empty for a record without a body. A line beyond the limit is cut one byte after it.
+    pub payload: &'a [u8],
+    /// The header `event.id` or `ce_id`.
+    pub event_id: Option<&'a str>,
+    /// The header `traceparent`.
+    pub traceparent: Option<&'a str>,
+}
+
+/// Something a source has to say that is no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Records of a partition are read from `next` on.
+    Assigned { partition: Partition, next: i64 },
+    /// All records before `next` were read and there are no more for now.
+    End { partition: Partition, next: i64 },
+    /// The partition is not read on: its log no longer holds what comes next. Nothing is reset.
+    Halted {
+        partition: Partition,
+        next: i64,
+        cause: Halt,
+    },
+    /// The partition gave nothing though there was more; the client was made anew.
+    Stalled { partition: Partition, next: i64 },
+    /// Something passing went wrong; reading goes on by itself.
+    Trouble { detail: String },
+}
+
+impl Notice {
+    /// The same about another partition.
+    #[must_use]
+    pub fn map(self, lift: impl Fn(Partition) -> Partition) -> Self {
+        match self {
+            Self::Assigned { partition, next } => Self::Assigned { partition: lift(partition), next },
+            Self::End { partition, next } => Self::End { partition: lift(partition), next },
+            Self::Halted { partition, next, cause } => {
+                Self::Halted { partition: lift(partition), next, cause }
+            }
+            Self::Stalled { partition, next } => Self::Stalled { partition: lift(partition), next },
+            Self::Trouble { detail } => Self::Trouble { detail },
+        }
+    }
+}
+
+/// Why a partition is no longer read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Halt {
+    /// Retention has passed the frontier: the log begins at `low`.
+    Expired { low: i64 },
+    /// The log ends at `high`, before the frontier: acknowledged records are lost, or the topic
+    /// was made anew.
+    Truncated { high: i64 },
+    /// The broker refused the position and the log's bounds could not be had.
+    OutOfRange,
+}
+
+/// What a poll did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// There are records or notices in the batch.
+    Some,
+    /// Nothing came within the time given.
+    Nothing,
+    /// There is nothing and nothing will come.
+    End,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    partition: Partition,
+    offset: i64,
+    stamp: Stamp,
+    payload: (usize, usize),
+    event_id: Option<(usize, usize)>,
+    traceparent: Option<(usize, usize)>,
+}
+
+/// Records and notices of one poll, in buffers that are used again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    pub notices: Vec<Notice>,
+}
+
+impl Batch {
+    /// No more than this many records go into a batch.
+    pub const RECORDS_MAX: usize = 1024;
+    /// A batch that has reached this many bytes takes no further record.
+    pub const BYTES_MAX: usize = 4 << 20;
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.notices.clear();
+    }
+
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= Self::RECORDS_MAX || self.bytes.len() >= Self::BYTES_MAX
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.notices.is_empty()
+    }
+
+    /// Copies a record in.
+    pub fn push(&mut self, record: Record<'_>) {
+        let mut keep = |bytes: &[u8]| {
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            (begin, self.bytes.len())
+        };
+        let entry = Entry {
+            partition: record.partition,
+            offset: record.offset,
+            stamp: record.stamp,
+            payload: keep(record.payload),
+            event_id: record.event_id.map(|id| keep(id.as_bytes())),
+            traceparent: record.traceparent.map(|t| keep(t.as_bytes())),
+        };
+        self.entries.push(entry);
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let bytes = |(begin, end): (usize, usize)| self.bytes.get(begin..end).unwrap_or_default();
+        let text = move |range| std::str::from_utf8(bytes(range)).ok();
+        self.entries.iter().map(move |e| Record {
+            partition: e.partition,
+            offset: e.offset,
+            stamp: e.stamp,
+            payload: bytes(e.payload),
+            event_id: e.event_id.and_then(text),
+            traceparent: e.traceparent.and_then(text),
+        })
+    }
+}
+
+/// How far one partition is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub partition: Partition,
+    /// The next offset to be read.
+    pub next: i64,
+    /// Records in the log from there on, as far as is known.
+    pub records: i64,
+}
+
+/// Why a source cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot open {name}: {cause}")]
+    Open { name: String, cause: std::io::Error },
+    #[error("cannot read {name} after line {line}: {cause}")]
+    Read {
+        name: String,
+        line: i64,
+        cause: std::io::Error,
+    },
+    #[error("kafka settings: {0}")]
+    Settings(String),
+    #[error("kafka: {0}")]
+    Kafka(String),
+}
+
+/// A stream of records. Used by one thread.
+pub trait Source {
+    /// The topics by their numbers.
+    fn topics(&self) -> &[Topic];
+
+    /// Adds records and notices to the batch until it is full or nothing more is at hand; waits for
+    /// the first of them no longer than `wait` (a file or pipe may block longer).
+    ///
+    /// # Errors
+    /// If the source as a whole cannot go on. What was read before is in the batch.
+    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error>;
+
+    /// Stops reading until `resume`. A paused partition is never reported as at its end.
+    fn pause(&mut self);
+
+    fn resume(&mut self);
+
+    /// Tells the outside how far state has come. A gauge for others; never read back.
+    fn publish(&mut self, frontier: &ledger::Frontier);
+
+    /// How far each partition is behind; empty where that is not known.
+    fn lag(&self) -> Vec<Lag>;
+}

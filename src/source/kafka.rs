@@ -1,0 +1,531 @@
+//! Records from Kafka: one consumer, positions of our own, nothing reset in silence.
+//!
+//! Partitions are assigned explicitly from the frontier kept with state; the group's offsets are a
+//! gauge. Owns assignment, the stall watchdog and what becomes of broker errors. Invariant: a
+//! partition whose log no longer holds its next offset stops and says so.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::ledger::Frontier;
+use super::{Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic};
+use crate::model::WallTime;
+
+mod context;
+mod place;
+pub mod producer;
+pub mod settings;
+
+pub use settings::{Settings, Start};
+
+use context::Context;
+
+/// How long a question to the brokers may take.
+const ASK: Duration = Duration::from_secs(3);
+/// How often an assignment that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the group's offsets are set.
+const PUBLISH: Duration = Duration::from_secs(5);
+/// How long the same trouble is not said again.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// One partition that is, or was, read.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    next: i64,
+    /// One past the last offset in the log, as far as is known.
+    high: i64,
+    ended: bool,
+    halted: Option<Halt>,
+}
+
+/// A Kafka consumer as a source. Used by one thread.
+pub struct KafkaSource {
+    settings: Settings,
+    topics: Vec<Topic>,
+    start: Frontier,
+    consumer: BaseConsumer<Context>,
+    lanes: BTreeMap<Partition, Lane>,
+    paused: bool,
+    assigned: bool,
+    /// When partitions are looked for next, records last came, offsets were last published.
+    refresh_at: Instant,
+    progress_at: Instant,
+    published: (Instant, Frontier),
+    trouble: Option<(String, Instant)>,
+}
+
+impl std::fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSource")
+            .field("topics", &self.topics)
+            .field("lanes", &self.lanes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaSource {
+    /// A source that reads from `frontier` on, and topics it does not know from where the settings
+    /// say. Does not wait for the brokers: they are looked for while polling.
+    ///
+    /// # Errors
+    /// If the settings are not sound; the text says what to change.
+    pub fn new(
+        settings: Settings,
+        frontier: Frontier,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        let consumer = create(&settings, env)?;
+        let now = Instant::now();
+        Ok(Self {
+            topics: settings
+                .topics
+                .iter()
+                .map(settings::TopicSettings::topic)
+                .collect(),
+            settings,
+            start: frontier,
+            consumer,
+            lanes: BTreeMap::new(),
+            paused: false,
+            assigned: false,
+            refresh_at: now,
+            progress_at: now,
+            published: (now, Frontier::default()),
+            trouble: None,
+        })
+    }
+
+    /// Partitions that are no longer read, and why.
+    pub fn halted(&self) -> impl Iterator<Item = (Partition, Halt)> + '_ {
+        self.lanes
+            .iter()
+            .filter_map(|(partition, lane)| Some((*partition, lane.halted?)))
+    }
+
+    fn name(&self, topic: u16) -> &str {
+        self.topics.get(usize::from(topic)).map_or("", |t| &t.name)
+    }
+
+    fn find(&self, name: &str, number: i32) -> Option<Partition> {
+        let topic = self.topics.iter().position(|t| t.name == name)?;
+        Some(Partition {
+            topic: u16::try_from(topic).ok()?,
+            number,
+        })
+    }
+
+    fn say(&mut self, batch: &mut Batch, detail: String) {
+        let now = Instant::now();
+        let fresh = self
+            .trouble
+            .as_ref()
+            .is_none_or(|(last, at)| *last != detail || now - *at > REPEAT);
+        if fresh {
+            self.trouble = Some((detail.clone(), now));
+            batch.notices.push(Notice::Trouble { detail });
+        }
+    }
+
+    /// Looks for partitions that are not read yet, when it is time to.
+    fn refresh(&mut self, batch: &mut Batch) {
+        if Instant::now() < self.refresh_at {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        let mut complete = true;
+        for topic in 0..self.topics.len() {
+            let topic = u16::try_from(topic).unwrap_or(u16::MAX);
+            if let Err(detail) = self.discover(topic, &mut list, batch) {
+                complete = false;
+                self.say(batch, detail);
+            }
+        }
+        if list.count() > 0 {
+            let result = if self.assigned {
+                self.consumer.incremental_assign(&list)
+            } else {
+                self.consumer.assign(&list)
+            };
+            match result {
+                Ok(()) => self.assigned = true,
+                Err(e) => self.say(batch, format!("partitions could not be assigned: {e}")),
+            }
+            if self.paused {
+                self.pause();
+            }
+            self.progress_at = Instant::now();
+        }
+        let pause = if complete {
+            self.settings.refresh_every()
+        } else {
+            RETRY
+        };
+        self.refresh_at = Instant::now() + pause;
+    }
+
+    /// Adds the topic's partitions that are new to us to `list`.
+    fn discover(
+        &mut self,
+        topic: u16,
+        list: &mut TopicPartitionList,
+        batch: &mut Batch,
+    ) -> Result<(), String> {
+        let name = self.name(topic).to_owned();
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&name), ASK)
+            .map_err(|e| format!("brokers cannot be asked for topic {name}: {e}"))?;
+        let found = metadata.topics().iter().find(|t| t.name() == name);
+        let numbers: Vec<i32> = found.map_or_else(Vec::new, |t| {
+            t.partitions().iter().map(|p| p.id()).collect()
+        });
+        if numbers.is_empty() {
+            return Err(format!(
+                "topic {name} has no partitions; create it or correct its name"
+            ));
+        }
+        let known = self.start.knows(&name) || self.lanes.keys().any(|p| p.topic == topic);
+        for number in numbers {
+            let partition = Partition { topic, number };
+            if self.lanes.contains_key(&partition) {
+                continue;
+            }
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(&name, number, ASK)
+                .map_err(|e| format!("the bounds of {name}/{number} cannot be read: {e}"))?;
+            let kept = self.start.next(&name, number);
+            let lane = match place::begin(kept, known, (low, high), self.settings.start) {
+                Ok(next) => {
+                    list.add_partition_offset(&name, number, Offset::Offset(next))
+                        .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
+                    batch.notices.push(Notice::Assigned { partition, next });
+                    Lane {
+                        next,
+                        high,
+                        ended: false,
+                        halted: None,
+                    }
+                }
+                Err(cause) => {
+                    let next = kept.unwrap_or(0);
+                    batch.notices.push(Notice::Halted {
+                        partition,
+                        next,
+                        cause,
+                    });
+                    Lane {
+                        next,
+                        high,
+                        ended: false,
+                        halted: Some(cause),
+                    }
+                }
+            };
+            self.lanes.insert(partition, lane);
+        }
+        Ok(())
+    }
+
+    /// The partitions being read with their next offsets.
+    fn positions(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, lane) in self.lanes.iter().filter(|(_, lane)| lane.halted.is_none()) {
+            let name = self.name(partition.topic);
+            // Fails only for offsets that are none.
+            let _ = list.add_partition_offset(name, partition.number, Offset::Offset(lane.next));
+        }
+        list
+    }
+
+    /// Takes one message in unless it is old.
+    fn keep(
+        lanes: &mut BTreeMap<Partition, Lane>,
+        partition: Partition,
+        message: &BorrowedMessage<'_>,
+        batch: &mut Batch,
+    ) {
+        let Some(lane) = lanes.get_mut(&partition) else {
+            return;
+        };
+        if lane.halted.is_some() || message.offset() < lane.next {
+            return;
+        }
+        lane.next = message.offset() + 1;
+        lane.high = lane.high.max(lane.next);
+        lane.ended = false;
+        let mut record = Record {
+            partition,
+            offset: message.offset(),
+            stamp: match message.timestamp() {
+                Timestamp::NotAvailable => Stamp::None,
+                Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
+                Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
+            },
+            payload: message.payload().unwrap_or_default(),
+            event_id: None,
+            traceparent: None,
+        };
+        if let Some(headers) = message.headers() {
+            for header in headers.iter() {
+                let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
+                match header.key {
+                    "event.id" | "ce_id" => record.event_id = value,
+                    "traceparent" => record.traceparent = value,
+                    _ => {}
+                }
+            }
+        }
+        batch.push(record);
+    }
+
+    /// What becomes of an error the consumer reports.
+    fn fault(&mut self, error: &KafkaError, batch: &mut Batch) -> Result<(), Error> {
+        match error {
+            KafkaError::PartitionEOF(number) => {
+                let mut same = self.lanes.iter_mut().filter(|(p, _)| p.number == *number);
+                // Without the topic's name an end is sure only if one topic has such a partition;
+                // otherwise the statistics tell within a second.
+                if let (Some((partition, lane)), None) = (same.next(), same.next())
+                    && !lane.ended
+                    && !self.paused
+                {
+                    lane.ended = true;
+                    batch.notices.push(Notice::End {
+                        partition: *partition,
+                        next: lane.next,
+                    });
+                }
+                Ok(())
+            }
+            KafkaError::MessageConsumptionFatal(code) => Err(Error::Kafka(format!("{code}"))),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation,
+            ) => {
+                self.check_bounds(batch);
+                Ok(())
+            }
+            other => {
+                self.say(batch, other.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// A position was refused: finds out whose and stops those; the others are assigned anew.
+    fn check_bounds(&mut self, batch: &mut Batch) {
+        let running: Vec<(Partition, i64)> = self
+            .lanes
+            .iter()
+            .filter(|(_, l)| l.halted.is_none())
+            .map(|(p, l)| (*p, l.next))
+            .collect();
+        let mut found = false;
+        let mut unsure = Vec::new();
+        for (partition, next) in running {
+            let bounds =
+                self.consumer
+                    .fetch_watermarks(self.name(partition.topic), partition.number, ASK);
+            match bounds.map(|bounds| place::begin(Some(next), true, bounds, self.settings.start)) {
+                Ok(Ok(_)) => {}
+                Ok(Err(cause)) => {
+                    found = true;
+                    self.halt(partition, cause, batch);
+                }
+                Err(_) => unsure.push(partition),
+            }
+        }
+        if !found {
+            if let [only] = unsure.as_slice()
+                && self.lanes.len() == 1
+            {
+                return self.halt(*only, Halt::OutOfRange, batch);
+            }
+            // The consumer holds the refused partition back until it is assigned anew.
+            self.say(
+                batch,
+                "a position was refused and no log is short; assigning anew".to_owned(),
+            );
+            self.reassign(batch);
+        }
+    }
+
+    fn halt(&mut self, partition: Partition, cause: Halt, batch: &mut Batch) {
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return;
+        };
+        lane.halted = Some(cause);
+        batch.notices.push(Notice::Halted {
+            partition,
+            next: lane.next,
+            cause,
+        });
+        self.reassign(batch);
+    }
+
+    fn reassign(&mut self, batch: &mut Batch) {
+        if let Err(e) = self.consumer.assign(&self.positions()) {
+            self.say(batch, format!("partitions could not be assigned: {e}"));
+        }
+        if self.paused {
+            self.pause();
+        }
+    }
+
+    /// Takes in what the statistics say: ends of logs and how far away they are.
+    fn observe(&mut self, batch: &mut Batch) {
+        let Some(seen) = self.consumer.context().take() else {
+            return;
+        };
+        for (topic, number, bounds) in seen {
+            let Some(partition) = self.find(&topic, number) else {
+                continue;
+            };
+            let Some(lane) = self.lanes.get_mut(&partition) else {
+                continue;
+            };
+            lane.high = bounds.high.max(lane.next);
+            let at_end = bounds.eof >= lane.next && bounds.high <= bounds.eof;
+            if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
+                lane.ended = true;
+                batch.notices.push(Notice::End {
+                    partition,
+                    next: lane.next,
+                });
+            }
+        }
+    }
+
+    /// If nothing came for long though there is more, makes the client anew.
+    fn watch(&mut self, batch: &mut Batch) {
+        let now = Instant::now();
+        if self.paused || !self.assigned || now - self.progress_at < self.settings.stall_after() {
+            return;
+        }
+        self.progress_at = now;
+        let stalled: Vec<(Partition, i64)> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.halted.is_none())
+            .filter(|(p, lane)| {
+                let bounds = self
+                    .consumer
+                    .fetch_watermarks(self.name(p.topic), p.number, ASK);
+                bounds.is_ok_and(|(_, high)| high > lane.next)
+            })
+            .map(|(p, lane)| (*p, lane.next))
+            .collect();
+        if stalled.is_empty() {
+            return;
+        }
+        for (partition, next) in stalled {
+            batch.notices.push(Notice::Stalled { partition, next });
+        }
+        match self.consumer.context().recreate() {
+            Ok(consumer) => {
+                self.consumer = consumer;
+                self.reassign(batch);
+            }
+            Err(e) => self.say(batch, format!("the client could not be made anew: {e}")),
+        }
+    }
+}
+
+fn create(
+    settings: &Settings,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<BaseConsumer<Context>, Error> {
+    let config = settings.consumer(env).map_err(Error::Settings)?;
+    let context = Context::new(config.clone());
+    config
+        .create_with_context(context)
+        .map_err(|e| Error::Settings(e.to_string()))
+}
+
+impl Source for KafkaSource {
+    fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        self.refresh(batch);
+        let mut wait = if batch.is_empty() {
+            wait
+        } else {
+            Duration::ZERO
+        };
+        while !batch.is_full() {
+            let error = match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    if let Some(partition) = self.find(message.topic(), message.partition()) {
+                        Self::keep(&mut self.lanes, partition, &message, batch);
+                        self.progress_at = Instant::now();
+                    }
+                    None
+                }
+                Some(Err(error)) => Some(error),
+            };
+            if let Some(error) = error {
+                self.fault(&error, batch)?;
+            }
+            wait = Duration::ZERO;
+        }
+        self.observe(batch);
+        self.watch(batch);
+        Ok(if batch.is_empty() {
+            Polled::Nothing
+        } else {
+            Polled::Some
+        })
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+        let _ = self.consumer.pause(&self.positions());
+    }
+
+    fn resume(&mut self) {
+        self.paused = false;
+        self.progress_at = Instant::now();
+        let _ = self.consumer.resume(&self.positions());
+    }
+
+    fn publish(&mut self, frontier: &Frontier) {
+        let now = Instant::now();
+        if now - self.published.0 < PUBLISH || self.published.1 == *frontier {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, number, next) in frontier.iter() {
+            if self.find(topic, number).is_some() {
+                let _ = list.add_partition_offset(topic, number, Offset::Offset(next));
+            }
+        }
+        // A gauge: if it fails, the next one tells.
+        let _ = self.consumer.commit(&list, CommitMode::Async);
+        self.published = (now, frontier.clone());
+    }
+
+    fn lag(&self) -> Vec<Lag> {
+        self.lanes
+            .iter()
+            .map(|(partition, lane)| Lag {
+                partition: *partition,
+                next: lane.next,
+                records: (lane.high - lane.next).max(0),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

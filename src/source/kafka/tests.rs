@@ -1,0 +1,276 @@
+//! Against librdkafka's mock cluster, which speaks the real protocol.
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use super::producer::{Producer, Report, SendError};
+use super::*;
+
+const NO_ENV: &dyn Fn(&str) -> Option<String> = &|_| None;
+const WAIT: Duration = Duration::from_millis(50);
+
+type Mock = MockCluster<'static, DefaultProducerContext>;
+
+fn cluster(topics: &[(&str, i32)]) -> Mock {
+    let cluster = MockCluster::new(1).unwrap();
+    for (topic, partitions) in topics {
+        cluster.create_topic(topic, *partitions, 1).unwrap();
+    }
+    cluster
+}
+
+fn settings(cluster: &Mock, topics: &[&str], start: Start) -> Settings {
+    let servers = cluster.bootstrap_servers();
+    Settings {
+        start,
+        ..Settings::new(&[&servers], topics)
+    }
+}
+
+fn produce(settings: &Settings, topic: &str, payloads: impl IntoIterator<Item = String>) {
+    let producer = Producer::new(settings, NO_ENV).unwrap();
+    for (ticket, payload) in payloads.into_iter().enumerate() {
+        let headers = [
+            ("traceparent", "00-ab-cd-01"),
+            ("event.id", payload.as_str()),
+        ];
+        producer
+            .send(topic, Some(b"k"), payload.as_bytes(), &headers, ticket)
+            .unwrap();
+    }
+    let reports = producer.flush(Duration::from_secs(10));
+    assert!(reports.iter().all(|r| r.result.is_ok()), "{reports:?}");
+    assert_eq!(producer.in_flight(), 0);
+}
+
+#[derive(Debug, Default)]
+struct Got {
+    records: Vec<(Partition, i64, String)>,
+    notices: Vec<Notice>,
+}
+
+/// Polls until `enough` or for 15 s.
+fn poll(source: &mut KafkaSource, enough: impl Fn(&Got) -> bool) -> Got {
+    let (mut got, mut batch) = (Got::default(), Batch::default());
+    let begun = Instant::now();
+    while !enough(&got) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "waited too long; got {got:?}"
+        );
+        batch.clear();
+        source.poll(&mut batch, WAIT).unwrap();
+        for r in batch.records() {
+            got.records.push((
+                r.partition,
+                r.offset,
+                String::from_utf8_lossy(r.payload).into_owned(),
+            ));
+            assert_eq!(r.traceparent, Some("00-ab-cd-01"));
+            assert_eq!(r.event_id, Some(got.records.last().unwrap().2.as_str()));
+            assert!(r.stamp.time().is_some());
+        }
+        got.notices.append(&mut batch.notices);
+    }
+    got
+}
+
+fn ended(got: &Got, partition: Partition, next: i64) -> bool {
+    got.notices.contains(&Notice::End { partition, next })
+}
+
+#[test]
+fn reads_from_the_start_reports_the_end_and_goes_on_from_a_frontier() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    produce(&settings, "t", (0..500).map(|i| format!("m{i}")));
+    let p = Partition {
+        topic: 0,
+        number: 0,
+    };
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    let got = poll(&mut source, |got| ended(got, p, 500));
+    assert_eq!(got.records.len(), 500);
+    assert_eq!(got.records[499], (p, 499, "m499".into()));
+    assert!(got.notices.contains(&Notice::Assigned {
+        partition: p,
+        next: 0
+    }));
+    assert_eq!(
+        source.lag(),
+        [Lag {
+            partition: p,
+            next: 500,
+            records: 0
+        }]
+    );
+
+    produce(&settings, "t", ["more".to_owned()]);
+    let got = poll(&mut source, |got| ended(got, p, 501));
+    assert_eq!(got.records, [(p, 500, "more".into())]);
+    drop(source);
+
+    let mut frontier = Frontier::default();
+    frontier.advance("t", 0, 498);
+    let mut source = KafkaSource::new(settings, frontier.clone(), NO_ENV).unwrap();
+    let got = poll(&mut source, |got| ended(got, p, 501));
+    assert_eq!(got.records.len(), 3);
+    frontier.advance("t", 0, 501);
+    source.publish(&frontier);
+}
+
+#[test]
+fn latest_leaves_out_what_was_there() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Latest);
+    produce(&settings, "t", ["old".to_owned()]);
+    let p = Partition {
+        topic: 0,
+        number: 0,
+    };
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    poll(&mut source, |got| ended(got, p, 1));
+    produce(&settings, "t", ["new".to_owned()]);
+    let got = poll(&mut source, |got| !got.records.is_empty());
+    assert_eq!(got.records, [(p, 1, "new".into())]);
+}
+
+#[test]
+fn several_topics_and_partitions_end_apart() {
+    let cluster = cluster(&[("a", 3), ("b", 3)]);
+    let settings = settings(&cluster, &["a", "b"], Start::Earliest);
+    produce(&settings, "a", (0..30).map(|i| format!("a{i}")));
+    produce(&settings, "b", (0..30).map(|i| format!("b{i}")));
+    let mut source = KafkaSource::new(settings, Frontier::default(), NO_ENV).unwrap();
+    let ends = |got: &Got| {
+        got.notices
+            .iter()
+            .filter(|n| matches!(n, Notice::End { .. }))
+            .count()
+    };
+    let got = poll(&mut source, |got| got.records.len() == 60 && ends(got) >= 6);
+    assert!(
+        got.records
+            .iter()
+            .all(|(p, _, text)| text.starts_with(if p.topic == 0 { 'a' } else { 'b' }))
+    );
+}
+
+#[test]
+fn a_log_shorter_than_the_frontier_halts_its_partition_alone() {
+    let cluster = cluster(&[("t", 2)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    let mut frontier = Frontier::default();
+    frontier.advance("t", 0, 1000);
+    frontier.advance("t", 1, 0);
+    produce(&settings, "t", (0..50).map(|i| format!("m{i}")));
+    let mut source = KafkaSource::new(settings, frontier, NO_ENV).unwrap();
+    let good = Partition {
+        topic: 0,
+        number: 1,
+    };
+    let got = poll(&mut source, |got| {
+        got.notices
+            .iter()
+            .any(|n| matches!(n, Notice::End { partition, .. } if *partition == good))
+    });
+    assert!(got.records.iter().all(|(p, ..)| *p == good));
+    let halted: Vec<_> = source.halted().collect();
+    assert!(
+        matches!(
+            halted[..],
+            [(
+                Partition {
+                    topic: 0,
+                    number: 0
+                },
+                Halt::Truncated { .. }
+            )]
+        ),
+        "{halted:?}"
+    );
+    assert!(
+        got.notices
+            .iter()
+            .any(|n| matches!(n, Notice::Halted { next: 1000, .. }))
+    );
+}
+
+#[test]
+fn a_paused_source_gives_nothing_and_no_end() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    let p = Partition {
+        topic: 0,
+        number: 0,
+    };
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    poll(&mut source, |got| ended(got, p, 0));
+    source.pause();
+    produce(&settings, "t", ["x".to_owned()]);
+    let mut batch = Batch::default();
+    for _ in 0..30 {
+        source.poll(&mut batch, WAIT).unwrap();
+    }
+    assert!(batch.is_empty(), "{batch:?}");
+    source.resume();
+    assert_eq!(poll(&mut source, |got| ended(got, p, 1)).records.len(), 1);
+}
+
+#[test]
+fn a_missing_topic_and_missing_brokers_are_said_and_waited_for() {
+    let settings = Settings {
+        start: Start::Earliest,
+        ..Settings::new(&["127.0.0.1:1"], &["t"])
+    };
+    let mut source = KafkaSource::new(settings, Frontier::default(), NO_ENV).unwrap();
+    let got = poll(&mut source, |got| !got.notices.is_empty());
+    assert!(
+        matches!(&got.notices[0], Notice::Trouble { detail } if detail.contains("topic t")),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn a_partition_that_is_refused_while_running_is_checked() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    produce(&settings, "t", ["x".to_owned()]);
+    let mut source = KafkaSource::new(settings, Frontier::default(), NO_ENV).unwrap();
+    let p = Partition {
+        topic: 0,
+        number: 0,
+    };
+    poll(&mut source, |got| ended(got, p, 1));
+    // As if records had been acknowledged that the broker then lost.
+    source.lanes.get_mut(&p).unwrap().next = 7;
+    let mut batch = Batch::default();
+    let refused = KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
+    source.fault(&refused, &mut batch).unwrap();
+    let want = Notice::Halted {
+        partition: p,
+        next: 7,
+        cause: Halt::Truncated { high: 1 },
+    };
+    assert_eq!(batch.notices, [want]);
+    assert_eq!(source.halted().count(), 1);
+}
+
+#[test]
+fn a_full_queue_is_told() {
+    let mut settings = Settings::new(&["127.0.0.1:1"], &["t"]);
+    settings
+        .properties
+        .insert("queue.buffering.max.messages".into(), "2".into());
+    settings
+        .properties
+        .insert("message.timeout.ms".into(), "300".into());
+    let producer = Producer::new(&settings, NO_ENV).unwrap();
+    assert_eq!(producer.send("t", None, b"1", &[], 1), Ok(()));
+    assert_eq!(producer.send("t", None, b"2", &[], 2), Ok(()));
+    assert_eq!(producer.send("t", None, b"3", &[], 3), Err(SendError::Full));
+    let mut reports: Vec<Report> = producer.flush(Duration::from_secs(5));
+    reports.sort_by_key(|r| r.ticket);
+    assert_eq!(reports.len(), 2);
+    assert!(reports.iter().all(|r| r.result.is_err()));
+}
