@@ -9,7 +9,7 @@ use super::episode::{Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
-use crate::engine::exchange::Observation;
+use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::table::{Table, Weigh};
 
 /// Events remembered per step: enough to find distinct events for up to this many steps.
@@ -36,6 +36,8 @@ struct Entry {
     span: i64,
     count: u32,
     origins: Origins,
+    /// The latest text of each part over all steps: what one step does not know another one does.
+    text: Box<[u8]>,
     episode: Option<Box<Episode>>,
 }
 
@@ -53,6 +55,7 @@ impl Weigh for Entry {
         self.steps.iter().map(|s| s.seen.capacity() * size_of::<Seen>()).sum::<usize>()
             + self.steps.capacity() * size_of::<Step>()
             + self.origins.heap()
+            + self.text.len()
             + self.episode.as_ref().map_or(0, |e| e.heap())
     }
 }
@@ -77,19 +80,22 @@ impl Temporal {
             span,
             count: 0,
             origins: Origins::default(),
+            text: Box::default(),
             episode: None,
         };
         let change = |entry: &mut Entry| {
             if o.time > entry.newest.saturating_add(span) {
                 entry.origins.clear();
                 entry.count = 0;
+                entry.text = Box::default();
             }
             entry.newest = entry.newest.max(o.time);
             entry.origins.add(o.origin);
             entry.count = entry.count.saturating_add(1);
+            entry.text = join(&entry.text, text);
             let complete = if ordered { entry.follow(o, span) } else { entry.gather(o, span) };
             if let Some((first, time)) = complete {
-                entry.found(ctx, o, text, first, time, out);
+                entry.found(ctx, o, first, time, out);
             }
         };
         let known = self.table.update(o.key, ctx.watermark, fresh, change);
@@ -167,7 +173,7 @@ impl Entry {
         Some((first, end))
     }
 
-    fn found(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], first: i64, time: i64, out: &mut Findings) {
+    fn found(&mut self, ctx: &Context<'_>, o: &Observation, first: i64, time: i64, out: &mut Findings) {
         let hold = ctx.detector.suppress.0;
         if let Some(last) = self.episode.as_mut()
             && time <= last.until.saturating_add(hold)
@@ -183,14 +189,29 @@ impl Entry {
             }
             return;
         }
-        let mut episode = Episode::begin(ctx, time, text, self.episode.as_deref());
+        let text = std::mem::take(&mut self.text);
+        let mut episode = Episode::begin(ctx, time, &text, self.episode.as_deref());
         episode.events = u64::from(self.count);
         (episode.first, episode.last, episode.until) = (first, time, first.saturating_add(self.span));
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, first, time), out);
-        out.derive(ctx, &Detected { time, text, origin: o.origin, settled_only: false });
+        out.derive(ctx, &Detected { time, text: &text, origin: o.origin, settled_only: false });
+        self.text = text;
         self.episode = Some(Box::new(episode));
     }
+}
+
+/// Part by part the newer text, where it has one.
+fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
+    let mut known = known.split(|b| *b == SEPARATOR);
+    let parts: Vec<&[u8]> = newer
+        .split(|b| *b == SEPARATOR)
+        .map(|part| {
+            let before = known.next().unwrap_or_default();
+            if part.is_empty() { before } else { part }
+        })
+        .collect();
+    parts.join(&SEPARATOR).into_boxed_slice()
 }
 
 /// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
