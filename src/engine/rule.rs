@@ -98,6 +98,7 @@ fn observe_detection<'a>(
         origin: detected.origin,
         rule: consumer.rule,
         input: consumer.input,
+        event: serial(ctx, detected),
         ..Observation::default()
     };
     for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
@@ -112,6 +113,15 @@ fn observe_detection<'a>(
         o.present |= 1 << i;
     }
     Some((o, text))
+}
+
+/// Tells one detection from another, as one event is told from another: by its rule, key and time.
+/// Without it no two detections could serve two steps of one sequence.
+fn serial(ctx: &Context<'_>, detected: &Detected<'_>) -> u32 {
+    let mut parts = (ctx.rule.detector as u64).to_le_bytes().to_vec();
+    parts.extend_from_slice(&detected.time.to_le_bytes());
+    parts.extend_from_slice(detected.text);
+    (ctx.program.key.fingerprint(&parts).0 >> 32) as u32
 }
 
 /// The running state of one rule.
