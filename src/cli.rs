@@ -5,6 +5,7 @@
 //! in configuration or detectors.
 
 mod check;
+mod demo;
 mod detectors;
 mod explain;
 mod input;
@@ -41,6 +42,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Check(check::Args),
     Test(test::Args),
@@ -76,6 +78,7 @@ pub type Outcome = Result<u8, Failure>;
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),

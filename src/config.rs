@@ -9,7 +9,6 @@ pub mod docs;
 pub mod effective;
 pub mod fault;
 pub mod overlay;
-mod parts;
 pub mod reading;
 pub mod schema;
 pub mod secret;

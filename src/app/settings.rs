@@ -94,7 +94,7 @@ fn endpoint(e: &Endpoint<'_>, name: &str, only: Selection) -> EndpointSettings {
         ca_file: e.ca_file.cloned(),
         // Validation lets plain http through on this machine only.
         allow_insecure: here && !e.url.is_https(),
-        allow_private: here || !e.private_ranges.is_empty(),
+        allow_private: here || e.allow_private,
     }
 }
 

@@ -301,28 +301,6 @@ fn secrets_come_from_variables_and_files() {
 }
 
 #[test]
-fn parts_get_their_settings_with_secrets_filled_in() {
-    let text = format!(
-        "{GOOD}http: {{tokens: [{{name: soc, scopes: [read, contain], token_env: SOC}}]}}\n"
-    );
-    let set = env(&[
-        ("SOC", "0123456789abcdef"),
-        ("TIDEGATE_LOG", "debug"),
-        ("NO_COLOR", "1"),
-    ]);
-    let config = read("c.yaml", &text, &set).into_result().unwrap();
-    let http = config.http_settings(&set).unwrap();
-    assert_eq!((http.tokens.len(), http.tokens[0].name()), (1, "soc"));
-    assert!(config.http_settings(&env(&[])).is_err());
-    let log = config.log_settings(&set);
-    assert_eq!(
-        (log.json, log.filter.as_str(), log.plain),
-        (false, "debug", true)
-    );
-    assert_eq!(config.log_settings(&env(&[])).filter, "info");
-}
-
-#[test]
 fn loading_looks_for_files_and_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.yaml");
@@ -408,6 +386,19 @@ fn every_part_of_the_schema_is_understood() {
         }
     }
     walk(schema::schema(), "");
+}
+
+#[test]
+fn the_helm_chart_s_own_configuration_has_no_fault() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("helm/tidegate/values.yaml");
+    let values = std::fs::read_to_string(file).unwrap();
+    let lines = values.lines().skip_while(|l| *l != "config:").skip(1);
+    let inside = lines.take_while(|l| l.is_empty() || l.starts_with("  "));
+    let text: String = inside
+        .map(|l| format!("{}\n", l.strip_prefix("  ").unwrap_or(l)))
+        .collect();
+    assert!(text.starts_with("version: 1\n"), "{text}");
+    assert_eq!(faults(&text), [] as [String; 0]);
 }
 
 #[test]

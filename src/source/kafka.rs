@@ -16,6 +16,7 @@ use super::ledger::Frontier;
 use super::{Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic};
 use crate::model::WallTime;
 
+pub mod embedded;
 mod context;
 mod place;
 pub mod producer;
