@@ -10,7 +10,6 @@ pub mod address;
 pub mod body;
 pub mod clock;
 pub mod counters;
-pub mod fleet;
 pub mod queue;
 pub mod retry;
 pub mod settings;
@@ -23,7 +22,6 @@ pub mod worker;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::Counters;
-pub use fleet::Fleet;
 pub use settings::{EndpointSettings, Settings};
 pub use sink::{Sink, Topic};
 pub use worker::{Notice, Worker};

@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 use super::daemon::Daemon;
 use crate::config::{self, Environment};
 use crate::deliver::sign::{self, HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret};
-use crate::model::EventTime;
+use crate::model::{EventTime, Span};
 use crate::simulate::{DECOYS, LabelKind, Options, Traffic, decoy_account, decoy_token};
 use crate::source::kafka::embedded::EmbeddedBroker;
 use crate::source::kafka::producer::Producer;
@@ -29,6 +29,9 @@ use crate::source::kafka::settings::Settings as KafkaSettings;
 const TOPIC: &str = "recovery-events";
 /// Known to everyone: the receiver is on this machine and lives as long as the demo.
 const SECRET: &str = "whsec_dGlkZWdhdGUgZGVtbywgbm90IGEgc2VjcmV0ISE=";
+
+/// The part of an attack that is worth watching.
+const UNFOLDING: Span = Span::minutes(15);
 
 /// One verified message.
 #[derive(Clone, Debug)]
@@ -120,8 +123,7 @@ impl Stage {
         while let Some((time, label)) = traffic.next_into(&mut json) {
             if time >= begin - 10_000 {
                 let since = *started.get_or_insert_with(Instant::now);
-                #[expect(clippy::cast_precision_loss, reason = "milliseconds of a demo")]
-                let due = since + Duration::from_secs_f64(((time - begin + 10_000) as f64 / 1000.0 / speed).max(0.0));
+                let due = since + wall_after(time - begin + 10_000, speed);
                 while Instant::now() < due {
                     self.settle(Duration::from_millis(5));
                     watch(&lock(&self.book), &done);
@@ -189,6 +191,14 @@ impl Stage {
     }
 }
 
+/// How long after the start of the attack's part a line is due: `speed` times as fast as the clock
+/// while the story unfolds, eight times that afterwards.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a demo")]
+fn wall_after(event_ms: i64, speed: f64) -> Duration {
+    let slow = event_ms.min(UNFOLDING.0) as f64 + (event_ms - UNFOLDING.0).max(0) as f64 / 8.0;
+    Duration::from_secs_f64((slow / 1000.0 / speed).max(0.0))
+}
+
 /// Event time of the first line that is part of an attack.
 #[must_use]
 pub fn attack_begin(options: &Options) -> Option<i64> {
@@ -222,7 +232,8 @@ fn decoy_list() -> String {
 fn configuration(broker: &str, receiver: &str, dir: &Path, decoys: &Path) -> String {
     format!(
         "version: 1\n\
-         sources:\n  - {{kind: kafka, brokers: [\"{broker}\"], topics: [{{name: {TOPIC}}}]}}\n\
+         sources:\n  - {{kind: kafka, brokers: [\"{broker}\"], topics: [{{name: {TOPIC}}}],\n\
+         \x20    properties: {{fetch.wait.max.ms: \"20\"}}}}\n\
          enrich: {{honeytokens: \"{}\"}}\n\
          alerts:\n  sinks:\n    - {{kind: webhook, name: soc, url: \"http://{receiver}/soc\", secret_env: DEMO_SECRET}}\n\
          containment:\n  mode: enforce\n  webhooks:\n    - {{name: enforcer, url: \"http://{receiver}/enforcer\", secret_env: DEMO_SECRET}}\n\

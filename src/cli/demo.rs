@@ -56,6 +56,8 @@ struct Measured {
     mails_sent: u64,
     mails_prevented: u64,
     requests_refused: u64,
+    /// Mails of everyone else that waited while mail was held.
+    mails_of_others_held: u64,
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -185,6 +187,7 @@ fn measure(book: &Ledger, traffic: &Traffics, attack: Option<EventTime>, began: 
         mails_sent: traffic.mails_sent,
         mails_prevented: traffic.mails_prevented,
         requests_refused: traffic.requests_refused,
+        mails_of_others_held: traffic.mails_honest_prevented,
     }
 }
 
@@ -212,6 +215,7 @@ fn conclude(out: &mut impl Write, m: &Measured) -> std::io::Result<()> {
         writeln!(out, "alert and action     arrived {ms:.0} ms apart by the clock")?;
     }
     writeln!(out, "mails of the attack  {} sent, {} prevented ({} requests refused)", m.mails_sent, m.mails_prevented, m.requests_refused)?;
+    writeln!(out, "mails of others      {} held back meanwhile", m.mails_of_others_held)?;
     writeln!(out, "delivered            {} alerts, {} actions; {} signatures verified, {} rejected", m.alerts, m.actions, m.signatures_verified, m.signatures_rejected)?;
     writeln!(out, "events               {}", m.events)
 }

@@ -3,7 +3,7 @@
 //! Owns arguments and output; the signatures are `deliver::sign`'s. Says only whether a webhook is
 //! valid, on the exit code: 0 valid, 1 not, 2 usage, 3 a file that cannot be read.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,

@@ -3,7 +3,7 @@
 //! The only clock of this folder. `now` never jumps, so a stepped host clock ends no time limit
 //! early; `stamp` is what the world says, because receivers compare signatures with their own clock.
 
-#![allow(clippy::disallowed_methods, reason = "this is the clock")]
+#![expect(clippy::disallowed_methods, reason = "this is the clock")]
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -2,6 +2,8 @@
 //!
 //! Test only. Speaks just enough HTTP/1.1 over loopback.
 
+#![expect(clippy::disallowed_methods, reason = "a stub that is slow on purpose")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

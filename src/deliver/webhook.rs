@@ -4,8 +4,6 @@
 //! Owns the HTTP client; the queue owns when. Nothing a receiver answers is kept but its status
 //! and `Retry-After`.
 
-#![allow(clippy::disallowed_methods, reason = "an edge: it times each attempt")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

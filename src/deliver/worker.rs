@@ -3,7 +3,7 @@
 //! Owns the async shell around `Queue`, which does the thinking. A message is taken out of the
 //! outbox only after its outcome is known, so a crash at any moment sends it again, never loses it.
 
-#![allow(clippy::disallowed_methods, reason = "an edge: it sleeps between attempts")]
+#![expect(clippy::disallowed_methods, reason = "an edge: it sleeps between attempts")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What every backend promises, as one suite that runs over each of them, reopening included.
 
+#![expect(clippy::disallowed_methods, reason = "tests damage files")]
+
 use std::ops::ControlFlow;
 
 use super::memory::MemoryStore;

@@ -30,7 +30,11 @@ pub fn put<T: Form>(tx: &mut dyn Tx, table: Table, key: &[u8], row: &T) -> Resul
 ///
 /// # Errors
 /// When it is damaged or cannot be understood.
-pub fn get<T: Form>(view: &(impl View + ?Sized), table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+pub fn get<T: Form>(
+    view: &(impl View + ?Sized),
+    table: Table,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
     view.get(table, key)?.map(|bytes| format::decode(&bytes)).transpose()
 }
 

@@ -3,7 +3,7 @@
 //! Owns the file form, not what the state means. A file is written aside, synced and renamed, the
 //! one before it is kept, and nothing of a file is used before its checksum has been verified.
 
-#![allow(clippy::disallowed_methods, reason = "an edge: these are the files it owns")]
+#![expect(clippy::disallowed_methods, reason = "an edge: these are the files it owns")]
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

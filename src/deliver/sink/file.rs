@@ -3,8 +3,6 @@
 //! Opens the file for each line, so that it may be moved away at any time; what a full disk left of
 //! a line is taken back.
 
-#![allow(clippy::disallowed_methods, reason = "an edge: this is the file it owns")]
-
 use std::fs::OpenOptions;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -43,6 +41,7 @@ pub(super) fn print(line: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the file")]
 mod tests {
     use super::*;
 

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests measure and wait")]
+
 use super::*;
 use crate::deliver::address::SystemLookup;
 use crate::deliver::body;

@@ -116,6 +116,7 @@ impl Episode {
     pub fn close(&mut self, ctx: &Context<'_>, facts: Facts, out: &mut Findings) {
         self.open = false;
         self.revision += 1;
+        self.note_peak(&facts);
         self.write(ctx, facts, out);
     }
 

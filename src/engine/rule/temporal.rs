@@ -9,7 +9,7 @@ use super::episode::{Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
-use crate::engine::exchange::Observation;
+use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::table::{Table, Weigh};
 
 /// Events remembered per step: enough to find distinct events for up to this many steps.
@@ -27,6 +27,8 @@ struct Step {
     seen: Vec<Seen>,
     /// Ordered: the latest start of a chain that has come to this step, and the event that took it here.
     start: Option<(i64, Seen)>,
+    /// Key and carried fields of its latest event, for what an alert says of each step.
+    text: Box<[u8]>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,7 +52,8 @@ impl Weigh for Entry {
         self.steps.iter().filter(|s| !s.seen.is_empty()).count() as u64
     }
     fn heap(&self) -> usize {
-        self.steps.iter().map(|s| s.seen.capacity() * size_of::<Seen>()).sum::<usize>()
+        let step = |s: &Step| s.seen.capacity() * size_of::<Seen>() + s.text.len();
+        self.steps.iter().map(step).sum::<usize>()
             + self.steps.capacity() * size_of::<Step>()
             + self.origins.heap()
             + self.episode.as_ref().map_or(0, |e| e.heap())
@@ -87,9 +90,11 @@ impl Temporal {
             entry.newest = entry.newest.max(o.time);
             entry.origins.add(o.origin);
             entry.count = entry.count.saturating_add(1);
+            entry.keep_text(ctx, o, text);
             let complete = if ordered { entry.follow(o, span) } else { entry.gather(o, span) };
             if let Some((first, time)) = complete {
-                entry.found(ctx, o, text, first, time, out);
+                let text = entry.joined(text);
+                entry.found(ctx, o, &text, first, time, out);
             }
         };
         let known = self.table.update(o.key, ctx.watermark, fresh, change);
@@ -113,6 +118,29 @@ impl Temporal {
 }
 
 impl Entry {
+    /// Only where something is carried: most rules need no more than the key.
+    fn keep_text(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) {
+        if ctx.spec.parts.len() > ctx.spec.keys
+            && let Some(step) = self.steps.get_mut(usize::from(o.input))
+        {
+            step.text = text.into();
+        }
+    }
+
+    /// The last event's text, with what it does not carry taken from the other steps: the commit
+    /// of the deploy that came first.
+    fn joined(&self, last: &[u8]) -> Vec<u8> {
+        let part = |text: &[u8], i: usize| text.split(|b| *b == SEPARATOR).nth(i).unwrap_or_default().to_vec();
+        let parts = last.split(|b| *b == SEPARATOR).enumerate().map(|(i, own)| {
+            if !own.is_empty() {
+                return own.to_vec();
+            }
+            let others = self.steps.iter().rev().map(|step| part(&step.text, i));
+            others.into_iter().find(|p| !p.is_empty()).unwrap_or_default()
+        });
+        parts.collect::<Vec<_>>().join(&SEPARATOR)
+    }
+
     fn remember(&mut self, o: &Observation) -> Option<Seen> {
         let seen = Seen { time: o.time, event: o.event };
         let step = self.steps.get_mut(usize::from(o.input))?;

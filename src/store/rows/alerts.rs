@@ -64,21 +64,13 @@ fn time_key(time: EventTime, id: Id) -> Vec<u8> {
     [&sortable(time.0)[..], &id.0].concat()
 }
 
-/// Whether the revision is there already: then a replay brought it, and policy has run for it.
-///
-/// # Errors
-/// When the row is damaged.
-pub fn is_known(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool, StoreError> {
-    Ok(view.get(Table::Alerts, &alert_key(id, revision))?.is_some())
-}
-
 /// Writes an alert revision if it is new; tells whether it was.
 ///
 /// # Errors
 /// When it cannot be read or written.
 pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
     let key = alert_key(alert.alert_id, alert.revision);
-    if is_known(tx, alert.alert_id, alert.revision)? {
+    if exists(tx, alert.alert_id, alert.revision)? {
         return Ok(false);
     }
     if let Some(newest) = newest(tx, alert.alert_id)? {
@@ -94,7 +86,7 @@ pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Whether an alert revision is stored.
+/// Whether an alert revision is stored: then a replay brought it, and policy has run for it.
 ///
 /// # Errors
 /// When it cannot be read.

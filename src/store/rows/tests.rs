@@ -251,7 +251,7 @@ fn commit(
         ..Detector::default()
     };
     let done = write(store, |tx| {
-        if alerts::is_known(tx, alert.alert_id, alert.revision)? {
+        if alerts::exists(tx, alert.alert_id, alert.revision)? {
             return Ok(());
         }
         let plan = policy.decide(state, alert, &detector, now);
