@@ -182,7 +182,8 @@ pub fn load(path: &Path, env: &Environment) -> std::io::Result<Reading> {
     let mut reading = read(&path.display().to_string(), &text, env);
     if let Some(config) = reading.config.take() {
         for (key, file) in validate::files(&config) {
-            if !file.exists() {
+            // A default that is not there has a meaning of its own: the shipped detectors.
+            if !file.exists() && !matches!(reading.places.origin(&key), Origin::Default) {
                 let message = format!("there is no {}", file.display());
                 reading.fault(
                     &key,
