@@ -1,5 +1,10 @@
 //! Puts the shipped detectors into the binary, so that it works from any folder.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads its environment and writes its output"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

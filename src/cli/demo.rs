@@ -1,5 +1,7 @@
 //! `tidegate demo`: everything on this machine, with an attack in it; tells what happens.
 
+#![expect(clippy::disallowed_methods, reason = "measures the demo")]
+
 use std::io::Write;
 use std::time::Instant;
 

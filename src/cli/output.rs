@@ -1,10 +1,5 @@
 //! How commands speak: formats, the one place that writes to standard error, progress.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "the command line's own channel to people"
-)]
-
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;

@@ -1,10 +1,5 @@
 //! `tidegate simulate`: labelled traffic as JSON lines.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "writes the labels file it is asked for"
-)]
-
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;

@@ -4,6 +4,11 @@
 //! gauge. Owns assignment, the stall watchdog and what becomes of broker errors. Invariant: a
 //! partition whose log no longer holds its next offset stops and says so.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "times refreshes, stalls and reports"
+)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -80,7 +80,6 @@ impl Distinct {
 
     /// Share of the distinct values since `from` that were seen once; 0 of nothing.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "at most EXACT_MAX")]
     pub fn once_share(&self, from: i64) -> f64 {
         match &self.ring {
             Some(ring) => ring.once_share(from),

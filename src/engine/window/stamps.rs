@@ -14,6 +14,10 @@ const FEW: usize = 4;
 pub struct Stamps {
     few: [i64; FEW],
     len: u8,
+    #[expect(
+        clippy::box_collection,
+        reason = "32 bytes less for each of the many keys seen once"
+    )]
     many: Option<Box<VecDeque<i64>>>,
 }
 

@@ -3,6 +3,8 @@
 //! Owns the keys people write and the ones they may not override. Secrets come from the environment
 //! or a file and are in no `Debug`, error or serialised form.
 
+#![expect(clippy::disallowed_methods, reason = "reads the password's file")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
