@@ -6,6 +6,7 @@
 pub mod commit;
 pub mod daemon;
 pub mod dead;
+pub mod demo;
 pub mod detectors;
 pub mod files;
 pub mod kafka_out;

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod shape;
 pub mod value;
 
+mod files;
 mod validate;
 mod walk;
 

@@ -10,6 +10,7 @@ mod fault;
 mod honeytokens;
 mod lists;
 mod load;
+mod loaded;
 mod maxmind;
 mod ranges;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use enricher::Enricher;
 pub use fault::{LoadError, TableFault};
 pub use load::{Look, Watch};
+pub use loaded::Loaded;
 
 use crate::model::event::Projection;
 use crate::model::{FieldId, HashKey, field};

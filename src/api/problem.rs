@@ -13,7 +13,7 @@ use super::answer;
 pub struct Problem {
     /// Which kind: a stable URN.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: &'static str,
     /// The kind in words.
     pub title: &'static str,
     /// The HTTP status.
@@ -21,7 +21,7 @@ pub struct Problem {
     /// What is wrong with this request and what to do.
     pub detail: String,
     #[serde(skip)]
-    header: Option<(HeaderName, String)>,
+    header: Option<Box<(HeaderName, String)>>,
 }
 
 macro_rules! problems {
@@ -31,7 +31,7 @@ macro_rules! problems {
             #[must_use]
             pub fn $name(detail: impl Into<String>) -> Self {
                 Self {
-                    kind: concat!("urn:tidegate:problem:", $word).to_owned(),
+                    kind: concat!("urn:tidegate:problem:", $word),
                     title: $title,
                     status: StatusCode::$status.as_u16(),
                     detail: detail.into(),
@@ -73,7 +73,7 @@ impl Problem {
     /// The same with a header, e.g. `Retry-After`.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.header = Some((name, value.into()));
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 }
@@ -84,7 +84,7 @@ impl IntoResponse for Problem {
         let mut response = answer::json(status, &self);
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = self.header.map(|h| *h)
             && let Ok(value) = HeaderValue::try_from(value)
         {
             response.headers_mut().insert(name, value);

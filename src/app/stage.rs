@@ -17,8 +17,9 @@ pub enum Fate<'a> {
     Dead(DeadLetter),
 }
 
-/// Event times are held within [broker time - 24 h, broker time + 60 s].
-const BEFORE_BROKER: Span = Span::hours(24);
+/// An event's time is at most this far ahead of the broker's: one record dated 2099 must not make
+/// all others late. There is no lower bound: an old time makes only its own event late, and
+/// recorded events put through Kafka keep their times.
 const AFTER_BROKER: Span = Span::seconds(60);
 
 /// See the module's text.
@@ -53,13 +54,14 @@ impl Stage {
         mut take: impl FnMut(Fate<'_>, &mut Router),
     ) {
         let (enricher, router) = (&mut self.enricher, &mut self.router);
-        self.decoder.decode(bytes, hint, &mut |decoded| match decoded {
-            Decoded::Event(event) => {
-                enricher.enrich(event);
-                take(Fate::Event(event), router);
-            }
-            Decoded::Dead(dead) => take(Fate::Dead(dead), router),
-        });
+        self.decoder
+            .decode(bytes, hint, &mut |decoded| match decoded {
+                Decoded::Event(event) => {
+                    enricher.enrich(event);
+                    take(Fate::Event(event), router);
+                }
+                Decoded::Dead(dead) => take(Fate::Dead(dead), router),
+            });
     }
 
     /// A record's whole way through stage 1. `broker_time` bounds what its events may say.
@@ -75,7 +77,7 @@ impl Stage {
         self.each(bytes, hint, |fate, router| match fate {
             Fate::Event(event) => {
                 if let Some(broker) = broker_time {
-                    event.time = event.time.clamp(broker - BEFORE_BROKER, broker + AFTER_BROKER);
+                    event.time = event.time.min(broker + AFTER_BROKER);
                 }
                 router.route(event, origin, broker_time.is_some(), out);
             }

@@ -12,8 +12,11 @@ use super::fault::{Fault, Faults, Place};
 use super::overlay::{Environment, Overlaid, overlay};
 use super::schema::{join, schema};
 use super::shape::Config;
-use super::{effective, validate, walk};
+use super::{effective, files, validate, walk};
 use crate::yaml::{self, At, Node, Value};
+
+/// The longest configuration file that is read.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// What came out of a file and the environment.
 #[derive(Debug)]
@@ -175,11 +178,12 @@ pub fn read(file: &str, text: &str, env: &Environment) -> Reading {
 /// # Errors
 /// The file itself cannot be read.
 pub fn load(path: &Path, env: &Environment) -> std::io::Result<Reading> {
-    let text = std::fs::read_to_string(path)?;
+    let text = files::text(path, BYTES_MAX)?;
     let mut reading = read(&path.display().to_string(), &text, env);
     if let Some(config) = reading.config.take() {
         for (key, file) in validate::files(&config) {
-            if !file.exists() {
+            // A default that is not there has a meaning of its own: the shipped detectors.
+            if !file.exists() && !matches!(reading.places.origin(&key), Origin::Default) {
                 let message = format!("there is no {}", file.display());
                 reading.fault(
                     &key,

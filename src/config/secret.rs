@@ -4,11 +4,11 @@
 //! wherever it goes, and no error holds any part of it.
 
 use std::fmt;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::files;
 use super::overlay::Environment;
 use super::value::EnvName;
 
@@ -53,9 +53,9 @@ pub enum SecretError {
         /// What the system said.
         reason: std::io::Error,
     },
-    /// The file is empty, too long or not text.
-    #[error("{}: no secret in it: put one line of text there", .0.display())]
-    NoText(PathBuf),
+    /// There is nothing in the file.
+    #[error("{}: the file is empty: put the secret there", .0.display())]
+    Empty(PathBuf),
 }
 
 /// Reads a secret; `None` if neither variable nor file is named.
@@ -82,17 +82,11 @@ fn read(file: &Path) -> Result<Secret, SecretError> {
         file: file.to_owned(),
         reason,
     };
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(unreadable)?;
-    opened
-        .take(LENGTH_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = files::text(file, LENGTH_MAX).map_err(unreadable)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() || text.len() as u64 > LENGTH_MAX {
-        return Err(SecretError::NoText(file.to_owned()));
+    if text.is_empty() {
+        return Err(SecretError::Empty(file.to_owned()));
     }
     Ok(Secret(text.to_owned()))
 }

@@ -389,6 +389,19 @@ fn every_part_of_the_schema_is_understood() {
 }
 
 #[test]
+fn the_helm_chart_s_own_configuration_has_no_fault() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("helm/tidegate/values.yaml");
+    let values = std::fs::read_to_string(file).unwrap();
+    let lines = values.lines().skip_while(|l| *l != "config:").skip(1);
+    let inside = lines.take_while(|l| l.is_empty() || l.starts_with("  "));
+    let text: String = inside
+        .map(|l| format!("{}\n", l.strip_prefix("  ").unwrap_or(l)))
+        .collect();
+    assert!(text.starts_with("version: 1\n"), "{text}");
+    assert_eq!(faults(&text), [] as [String; 0]);
+}
+
+#[test]
 fn every_variable_names_one_key() {
     let mut paths = Vec::new();
     validate::collect(schema::schema(), "", &mut paths);

@@ -320,7 +320,10 @@ fn made_of(text: &str, most: usize, also: &[u8]) -> bool {
 
 text! {
     /// A name this file gives to a source, sink or list; it labels metrics.
-    Name, |text| made_of(text, 63, b"-_") && !text.starts_with(['-', '_'])
+    Name, |text| {
+        let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        lower && made_of(text, 63, b"-_") && !text.starts_with(['-', '_'])
+    }
 }
 text! {
     /// A Kafka topic's name.

@@ -62,7 +62,8 @@ impl Findings {
                 continue;
             }
             let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
-            let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
+            let part =
+                |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
             if let Some((observation, text)) = observe_detection(ctx, consumer, detected, part) {
                 self.derived.push(observation, &text);
             }
@@ -103,7 +104,9 @@ fn observe_detection<'a>(
     };
     for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
         let value = part(at);
-        let number = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok());
+        let number = std::str::from_utf8(value)
+            .ok()
+            .and_then(|v| v.parse::<f64>().ok());
         o.values[i] = match (numeric, number) {
             (true, Some(number)) => number.to_bits(),
             (true, None) => continue,

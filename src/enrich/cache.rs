@@ -10,7 +10,7 @@ use crate::model::HashKey;
 /// Places; a power of two. 4096 of 32 bytes stay in a core's own cache.
 const PLACES: usize = 4096;
 
-/// What all tables say about one address; `NONE` where a table has nothing.
+/// What the tables in use say about one address; `NONE` where a table has nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     /// Number of the record of the autonomous system.
@@ -18,12 +18,12 @@ pub(super) struct Answer {
     /// Number of the record of the country.
     pub(super) country: u32,
     /// Place of the first list that has the address.
-    pub(super) list: u16,
+    pub(super) list: u32,
 }
 
 impl Answer {
+    /// No record, no list.
     pub(super) const NONE: u32 = u32::MAX;
-    pub(super) const NO_LIST: u16 = u16::MAX;
 }
 
 impl Default for Answer {
@@ -31,7 +31,7 @@ impl Default for Answer {
         Self {
             system: Self::NONE,
             country: Self::NONE,
-            list: Self::NO_LIST,
+            list: Self::NONE,
         }
     }
 }

@@ -144,7 +144,8 @@ impl Enricher {
 
     fn answer(&mut self, ip: IpAddr) -> Answer {
         let tables = &self.tables;
-        let ask = || tables.ask(ip);
+        let wanted = self.wanted;
+        let ask = || tables.ask(ip, wanted);
         match &mut self.cache {
             Some(cache) => cache.get(ip, ask),
             None => ask(),
@@ -218,7 +219,7 @@ impl Enricher {
         } else {
             None
         };
-        let first = of_system.unwrap_or(Answer::NO_LIST).min(answer.list);
+        let first = of_system.unwrap_or(Answer::NONE).min(answer.list);
         if let Some(kind) = lists.kind(first) {
             event.set(field::SOURCE_KIND, Value::Text(kind.as_str()));
         }
@@ -235,24 +236,16 @@ fn system_of(event: &Event) -> Option<u32> {
 }
 
 impl Tables {
-    /// What all tables say about an address.
-    fn ask(&self, ip: IpAddr) -> Answer {
+    /// What those tables say about an address that give a field that is wanted.
+    fn ask(&self, ip: IpAddr, wanted: Wanted) -> Answer {
+        let lists = self.lists.as_ref().filter(|_| wanted.kind);
+        let asn = wanted.number || wanted.name || lists.is_some_and(|l| l.names_systems());
+        let asn = self.asn.as_ref().filter(|_| asn);
+        let country = self.country.as_ref().filter(|_| wanted.country);
         Answer {
-            system: self
-                .asn
-                .as_ref()
-                .and_then(|t| t.find(ip))
-                .unwrap_or(Answer::NONE),
-            country: self
-                .country
-                .as_ref()
-                .and_then(|t| t.find(ip))
-                .unwrap_or(Answer::NONE),
-            list: self
-                .lists
-                .as_ref()
-                .and_then(|l| l.of_address(ip))
-                .unwrap_or(Answer::NO_LIST),
+            system: asn.and_then(|t| t.find(ip)).unwrap_or(Answer::NONE),
+            country: country.and_then(|t| t.find(ip)).unwrap_or(Answer::NONE),
+            list: lists.and_then(|l| l.of_address(ip)).unwrap_or(Answer::NONE),
         }
     }
 }

@@ -42,15 +42,12 @@ impl Marks {
     }
 
     #[inline]
-    fn has(&self, key: &HashKey, event: &Event, field: FieldId) -> bool {
+    fn has(&self, key: &HashKey, text: &str) -> bool {
         !self.0.is_empty()
-            && event.values(field).any(|value| match value {
-                Value::Text(text) => self
-                    .0
-                    .binary_search(&key.fingerprint(text.as_bytes()).0)
-                    .is_ok(),
-                Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => false,
-            })
+            && self
+                .0
+                .binary_search(&key.fingerprint(text.as_bytes()).0)
+                .is_ok()
     }
 }
 
@@ -116,15 +113,20 @@ impl Honeytokens {
     /// somewhere; then the account, then the address.
     #[inline]
     pub(super) fn find(&self, event: &Event) -> Option<&'static str> {
-        let has = |marks: &Marks, field| marks.has(&self.key, event, field);
-        let subjects = [field::USER_TARGET_ID, field::USER_ID];
-        if has(&self.tokens, field::TOKEN_ID) {
+        let any = |field, test: &dyn Fn(&str) -> bool| texts(event, field).any(test);
+        let target = event.text(field::USER_TARGET_ID);
+        // Mostly one person acts for themselves: no need to look twice.
+        let subject = |test: &dyn Fn(&str) -> bool| {
+            any(field::USER_TARGET_ID, test)
+                || any(field::USER_ID, &|id| target != Some(id) && test(id))
+        };
+        if any(field::TOKEN_ID, &|id| self.tokens.has(&self.key, id)) {
             Some("token")
-        } else if subjects.iter().any(|f| has(&self.accounts, *f)) {
+        } else if subject(&|id| self.accounts.has(&self.key, id)) {
             Some("account")
-        } else if has(&self.emails, field::USER_EMAIL)
+        } else if any(field::USER_EMAIL, &|mail| self.emails.has(&self.key, mail))
             // Where accounts are called by their address, its pseudonym is the id.
-            || subjects.iter().any(|f| has(&self.emails, *f))
+            || subject(&|id| id.contains('@') && self.emails.has(&self.key, id))
         {
             Some("email")
         } else {
@@ -136,6 +138,13 @@ impl Honeytokens {
     pub(super) const fn len(&self) -> usize {
         self.count
     }
+}
+
+fn texts(event: &Event, field: FieldId) -> impl Iterator<Item = &str> {
+    event.values(field).filter_map(|value| match value {
+        Value::Text(text) => Some(text),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => None,
+    })
 }
 
 /// Reads a line: a decoy, nothing, or what is wrong with it.

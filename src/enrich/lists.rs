@@ -4,14 +4,13 @@
 //! `#`, is a remark. Invariant: of several lists that have an address, the first decides.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::fault::{LineFaults, TableFault};
 use super::ranges::{Range, Ranges};
 use super::{ListSettings, SourceKind};
 
 /// Most entries of all lists together.
-pub(super) const ENTRIES_MAX: usize = 5_000_000;
+const ENTRIES_MAX: usize = 5_000_000;
 
 /// All lists as one table. A rank is a list's place in the settings.
 #[derive(Debug, Default)]
@@ -19,8 +18,10 @@ pub(super) struct Lists {
     four: Ranges<u32>,
     six: Ranges<u128>,
     /// Sorted by number, one entry each.
-    systems: Vec<(u32, u16)>,
+    systems: Vec<(u32, u32)>,
     kinds: Vec<SourceKind>,
+    /// Entries of each list as written.
+    sizes: Vec<usize>,
 }
 
 /// What stands on one line.
@@ -36,30 +37,39 @@ enum Entry {
 pub(super) struct Draft {
     four: Vec<Range<u32>>,
     six: Vec<Range<u128>>,
-    systems: Vec<(u32, u16)>,
+    systems: Vec<(u32, u32)>,
     kinds: Vec<SourceKind>,
+    /// Entries of each list as written.
+    sizes: Vec<usize>,
 }
 
 impl Draft {
     /// Takes in the next list's text; its faults go to `faults`.
     pub(super) fn add(&mut self, list: &ListSettings, text: &str, faults: &mut Vec<TableFault>) {
-        let rank = u16::try_from(self.kinds.len()).unwrap_or(u16::MAX);
-        self.kinds.push(list.sets);
+        let rank = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
+        let before = self.len();
         let mut lines = LineFaults::new(&list.file);
         for (number, line) in (1..).zip(text.lines()) {
             match entry(line) {
-                Ok(None) => {}
+                Ok(None) => continue,
                 Ok(Some(Entry::Four(first, last))) => self.four.push(Range { first, last, rank }),
                 Ok(Some(Entry::Six(first, last))) => self.six.push(Range { first, last, rank }),
                 Ok(Some(Entry::System(system))) => self.systems.push((system, rank)),
                 Err(what) => lines.push(number, what),
             }
-            if self.four.len() + self.six.len() + self.systems.len() > ENTRIES_MAX {
-                faults.push(too_many(&list.file));
+            if self.len() > ENTRIES_MAX {
+                let (file, entries_max) = (list.file.clone(), ENTRIES_MAX);
+                faults.push(TableFault::TooMany { file, entries_max });
                 break;
             }
         }
         lines.finish(faults);
+        self.kinds.push(list.sets);
+        self.sizes.push(self.len() - before);
+    }
+
+    const fn len(&self) -> usize {
+        self.four.len() + self.six.len() + self.systems.len()
     }
 
     /// Builds the look-up.
@@ -71,14 +81,8 @@ impl Draft {
             six: Ranges::new(self.six),
             systems: self.systems,
             kinds: self.kinds,
+            sizes: self.sizes,
         }
-    }
-}
-
-fn too_many(file: &Path) -> TableFault {
-    TableFault::TooMany {
-        file: file.to_owned(),
-        entries_max: ENTRIES_MAX,
     }
 }
 
@@ -181,7 +185,7 @@ fn quoted(word: &str) -> String {
 impl Lists {
     /// The place of the first list that has the address.
     #[inline]
-    pub(super) fn of_address(&self, ip: IpAddr) -> Option<u16> {
+    pub(super) fn of_address(&self, ip: IpAddr) -> Option<u32> {
         match ip {
             IpAddr::V4(v4) => self.four.find(v4.to_bits()),
             IpAddr::V6(v6) => self.six.find(v6.to_bits()),
@@ -190,7 +194,7 @@ impl Lists {
 
     /// The place of the first list that has the autonomous system.
     #[inline]
-    pub(super) fn of_system(&self, number: u32) -> Option<u16> {
+    pub(super) fn of_system(&self, number: u32) -> Option<u32> {
         let i = self
             .systems
             .binary_search_by_key(&number, |(system, _)| *system)
@@ -200,8 +204,8 @@ impl Lists {
 
     /// What the list at a place sets.
     #[inline]
-    pub(super) fn kind(&self, rank: u16) -> Option<SourceKind> {
-        self.kinds.get(usize::from(rank)).copied()
+    pub(super) fn kind(&self, rank: u32) -> Option<SourceKind> {
+        self.kinds.get(usize::try_from(rank).ok()?).copied()
     }
 
     /// Whether any list names autonomous systems.
@@ -209,9 +213,9 @@ impl Lists {
         !self.systems.is_empty()
     }
 
-    /// Disjoint ranges and autonomous systems.
-    pub(super) const fn len(&self) -> usize {
-        self.four.len() + self.six.len() + self.systems.len()
+    /// How many entries the list at a place has, as written.
+    pub(super) fn size(&self, place: usize) -> usize {
+        self.sizes.get(place).copied().unwrap_or(0)
     }
 }
 

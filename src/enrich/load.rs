@@ -83,6 +83,11 @@ impl Tables {
         self.origin.now() != self.origin.stamps()
     }
 
+    /// What was asked for.
+    pub(super) const fn settings(&self) -> &TablesSettings {
+        &self.origin.settings
+    }
+
     /// Loads the files that have changed and keeps the other tables.
     ///
     /// # Errors

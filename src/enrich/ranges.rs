@@ -37,7 +37,7 @@ impl Key for u128 {
 pub(super) struct Range<K> {
     pub(super) first: K,
     pub(super) last: K,
-    pub(super) rank: u16,
+    pub(super) rank: u32,
 }
 
 /// The flattened ranges, each part in its own column: the search touches the first one only.
@@ -45,7 +45,7 @@ pub(super) struct Range<K> {
 pub(super) struct Ranges<K> {
     firsts: Vec<K>,
     lasts: Vec<K>,
-    ranks: Vec<u16>,
+    ranks: Vec<u32>,
 }
 
 impl<K> Default for Ranges<K> {
@@ -64,7 +64,7 @@ impl<K: Key> Ranges<K> {
         ranges.sort_unstable();
         let mut flat = Self::default();
         // Ranges that have begun, best rank on top; ended ones are dropped when they come up.
-        let mut open: BinaryHeap<Reverse<(u16, K)>> = BinaryHeap::new();
+        let mut open: BinaryHeap<Reverse<(u32, K)>> = BinaryHeap::new();
         let mut coming = ranges.into_iter().peekable();
         let mut from = coming.peek().map(|r| r.first);
         while let Some(at) = from {
@@ -83,32 +83,40 @@ impl<K: Key> Ranges<K> {
                 Some(before) if before < last => before,
                 _ => last,
             };
-            flat.add(at, end, rank);
+            flat.push(at, end, rank);
             from = end.next();
         }
-        flat.firsts.shrink_to_fit();
-        flat.lasts.shrink_to_fit();
-        flat.ranks.shrink_to_fit();
+        flat.shrink();
         flat
     }
 
-    /// Adds a segment behind all others.
-    fn add(&mut self, first: K, last: K, rank: u16) {
-        if let (Some(end), Some(same)) = (self.lasts.last_mut(), self.ranks.last())
-            && *same == rank
-            && end.next() == Some(first)
-        {
-            *end = last;
-            return;
+    /// Adds a segment behind all others; `false` if it is not behind them.
+    pub(super) fn push(&mut self, first: K, last: K, rank: u32) -> bool {
+        if let (Some(end), Some(same)) = (self.lasts.last_mut(), self.ranks.last()) {
+            if first <= *end {
+                return false;
+            }
+            if *same == rank && end.next() == Some(first) {
+                *end = last;
+                return true;
+            }
         }
         self.firsts.push(first);
         self.lasts.push(last);
         self.ranks.push(rank);
+        true
+    }
+
+    /// Gives back what was set aside for more.
+    pub(super) fn shrink(&mut self) {
+        self.firsts.shrink_to_fit();
+        self.lasts.shrink_to_fit();
+        self.ranks.shrink_to_fit();
     }
 
     /// The best rank at an address.
     #[inline]
-    pub(super) fn find(&self, at: K) -> Option<u16> {
+    pub(super) fn find(&self, at: K) -> Option<u32> {
         let i = self
             .firsts
             .partition_point(|first| *first <= at)
@@ -132,11 +140,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn range<K>(first: K, last: K, rank: u16) -> Range<K> {
+    fn range<K>(first: K, last: K, rank: u32) -> Range<K> {
         Range { first, last, rank }
     }
 
-    fn scan<K: Key>(ranges: &[Range<K>], at: K) -> Option<u16> {
+    fn scan<K: Key>(ranges: &[Range<K>], at: K) -> Option<u32> {
         ranges
             .iter()
             .filter(|r| r.first <= at && at <= r.last)
@@ -174,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_scan_finds(written in proptest::collection::vec((0u32..200, 0u32..60, 0u16..5), 0..40)) {
+        fn finds_what_a_scan_finds(written in proptest::collection::vec((0u32..200, 0u32..60, 0u32..5), 0..40)) {
             let small: Vec<_> = written.iter().map(|(a, n, r)| range(*a, a + n, *r)).collect();
             let flat = Ranges::new(small.clone());
             for at in 0..270 {

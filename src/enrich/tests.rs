@@ -1,6 +1,7 @@
 //! Whole tables from files: what they add, what they leave alone, and how they are refused.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use crate::model::{Event, Fields, Value};
 
 mod files;
 pub(super) mod mmdb;
+mod samples;
 
 /// A folder with one good file of each kind.
 pub(super) struct Folder(TempDir);

@@ -17,6 +17,7 @@ use super::{Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, 
 use crate::model::WallTime;
 
 mod context;
+pub mod embedded;
 mod place;
 pub mod producer;
 pub mod settings;

@@ -30,8 +30,14 @@ pub fn put<T: Form>(tx: &mut dyn Tx, table: Table, key: &[u8], row: &T) -> Resul
 ///
 /// # Errors
 /// When it is damaged or cannot be understood.
-pub fn get<T: Form>(view: &(impl View + ?Sized), table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
-    view.get(table, key)?.map(|bytes| format::decode(&bytes)).transpose()
+pub fn get<T: Form>(
+    view: &(impl View + ?Sized),
+    table: Table,
+    key: &[u8],
+) -> Result<Option<T>, StoreError> {
+    view.get(table, key)?
+        .map(|bytes| format::decode(&bytes))
+        .transpose()
 }
 
 /// Reads up to `limit` typed rows of a range that meet the condition.
@@ -54,9 +60,29 @@ pub fn list<T: Form>(
         if condition(&row) {
             rows.push(row);
         }
-        Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if rows.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(rows)
+}
+
+/// Takes out every row of a range.
+///
+/// # Errors
+/// When they cannot be read or written.
+pub fn clear(tx: &mut dyn Tx, table: Table, range: &Range) -> Result<(), StoreError> {
+    let mut keys = Vec::new();
+    tx.scan(table, range, &mut |key, _| {
+        keys.push(key.to_vec());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for key in keys {
+        tx.delete(table, &key)?;
+    }
+    Ok(())
 }
 
 /// Gives the next number of a named sequence, from 1.
@@ -122,7 +148,11 @@ pub fn evidence(
     }
     view.scan(Table::Evidence, &range, &mut |key, entry| {
         entries.push((number(key, "evidence")?, entry.to_vec()));
-        Ok(if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if entries.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(entries)
 }

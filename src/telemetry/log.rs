@@ -78,6 +78,10 @@ where
 }
 
 /// Milliseconds since 1970 by this machine's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log line says when it was written, whatever the app's clock"
+)]
 fn now() -> WallTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     WallTime(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))

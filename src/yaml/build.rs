@@ -43,7 +43,7 @@ fn syntax(error: &ScanError) -> Fault {
     if error.info().contains("tab") {
         return fault.hint("indent with spaces, not with tabs");
     }
-    fault
+    fault.hint("check indentation, quotes and brackets before this place")
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sources::Security;
-use crate::config::value::{Cidr, Duration, EnvName, HostPort, Name, Size, Topic, Url};
+use crate::config::value::{Duration, EnvName, HostPort, Name, Size, Topic, Url};
 use crate::model::{Level, Span};
 
 /// Where alerts go.
@@ -143,9 +143,10 @@ pub struct WebhookSink {
     /// PEM file of the authorities to trust; default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Private ranges this host may resolve to; without it only public addresses are spoken to.
+    /// Lets this host have a loopback or private address, for a receiver inside your network;
+    /// link-local ones, where clouds keep credentials, stay refused.
     #[serde(default)]
-    pub private_ranges: Vec<Cidr>,
+    pub allow_private: bool,
     /// Alerts below this level are not sent.
     #[serde(default = "lowest")]
     #[schemars(with = "LevelName")]
@@ -178,9 +179,10 @@ pub struct Webhook {
     /// PEM file of the authorities to trust; default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Private ranges this host may resolve to; without it only public addresses are spoken to.
+    /// Lets this host have a loopback or private address, for a receiver inside your network;
+    /// link-local ones, where clouds keep credentials, stay refused.
     #[serde(default)]
-    pub private_ranges: Vec<Cidr>,
+    pub allow_private: bool,
 }
 
 fn timeout() -> Duration {
@@ -202,8 +204,8 @@ pub struct Endpoint<'a> {
     pub timeout: Duration,
     /// Authorities to trust.
     pub ca_file: Option<&'a PathBuf>,
-    /// Private ranges that are allowed.
-    pub private_ranges: &'a [Cidr],
+    /// Loopback and private addresses are allowed.
+    pub allow_private: bool,
 }
 
 macro_rules! endpoint {
@@ -218,7 +220,7 @@ macro_rules! endpoint {
             ),
             timeout: $self.timeout,
             ca_file: $self.ca_file.as_ref(),
-            private_ranges: &$self.private_ranges,
+            allow_private: $self.allow_private,
         }
     };
 }

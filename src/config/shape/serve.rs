@@ -101,14 +101,6 @@ pub enum LogLevel {
     Trace,
 }
 
-impl Scope {
-    /// Whether a token with this scope may do what needs `needed`.
-    #[must_use]
-    pub fn grants(self, needed: Self) -> bool {
-        self == needed || self == Self::Admin || needed == Self::Read
-    }
-}
-
 impl LogLevel {
     /// Its word.
     #[must_use]

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::config::value::{EnvName, HostPort, Name, Topic};
+use crate::decode;
 
 /// One place events come from.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -75,13 +76,20 @@ fn group() -> String {
 pub struct TopicSource {
     /// The topic.
     pub name: Topic,
-    /// The events' schema (okta, keycloak, ses ...); `auto` tells it from each event.
+    /// The events' schema; `auto` tells it from each event.
     #[serde(default = "auto")]
+    #[schemars(schema_with = "schema_names")]
     pub schema: String,
 }
 
 fn auto() -> String {
     "auto".to_owned()
+}
+
+fn schema_names(_: &mut SchemaGenerator) -> Schema {
+    let known = decode::Schema::ALL.iter().map(|schema| schema.name());
+    let names: Vec<&str> = std::iter::once("auto").chain(known).collect();
+    json_schema!({ "type": "string", "enum": names })
 }
 
 /// Where a source without a stored position begins.
@@ -104,8 +112,9 @@ pub struct FileSource {
     pub name: Option<Name>,
     /// The file.
     pub path: PathBuf,
-    /// The events' schema (okta, keycloak, ses ...); `auto` tells it from each event.
+    /// The events' schema; `auto` tells it from each event.
     #[serde(default = "auto")]
+    #[schemars(schema_with = "schema_names")]
     pub schema: String,
 }
 
@@ -116,8 +125,9 @@ pub struct StdinSource {
     /// How it is called in alerts, logs and metrics; default: its kind.
     #[serde(default)]
     pub name: Option<Name>,
-    /// The events' schema (okta, keycloak, ses ...); `auto` tells it from each event.
+    /// The events' schema; `auto` tells it from each event.
     #[serde(default = "auto")]
+    #[schemars(schema_with = "schema_names")]
     pub schema: String,
 }
 

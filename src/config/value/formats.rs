@@ -79,7 +79,7 @@ formats! {
     Url, "url", "string", "a URL", "https://enforcer.example.com/hook";
     Cidr, "cidr", "string", "an address range whose lower bits are zero", "192.0.2.0/24";
     Listen, "listen", "string", "an address and a port", "127.0.0.1:8080";
-    Name, "name", "string", "a name of letters, digits, `-` and `_`", "identity-events";
+    Name, "name", "string", "a name of lower-case letters, digits, `-` and `_`", "identity-events";
     Topic, "topic", "string", "a topic name of letters, digits, `.`, `-` and `_`", "identity-events";
     EnvName, "env-name", "string", "the name of an environment variable (not its value)", "WEBHOOK_SECRET";
     HostPort, "host-port", "string", "a host and a port", "kafka-1.example.com:9092";

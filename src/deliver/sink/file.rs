@@ -3,8 +3,6 @@
 //! Opens the file for each line, so that it may be moved away at any time; what a full disk left of
 //! a line is taken back.
 
-#![allow(clippy::disallowed_methods, reason = "an edge: this is the file it owns")]
-
 use std::fs::OpenOptions;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -12,8 +10,12 @@ use std::path::Path;
 use crate::deliver::settings::Sync;
 
 pub(super) fn append(path: &Path, line: &str, sync: Sync) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().create(true).read(true).append(true).truncate(false).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .truncate(false)
+        .open(path)?;
     let end = file.seek(SeekFrom::End(0))?;
     let mut text = String::with_capacity(line.len() + 1);
     // A crash may have cut the last line: the next one must not be glued to it.
@@ -43,6 +45,7 @@ pub(super) fn print(line: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test looks at the file")]
 mod tests {
     use super::*;
 
@@ -52,10 +55,16 @@ mod tests {
         let path = dir.path().join("alerts.ndjson");
         append(&path, "{\"a\":1}\n", Sync::Each).unwrap();
         append(&path, "{\"a\":2}\n", Sync::Never).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"a\":1}\n{\"a\":2}\n"
+        );
         std::fs::write(&path, "{\"a\":1}\n{\"a\"").unwrap();
         append(&path, "{\"a\":3}\n", Sync::Each).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\"\n{\"a\":3}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"a\":1}\n{\"a\"\n{\"a\":3}\n"
+        );
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         append(&path, "{}\n", Sync::Each).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");

@@ -6,177 +6,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::allow::AllowList;
 use super::{Action, Phase, Reason, Record, Target, Undo, Verb};
 use crate::engine::alert::{Alert, Status};
 use crate::engine::detector::plan::{Detector, Mode, Respond};
-use crate::engine::outbox::Kind;
 use crate::model::ids::{HashKey, Id};
 use crate::model::redact::Redactor;
 use crate::model::{Span, WallTime};
 
 mod gate;
 mod human;
+mod plan;
 pub mod settings;
 pub mod state;
 mod target;
 
 pub use human::{Answer, Refusal};
+pub use plan::{ActionPlan, Change, Omission, Step, Withheld};
 pub use settings::Settings;
 pub use state::{Journal, State};
-
-/// What happened to an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// Waits for a human or a second detector; nothing is sent.
-    Pending,
-    Requested,
-    Extended,
-    /// Replaced by the action that follows in the plan; that one's `supersedes` tells enforcers.
-    Superseded,
-    Reverted,
-    Expired,
-    /// Was pending and will not be; nothing is sent.
-    Denied,
-}
-
-impl Step {
-    /// A word for metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Requested => "requested",
-            Self::Extended => "extended",
-            Self::Superseded => "superseded",
-            Self::Reverted => "reverted",
-            Self::Expired => "expired",
-            Self::Denied => "denied",
-        }
-    }
-
-    /// Whether a new action begins with it.
-    #[must_use]
-    pub const fn is_first(self) -> bool {
-        matches!(self, Self::Pending | Self::Requested)
-    }
-
-    /// The message that tells enforcers, if one does.
-    #[must_use]
-    pub const fn message(self) -> Option<Kind> {
-        match self {
-            Self::Requested => Some(Kind::ActionRequested),
-            Self::Extended => Some(Kind::ActionExtended),
-            Self::Reverted => Some(Kind::ActionReverted),
-            Self::Expired => Some(Kind::ActionExpired),
-            Self::Pending | Self::Superseded | Self::Denied => None,
-        }
-    }
-}
-
-/// One change of one action, with the action as it is after it. Each has a `seq` of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub step: Step,
-    pub record: Record,
-}
-
-/// Why something that was asked for is not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Withheld {
-    /// The alert does not carry the field that names the target.
-    NoTarget,
-    /// The field names something no enforcer can act on.
-    NoScope,
-    /// The value is no address, range or number of its scope.
-    InvalidTarget,
-    /// The range is wider than `widest_ipv4` or `widest_ipv6`.
-    TooWide,
-    /// On the allow-list.
-    Allowed,
-    /// More than `budgets.actions_per_minute`.
-    BudgetRate,
-    /// More than `budgets.active_max` (or the verb's own) at once.
-    BudgetActive,
-    /// A stronger action on the target is active.
-    StrongerActive,
-    /// A human took the same action back a short time ago.
-    HeldByHuman,
-}
-
-impl Withheld {
-    /// A word for metrics and for people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoTarget => "no_target",
-            Self::NoScope => "no_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::TooWide => "too_wide",
-            Self::Allowed => "allowed",
-            Self::BudgetRate => "budget_rate",
-            Self::BudgetActive => "budget_active",
-            Self::StrongerActive => "stronger_active",
-            Self::HeldByHuman => "held_by_human",
-        }
-    }
-}
-
-/// A step a detector asked for that is not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Omission {
-    pub verb: Verb,
-    pub target: Option<Target>,
-    pub why: Withheld,
-    pub alert: Id,
-}
-
-/// What is decided: changes in order, and what was withheld. Made by `Policy` and nothing else.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ActionPlan {
-    changes: Vec<Change>,
-    omissions: Vec<Omission>,
-    actions: Vec<Id>,
-}
-
-impl ActionPlan {
-    /// The changes, in the order of their `seq`.
-    #[must_use]
-    pub fn changes(&self) -> &[Change] {
-        &self.changes
-    }
-
-    /// What was asked for and is not done.
-    #[must_use]
-    pub fn omissions(&self) -> &[Omission] {
-        &self.omissions
-    }
-
-    /// The ids of every action that stands for the alert, new or not: the alert's `actions`.
-    #[must_use]
-    pub fn actions(&self) -> &[Id] {
-        &self.actions
-    }
-
-    /// Whether nothing changed and nothing was withheld.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.omissions.is_empty()
-    }
-
-    fn change(&mut self, step: Step, record: &Record) {
-        self.changes.push(Change { step, record: record.clone() });
-    }
-
-    fn stand(&mut self, id: Id) {
-        if !self.actions.contains(&id) {
-            self.actions.push(id);
-        }
-    }
-}
 
 /// The rules of one deployment.
 #[derive(Clone, Debug)]
@@ -198,6 +46,18 @@ struct Wish<'a> {
     now: WallTime,
 }
 
+impl Wish<'_> {
+    fn without(&self, why: Withheld) -> Omission {
+        let (verb, alert) = (self.verb, self.alert.alert_id);
+        Omission {
+            verb,
+            target: Some(self.target.clone()),
+            why,
+            alert,
+        }
+    }
+}
+
 impl Policy {
     /// Checks the settings and makes the rules.
     ///
@@ -208,7 +68,11 @@ impl Policy {
         match AllowList::build(&settings.allow, Redactor::new(key)) {
             Ok(allow) if faults.is_empty() => {
                 let key = HashKey::new(key.derive("tidegate 2026 action ids"));
-                Ok(Self { settings, allow, key })
+                Ok(Self {
+                    settings,
+                    allow,
+                    key,
+                })
             }
             Ok(_) => Err(faults),
             Err(more) => {
@@ -278,12 +142,15 @@ impl Policy {
         for respond in &detector.respond {
             match self.wish(alert, detector, respond, !real, now) {
                 Ok(wish) => self.grant(state, &Wish { incident, ..wish }, &mut plan),
-                Err((target, why)) => plan.omissions.push(Omission {
-                    verb: respond.verb,
-                    target,
-                    why,
-                    alert: alert.alert_id,
-                }),
+                Err((target, why)) => {
+                    let (verb, alert) = (respond.verb, alert.alert_id);
+                    plan.omit(Omission {
+                        verb,
+                        target,
+                        why,
+                        alert,
+                    });
+                }
             }
         }
         plan
@@ -301,7 +168,10 @@ impl Policy {
         if self.settings.is_too_wide(&target) {
             return Err((Some(target), Withheld::TooWide));
         }
-        let network = alert.key.get("source.as.number").or(alert.context.get("source.as.number"));
+        let network = alert
+            .key
+            .get("source.as.number")
+            .or(alert.context.get("source.as.number"));
         let in_allowed_network = target.scope.is_network()
             && network
                 .and_then(|text| super::allow::asn_number(text))
@@ -311,7 +181,16 @@ impl Policy {
         }
         let ttl = self.settings.ttl(respond.verb, respond.ttl);
         let verb = respond.verb;
-        Ok(Wish { alert, detector, incident: None, verb, target, ttl, simulated, now })
+        Ok(Wish {
+            alert,
+            detector,
+            incident: None,
+            verb,
+            target,
+            ttl,
+            simulated,
+            now,
+        })
     }
 
     fn grant(&self, state: &mut State, wish: &Wish<'_>, plan: &mut ActionPlan) {
@@ -322,15 +201,15 @@ impl Policy {
         }
         if let Some(stronger) = state.stronger(wish.verb, &wish.target, wish.simulated) {
             plan.stand(stronger);
-            return plan.omit(wish, Withheld::StrongerActive);
+            return plan.omit(wish.without(Withheld::StrongerActive));
         }
         if state.is_held(&slot, wish.now) {
-            return plan.omit(wish, Withheld::HeldByHuman);
+            return plan.omit(wish.without(Withheld::HeldByHuman));
         }
         match self.gate(state, wish) {
             gate::Passage::Open { waiting } => {
                 if let Some(why) = self.over_budget(state, wish.verb, wish.simulated, wish.now) {
-                    return plan.omit(wish, why);
+                    return plan.omit(wish.without(why));
                 }
                 let record = waiting.map_or_else(|| self.draft(wish), |w| self.wake(*w, wish));
                 self.issue(state, record, wish.now, plan);
@@ -393,7 +272,10 @@ impl Policy {
                 supersedes: None,
                 simulated: wish.simulated,
                 undo: Undo { verb: Verb::Allow },
-                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: wish.incident },
+                reason: Reason {
+                    alerts: vec![wish.alert.alert_id],
+                    incident_id: wish.incident,
+                },
                 parameters: BTreeMap::new(),
             },
             phase: Phase::PendingApproval,
@@ -430,7 +312,9 @@ impl Policy {
         state.spend(now, record.action.simulated);
         plan.stand(record.action.action_id);
         plan.change(Step::Requested, &record);
-        state.active.insert((record.action.target.clone(), record.action.verb), record);
+        state
+            .active
+            .insert((record.action.target.clone(), record.action.verb), record);
     }
 
     fn wait(&self, state: &mut State, wish: &Wish<'_>, note: &str, plan: &mut ActionPlan) {
@@ -439,7 +323,7 @@ impl Policy {
             return plan.stand(waiting.action.action_id);
         }
         if state.pending.len() >= self.settings.budgets.pending_max {
-            return plan.omit(wish, Withheld::BudgetActive);
+            return plan.omit(wish.without(Withheld::BudgetActive));
         }
         let mut record = self.draft(wish);
         record.note = Some(note.to_owned());
@@ -479,17 +363,6 @@ impl Policy {
         }
         state.prune(now, self.settings.kill_switch.within);
         plan
-    }
-}
-
-impl ActionPlan {
-    fn omit(&mut self, wish: &Wish<'_>, why: Withheld) {
-        self.omissions.push(Omission {
-            verb: wish.verb,
-            target: Some(wish.target.clone()),
-            why,
-            alert: wish.alert.alert_id,
-        });
     }
 }
 

@@ -52,7 +52,10 @@ impl Weigh for Entry {
         self.steps.iter().filter(|s| !s.seen.is_empty()).count() as u64
     }
     fn heap(&self) -> usize {
-        self.steps.iter().map(|s| s.seen.capacity() * size_of::<Seen>()).sum::<usize>()
+        self.steps
+            .iter()
+            .map(|s| s.seen.capacity() * size_of::<Seen>())
+            .sum::<usize>()
             + self.steps.capacity() * size_of::<Step>()
             + self.origins.heap()
             + self.text.len()
@@ -68,11 +71,15 @@ pub struct Temporal {
 impl Temporal {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { table: Table::new(bytes_max) }
+        Self {
+            table: Table::new(bytes_max),
+        }
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Temporal { ordered } = ctx.rule.kind else { return };
+        let Kind::Temporal { ordered } = ctx.rule.kind else {
+            return;
+        };
         let span = ctx.rule.timespan.0;
         let fresh = || Entry {
             steps: vec![Step::default(); ctx.rule.inputs.len()],
@@ -93,7 +100,11 @@ impl Temporal {
             entry.origins.add(o.origin);
             entry.count = entry.count.saturating_add(1);
             entry.text = join(&entry.text, text);
-            let complete = if ordered { entry.follow(o, span) } else { entry.gather(o, span) };
+            let complete = if ordered {
+                entry.follow(o, span)
+            } else {
+                entry.gather(o, span)
+            };
             if let Some((first, time)) = complete {
                 entry.found(ctx, o, first, time, out);
             }
@@ -110,17 +121,32 @@ impl Temporal {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
     pub fn probe(&self, key: u64) -> Probe {
-        let Some(entry) = self.table.get(key) else { return Probe::default() };
-        let recent = |s: &&Step| s.seen.last().is_some_and(|e| e.time > entry.newest - entry.span);
+        let Some(entry) = self.table.get(key) else {
+            return Probe::default();
+        };
+        let recent = |s: &&Step| {
+            s.seen
+                .last()
+                .is_some_and(|e| e.time > entry.newest - entry.span)
+        };
         let steps = entry.steps.iter().filter(recent).count() as f64;
-        let open = entry.episode.as_ref().is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
-        Probe { numbers: vec![("steps".to_owned(), steps)], open }
+        let open = entry
+            .episode
+            .as_ref()
+            .is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
+        Probe {
+            numbers: vec![("steps".to_owned(), steps)],
+            open,
+        }
     }
 }
 
 impl Entry {
     fn remember(&mut self, o: &Observation) -> Option<Seen> {
-        let seen = Seen { time: o.time, event: o.event };
+        let seen = Seen {
+            time: o.time,
+            event: o.event,
+        };
         let step = self.steps.get_mut(usize::from(o.input))?;
         let at = step.seen.partition_point(|s| s.time <= seen.time);
         step.seen.insert(at, seen);
@@ -173,7 +199,14 @@ impl Entry {
         Some((first, end))
     }
 
-    fn found(&mut self, ctx: &Context<'_>, o: &Observation, first: i64, time: i64, out: &mut Findings) {
+    fn found(
+        &mut self,
+        ctx: &Context<'_>,
+        o: &Observation,
+        first: i64,
+        time: i64,
+        out: &mut Findings,
+    ) {
         let hold = ctx.detector.suppress.0;
         if let Some(last) = self.episode.as_mut()
             && time <= last.until.saturating_add(hold)
@@ -192,10 +225,19 @@ impl Entry {
         let text = std::mem::take(&mut self.text);
         let mut episode = Episode::begin(ctx, time, &text, self.episode.as_deref());
         episode.events = u64::from(self.count);
-        (episode.first, episode.last, episode.until) = (first, time, first.saturating_add(self.span));
+        (episode.first, episode.last, episode.until) =
+            (first, time, first.saturating_add(self.span));
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, first, time), out);
-        out.derive(ctx, &Detected { time, text: &text, origin: o.origin, settled_only: false });
+        out.derive(
+            ctx,
+            &Detected {
+                time,
+                text: &text,
+                origin: o.origin,
+                settled_only: false,
+            },
+        );
         self.text = text;
         self.episode = Some(Box::new(episode));
     }
@@ -216,7 +258,9 @@ fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
 
 /// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
 fn assign(steps: &[Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
-    let Some((step, rest)) = steps.split_first() else { return Some(i64::MAX) };
+    let Some((step, rest)) = steps.split_first() else {
+        return Some(i64::MAX);
+    };
     for seen in step.seen.iter().rev().filter(|s| s.time > from) {
         if used.contains(&seen.event) {
             continue;
@@ -240,6 +284,10 @@ fn facts(ctx: &Context<'_>, first: i64, time: i64) -> Facts {
         bound: vec![("steps".to_owned(), vec![("gte", steps)])],
         window: (first, time),
         error: None,
-        summary: format!("{} within {}", names.join(if ordered { ", then " } else { " and " }), ctx.rule.timespan),
+        summary: format!(
+            "{} within {}",
+            names.join(if ordered { ", then " } else { " and " }),
+            ctx.rule.timespan
+        ),
     }
 }

@@ -211,6 +211,55 @@ fn records_that_lead_astray() {
     damaged::<AsRecord>(bytes);
 }
 
+/// A network for a test: few bits vary, so that networks meet and overlap.
+fn networks() -> impl Strategy<Value = Vec<(bool, u16, u8, u32)>> {
+    prop::collection::vec((any::<bool>(), any::<u16>(), 1u8..=16, 1u32..6), 1..30)
+}
+
+proptest! {
+    #[test]
+    fn finds_what_the_file_s_own_tree_finds(
+        written in networks(), six in any::<bool>(), aliases in any::<bool>(), asked in prop::collection::vec(any::<u16>(), 30)
+    ) {
+        let mut writer = Writer::new("x", if six { 6 } else { 4 }, 28);
+        let mut written: Vec<_> = written.into_iter().filter(|(is_six, ..)| six || !is_six).collect();
+        // A network inside another one must come after it; in IPv6 all of IPv4 is deep inside.
+        written.sort_by_key(|(is_six, _, length, _)| (!is_six, *length));
+        for (is_six, bits, length, number) in written {
+            let bits = bits >> (16 - length) << (16 - length);
+            let network = if is_six {
+                format!("{bits:x}::/{length}")
+            } else {
+                format!("{}.{}.0.0/{length}", bits >> 8, bits & 255)
+            };
+            writer.add(&network, &system(number, if number == 5 { "" } else { "name" }));
+        }
+        writer.add("7.7.7.7/32", &system(7, "always one"));
+        if six && aliases {
+            writer.alias(0x2002 << 112, 16, 0, 96);
+        }
+        let bytes = writer.bytes();
+        let reader = Reader::from_source(bytes.clone()).unwrap();
+        let table = Database::<AsRecord>::new(bytes).unwrap();
+        for bits in asked.into_iter().chain([0, 1, 255, 0x7fff, 0x8000, 0xffff]) {
+            let v4 = Ipv4Addr::from(u32::from(bits) << 16 | 7);
+            let v6 = std::net::Ipv6Addr::from(u128::from(bits) << 112 | 7);
+            let to4 = std::net::Ipv6Addr::from(0x2002 << 112 | u128::from(v4.to_bits()) << 80 | 7);
+            let mut ips = vec![IpAddr::V4(v4)];
+            if six && bits != 0 && bits != 0x2002 {
+                ips.push(v6.into());
+            }
+            if six && aliases {
+                ips.push(to4.into());
+            }
+            for ip in ips {
+                let want = AsRecord::read(&reader.lookup(ip).unwrap()).unwrap();
+                prop_assert_eq!(table.find(ip).and_then(|n| table.record(n)), want.as_ref(), "{}", ip);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]

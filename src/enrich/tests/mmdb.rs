@@ -3,10 +3,11 @@
 //! Follows the format's specification 2.0 as far as the tests need it; reads nothing back, so that
 //! reader and writer do not share a misunderstanding.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A value of a record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Datum {
     Text(&'static str),
     Long(String),
@@ -25,7 +26,7 @@ pub(crate) struct Writer {
     pub(crate) record_size: u16,
     pub(crate) kind: &'static str,
     nodes: Vec<[Slot; 2]>,
-    records: Vec<(Datum, usize)>,
+    records: BTreeMap<Datum, usize>,
     data: Vec<u8>,
 }
 
@@ -44,7 +45,7 @@ impl Writer {
             record_size,
             kind,
             nodes,
-            records: Vec::new(),
+            records: BTreeMap::new(),
             data: Vec::new(),
         }
     }
@@ -101,13 +102,12 @@ impl Writer {
 
     /// Where a record stands; equal records stand once.
     fn record(&mut self, record: &Datum) -> usize {
-        // From the end: large tests add the same record many times in a row.
-        if let Some((_, offset)) = self.records.iter().rev().find(|(known, _)| known == record) {
+        if let Some(offset) = self.records.get(record) {
             return *offset;
         }
         let offset = self.data.len();
         encode(record, &mut self.data);
-        self.records.push((record.clone(), offset));
+        self.records.insert(record.clone(), offset);
         offset
     }
 

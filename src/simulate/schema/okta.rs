@@ -7,6 +7,7 @@
 
 use super::Fact;
 use crate::simulate::fact::Kind;
+use crate::simulate::flow::Subject;
 use crate::simulate::random::mix;
 use crate::simulate::text::{push_ip, push_string, push_time, push_uuid};
 use crate::simulate::world::{COUNTRIES, Ip};
@@ -169,11 +170,14 @@ fn push_outcome(fact: &Fact<'_>, out: &mut String) {
 
 fn push_user(fact: &Fact<'_>, out: &mut String) {
     out.push_str("{\"id\":\"");
-    if fact.flow.known {
+    if !fact.flow.known {
+        out.push_str("unknown");
+    } else if let Subject::Decoy(_) = fact.flow.subject {
+        // Decoys keep their name, so that one honeytoken list serves every schema.
+        fact.push_account(out);
+    } else {
         out.push_str("00u");
         push_base62(out, fact.account_key(), 17);
-    } else {
-        out.push_str("unknown");
     }
     out.push_str("\",\"type\":\"User\",\"alternateId\":\"");
     fact.push_email(out);

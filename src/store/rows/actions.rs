@@ -61,7 +61,13 @@ pub fn load(view: &dyn View) -> Result<State, StoreError> {
 /// # Errors
 /// When a row is damaged.
 pub fn active(view: &dyn View) -> Result<Vec<Record>, StoreError> {
-    list(view, Table::ActiveActions, &Range::all(), usize::MAX, |_| true)
+    list(
+        view,
+        Table::ActiveActions,
+        &Range::all(),
+        usize::MAX,
+        |_| true,
+    )
 }
 
 /// One action with its life so far.
@@ -101,7 +107,11 @@ pub fn newest(
         if current && phase.is_none_or(|p| p == change.record.phase) {
             records.push(change.record);
         }
-        Ok(if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if records.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(records)
 }
@@ -124,7 +134,8 @@ pub fn first_change(view: &dyn View) -> Result<Option<u64>, StoreError> {
     Ok(first.first().map(|c| c.record.action.seq))
 }
 
-/// Takes out up to `limit` changes from before a time, and actions that ended with them.
+/// Takes out up to `limit` changes from before a time, and actions that ended with them, with
+/// what is known of their deliveries.
 ///
 /// # Errors
 /// When they cannot be read or written.
@@ -144,6 +155,9 @@ pub fn prune(tx: &mut dyn Tx, before: WallTime, limit: usize) -> Result<usize, S
         let ended = !matches!(change.record.phase, Phase::Active | Phase::PendingApproval);
         if ended {
             tx.delete(Table::Actions, &action.action_id.0)?;
+            for table in [Table::Receipts, Table::Deliveries] {
+                super::clear(tx, table, &Range::prefix(&action.action_id.0))?;
+            }
         }
     }
     Ok(old.len())
@@ -164,7 +178,13 @@ pub fn add_receipt(tx: &mut dyn Tx, receipt: &Receipt) -> Result<(), StoreError>
 /// # Errors
 /// When a row is damaged.
 pub fn receipts(view: &dyn View, id: Id) -> Result<Vec<Receipt>, StoreError> {
-    list(view, Table::Receipts, &Range::prefix(&id.0), usize::MAX, |_| true)
+    list(
+        view,
+        Table::Receipts,
+        &Range::prefix(&id.0),
+        usize::MAX,
+        |_| true,
+    )
 }
 
 /// When and to whom the messages about an action were delivered.
@@ -172,5 +192,11 @@ pub fn receipts(view: &dyn View, id: Id) -> Result<Vec<Receipt>, StoreError> {
 /// # Errors
 /// When a row is damaged.
 pub fn deliveries(view: &dyn View, id: Id) -> Result<Vec<Delivery>, StoreError> {
-    list(view, Table::Deliveries, &Range::prefix(&id.0), usize::MAX, |_| true)
+    list(
+        view,
+        Table::Deliveries,
+        &Range::prefix(&id.0),
+        usize::MAX,
+        |_| true,
+    )
 }

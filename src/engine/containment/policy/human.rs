@@ -65,9 +65,7 @@ impl Policy {
         if let Some(mut record) = state.pending.remove(&slot) {
             record.action.expires_at = now + record.ttl;
             self.issue(state, record, now, &mut plan);
-            if let Some(change) = plan.changes.last_mut() {
-                change.record.note = Some(note.to_owned());
-            }
+            plan.annotate(note);
             if let Some(active) = state.active.get_mut(&slot) {
                 active.note = Some(note.to_owned());
             }

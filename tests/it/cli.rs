@@ -1,0 +1,7 @@
+//! The commands as a person or a script meets them: output, exit codes, forms of input.
+
+mod check;
+mod dead;
+mod detectors;
+mod forms;
+mod webhook;

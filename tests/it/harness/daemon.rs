@@ -1,0 +1,276 @@
+//! `tidegate run` as a process: started on a configuration, asked over HTTP, ended by a signal.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A busy two-core machine is slow; nothing waits this long when all is well.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A folder with a configuration; the daemon runs in it, again and again.
+pub struct Home {
+    pub dir: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Home {
+    /// `body` is what a test says of sources, alerts, detectors and containment. The hash key is
+    /// `replay`'s, so that alert ids can be compared.
+    pub fn new(name: &str, body: &str) -> Self {
+        let dir = super::scratch(name);
+        let key = b"tidegate replay: a fixed hashkey"
+            .map(|byte| format!("{byte:02x}"))
+            .concat();
+        std::fs::write(dir.join("hash.key"), key).unwrap();
+        let home = Self {
+            dir,
+            env: Vec::new(),
+        };
+        home.configure(body);
+        home.with_env("WEBHOOK_SECRET", super::receiver::SECRET)
+    }
+
+    pub fn configure(&self, body: &str) {
+        let config = format!(
+            "version: 1\nhttp: {{listen: '127.0.0.1:0'}}\nengine: {{hash_key_file: hash.key}}\n\
+             state: {{dir: state, snapshot_every: 1s}}\n{body}"
+        );
+        std::fs::write(self.dir.join("tidegate.yaml"), config).unwrap();
+    }
+
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Starts the daemon and waits until it has told its address.
+    pub fn start(&self) -> Daemon {
+        let mut daemon = self.spawn();
+        let log = daemon.log.clone();
+        daemon.address = super::wait(
+            "the daemon's address",
+            LIMIT,
+            || super::tail(&log),
+            || {
+                let ended = daemon.child.try_wait().unwrap();
+                assert!(
+                    ended.is_none(),
+                    "the daemon has ended: {ended:?}\n{}",
+                    super::tail(&log)
+                );
+                let lines = super::lines(&log);
+                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
+                line.split("address=")
+                    .nth(1)?
+                    .split_whitespace()
+                    .next()
+                    .map(str::to_owned)
+            },
+        );
+        daemon
+    }
+
+    /// Starts the daemon and asks nothing of it.
+    fn spawn(&self) -> Daemon {
+        let log = (0..)
+            .map(|n| self.file(&format!("run-{n}.log")))
+            .find(|p| !p.exists())
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["run", "-c", "tidegate.yaml"])
+            .current_dir(&self.dir)
+            .env("NO_COLOR", "1")
+            .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(File::create(self.file("stdout.ndjson")).unwrap())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Daemon {
+            child,
+            log,
+            address: String::new(),
+            began: Instant::now(),
+        }
+    }
+}
+
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    address: String,
+    pub began: Instant,
+}
+
+impl Daemon {
+    pub fn ready(self) -> Self {
+        self.until("/readyz says 200", |d| {
+            (d.get("/readyz").0 == 200).then_some(())
+        });
+        self
+    }
+
+    /// Asks until there is an answer.
+    pub fn until<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
+        super::wait(what, LIMIT, || super::tail(&self.log), || ask(self))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// Status and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(&self.address)?;
+            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                self.address
+            )?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer =
+            ask().unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
+    }
+
+    pub fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "GET {path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("GET {path}: {e}: {body}"))
+    }
+
+    /// All items of a paged list.
+    pub fn list(&self, path: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.json(&format!("{path}?limit=500{cursor}"));
+            all.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap_or_else(|| panic!("no items: {page}"))
+                    .clone(),
+            );
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// A metric, summed over the label sets that hold all of `labels` (`reason="empty"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let (_, text) = self.get("/metrics");
+        let mine = text.lines().filter(|l| {
+            let after = l.strip_prefix(name);
+            after.is_some_and(|a| a.starts_with(['{', ' ']))
+                && labels.iter().all(|label| l.contains(label))
+        });
+        let value = |l: &str| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        let sum: f64 = mine.map(value).sum();
+        format!("{sum:.0}").parse().unwrap()
+    }
+
+    /// Dead letters by reason, as /metrics has them.
+    pub fn dead_letters(&self) -> BTreeMap<String, u64> {
+        let (_, text) = self.get("/metrics");
+        let mut all = BTreeMap::new();
+        for line in text
+            .lines()
+            .filter(|l| l.starts_with("tidegate_events_dead_lettered_total{"))
+        {
+            let reason = line
+                .split("reason=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap();
+            *all.entry(reason.to_owned()).or_default() +=
+                line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        }
+        all
+    }
+
+    /// Records taken from the source so far.
+    pub fn received(&self) -> u64 {
+        self.metric("tidegate_events_received_total", &[])
+    }
+
+    /// Waits until so many records were taken in and nothing waits to be sent.
+    pub fn settled(&self, records: u64) {
+        self.until(&format!("{records} records"), |d| {
+            (d.received() >= records).then_some(())
+        });
+        // The gauge is set by the housekeeping: wait for one that has seen the last batch.
+        std::thread::sleep(Duration::from_millis(1200));
+        self.until("an empty outbox", |d| {
+            (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
+        });
+    }
+
+    /// SIGTERM: it drains and must end well.
+    pub fn stop(mut self) {
+        self.signal("-TERM");
+        let log = self.log.clone();
+        let status = super::wait(
+            "the daemon's end",
+            LIMIT,
+            || super::tail(&log),
+            || self.child.try_wait().unwrap(),
+        );
+        assert!(status.success(), "{status}\n{}", super::tail(&self.log));
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for it to end by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        let log = self.log.clone();
+        super::wait(
+            "the daemon's end",
+            LIMIT,
+            || super::tail(&log),
+            || self.child.try_wait().unwrap(),
+        )
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        super::command::Run::new("kill", &[signal, &pid]).ok();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            super::tell(&super::tail(&self.log));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The real broker, through `dev/kafka/kafka`. One is shared by all tests of the run, another
+//! speaks TLS; both end with this process (`--owner`). What tests produce goes through kcat.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::command::Run;
+
+/// A broker that runs.
+pub struct Broker {
+    dir: PathBuf,
+}
+
+/// The broker of this run.
+pub fn shared() -> &'static Broker {
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    BROKER.get_or_init(|| Broker::start("broker", &[]))
+}
+
+/// Another one, with a SASL_SSL listener beside the plain one.
+pub fn tls() -> &'static Broker {
+    static BROKER: OnceLock<Broker> = OnceLock::new();
+    BROKER.get_or_init(|| Broker::start("broker-tls", &["--tls"]))
+}
+
+fn script() -> PathBuf {
+    super::root().join("dev/kafka/kafka")
+}
+
+impl Broker {
+    fn start(name: &str, options: &[&str]) -> Self {
+        let dir = super::scratch(name).join("data");
+        let (path, pid) = (
+            dir.to_str().unwrap().to_owned(),
+            std::process::id().to_string(),
+        );
+        let arguments = [&["start", &path, "--owner", &pid], options].concat();
+        let done = Run::new(script(), &arguments).run();
+        // 3 is the script's word for something that is missing.
+        assert!(
+            !done.stderr.contains("is missing"),
+            "no broker without Java and Maven: run `make test`\n{done}"
+        );
+        done.code(0);
+        Self { dir }
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> String {
+        let all = [&[command, self.dir.to_str().unwrap()], arguments].concat();
+        Run::new(script(), &all).ok().text()
+    }
+
+    pub fn topic(&self, name: &str, partitions: u32) {
+        // Records of one test stay for it: no clean-up by age, and large ones are let in.
+        let config = ["retention.ms=-1", "max.message.bytes=4194304"];
+        self.run(
+            "topic",
+            &[&[name, &partitions.to_string()], &config[..]].concat(),
+        );
+    }
+
+    /// One record per line of the file.
+    pub fn produce(&self, topic: &str, file: &Path) {
+        self.run("produce", &[topic, file.to_str().unwrap()]);
+    }
+
+    /// One record per line; what stands before the first tab is its key.
+    pub fn produce_keyed(&self, topic: &str, file: &Path) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let arguments = [
+            "-b",
+            &bootstrap,
+            "-P",
+            "-q",
+            "-t",
+            topic,
+            "-X",
+            "enable.idempotence=true",
+            "-K",
+            "\t",
+            "-l",
+            file,
+        ];
+        Run::new("kcat", &arguments).ok();
+    }
+
+    /// One record that is the whole file, line feeds and all.
+    pub fn produce_whole(&self, topic: &str, file: &Path) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let big = "message.max.bytes=4194304";
+        Run::new(
+            "kcat",
+            &["-b", &bootstrap, "-P", "-q", "-t", topic, "-X", big, file],
+        )
+        .ok();
+    }
+
+    /// Every value, to the end of the log.
+    pub fn consume(&self, topic: &str) -> Vec<String> {
+        self.run("consume", &[topic])
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn bootstrap(&self) -> String {
+        self.read("bootstrap")
+    }
+
+    pub fn bootstrap_sasl_ssl(&self) -> String {
+        self.read("bootstrap_sasl_ssl")
+    }
+
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// PLAIN_USER, PLAIN_PASSWORD, SCRAM_USER, SCRAM_PASSWORD.
+    pub fn credentials(&self) -> BTreeMap<String, String> {
+        let text = self.read("credentials");
+        text.lines()
+            .filter_map(|l| l.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.join(name))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+}
