@@ -13,7 +13,12 @@ fn main() -> io::Result<()> {
     let mut code = String::from("&[\n");
     for path in files {
         let name = path.strip_prefix(&root).unwrap_or(&path).display();
-        let _ = writeln!(code, "    ({:?}, include_str!({:?})),", name.to_string(), path);
+        let _ = writeln!(
+            code,
+            "    ({:?}, include_str!({:?})),",
+            name.to_string(),
+            path
+        );
     }
     code.push_str("]\n");
     let out = PathBuf::from(env::var("OUT_DIR").unwrap_or_default());
@@ -21,7 +26,9 @@ fn main() -> io::Result<()> {
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
     for entry in entries {
         let path = entry?.path();
         println!("cargo::rerun-if-changed={}", path.display());

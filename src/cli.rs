@@ -30,11 +30,16 @@ pub const FAULTS: u8 = 64;
 /// Guards the account-recovery flow: finds reset floods, enumeration and token theft in an event
 /// stream, alerts, and closes the gate.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "tidegate",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Examples:
   tidegate demo                                    watch an attack being found and contained
   tidegate replay --input events.jsonl             what would have fired on recorded events
-  tidegate run -c config/tidegate.yaml             the daemon")]
+  tidegate run -c config/tidegate.yaml             the daemon"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -67,7 +72,10 @@ pub struct Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     /// Anything unforeseen is a failed run.
     fn from(error: E) -> Self {
-        Self { code: RUN_FAILED, error: error.into() }
+        Self {
+            code: RUN_FAILED,
+            error: error.into(),
+        }
     }
 }
 

@@ -34,7 +34,10 @@ pub enum DeliverError {
     Settings { endpoint: String, what: String },
     /// The outbox failed in a way that trying again does not mend.
     #[error("endpoint {endpoint}: {source}")]
-    Outbox { endpoint: String, source: crate::engine::outbox::OutboxError },
+    Outbox {
+        endpoint: String,
+        source: crate::engine::outbox::OutboxError,
+    },
 }
 
 impl DeliverError {

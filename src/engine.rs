@@ -38,7 +38,11 @@ pub enum Input<'a> {
     /// Routed events of one batch, in order of arrival.
     Batch(&'a Routed),
     /// A partition exists, read from `next` on; it holds event time back until it is idle or has brought an event.
-    Expect { source: u16, partition: i32, next: i64 },
+    Expect {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
@@ -134,9 +138,14 @@ impl<S: Shards> Engine<S> {
         let settings = &self.program.settings;
         match input {
             Input::Batch(routed) => {
-                self.sequencer.accept(routed, settings, &self.late_ok, &mut self.packet);
+                self.sequencer
+                    .accept(routed, settings, &self.late_ok, &mut self.packet);
             }
-            Input::Expect { source, partition, next } => {
+            Input::Expect {
+                source,
+                partition,
+                next,
+            } => {
                 self.sequencer.expect(*source, *partition, *next);
                 return;
             }
@@ -146,7 +155,8 @@ impl<S: Shards> Engine<S> {
             }
             Input::End { until } => {
                 let deadline = self.program.longest_deadline().0 + 1;
-                self.sequencer.finish(until.map(|t| t.0), deadline, &mut self.packet);
+                self.sequencer
+                    .finish(until.map(|t| t.0), deadline, &mut self.packet);
             }
         }
         self.run();
@@ -157,7 +167,8 @@ impl<S: Shards> Engine<S> {
         self.packet.observations.clear();
         self.packet.text.clear();
         self.sequencer.tick(now.0, &self.program.settings);
-        self.sequencer.settle(&self.program.settings, &mut self.packet);
+        self.sequencer
+            .settle(&self.program.settings, &mut self.packet);
         self.run();
     }
 
@@ -165,9 +176,15 @@ impl<S: Shards> Engine<S> {
         merge::split(&self.packet, &mut self.parts);
         self.shards.handle(0, &mut self.parts, &mut self.findings);
         for level in 1..self.program.levels() {
-            let derived = take_derived(&self.program, level, &mut self.findings, self.packet.watermark);
+            let derived = take_derived(
+                &self.program,
+                level,
+                &mut self.findings,
+                self.packet.watermark,
+            );
             merge::split(&derived, &mut self.parts);
-            self.shards.handle(level, &mut self.parts, &mut self.findings);
+            self.shards
+                .handle(level, &mut self.parts, &mut self.findings);
         }
         let mut alerts: Vec<Alert> = Vec::new();
         for found in &mut self.findings {
@@ -176,7 +193,8 @@ impl<S: Shards> Engine<S> {
             alerts.append(&mut found.alerts);
         }
         merge::sort_alerts(&mut alerts);
-        self.outputs.extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
+        self.outputs
+            .extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
     }
 
     /// The next thing it has to say.
@@ -244,13 +262,22 @@ impl<S: Shards> Engine<S> {
 }
 
 /// Takes out of the shards' findings what rules of `level` are to see, joined and in order.
-pub fn take_derived(program: &Program, level: usize, findings: &mut [Findings], watermark: i64) -> Packet {
+pub fn take_derived(
+    program: &Program,
+    level: usize,
+    findings: &mut [Findings],
+    watermark: i64,
+) -> Packet {
     let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
     for found in findings.iter_mut() {
         let all = std::mem::take(&mut found.derived);
         let mut taken = Packet::default();
         for o in &all.observations {
-            let target = if program.level(usize::from(o.rule)) == level { &mut taken } else { &mut found.derived };
+            let target = if program.level(usize::from(o.rule)) == level {
+                &mut taken
+            } else {
+                &mut found.derived
+            };
             target.push(*o, all.text_of(o));
         }
         mine.push(taken);

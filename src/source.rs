@@ -92,12 +92,27 @@ impl Notice {
     #[must_use]
     pub fn map(self, lift: impl Fn(Partition) -> Partition) -> Self {
         match self {
-            Self::Assigned { partition, next } => Self::Assigned { partition: lift(partition), next },
-            Self::End { partition, next } => Self::End { partition: lift(partition), next },
-            Self::Halted { partition, next, cause } => {
-                Self::Halted { partition: lift(partition), next, cause }
-            }
-            Self::Stalled { partition, next } => Self::Stalled { partition: lift(partition), next },
+            Self::Assigned { partition, next } => Self::Assigned {
+                partition: lift(partition),
+                next,
+            },
+            Self::End { partition, next } => Self::End {
+                partition: lift(partition),
+                next,
+            },
+            Self::Halted {
+                partition,
+                next,
+                cause,
+            } => Self::Halted {
+                partition: lift(partition),
+                next,
+                cause,
+            },
+            Self::Stalled { partition, next } => Self::Stalled {
+                partition: lift(partition),
+                next,
+            },
             Self::Trouble { detail } => Self::Trouble { detail },
         }
     }

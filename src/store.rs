@@ -211,7 +211,11 @@ pub enum StoreError {
     #[error(
         "{place} has version {found}, this tidegate reads up to {known}: run the newer tidegate"
     )]
-    Newer { place: String, found: u32, known: u32 },
+    Newer {
+        place: String,
+        found: u32,
+        known: u32,
+    },
     /// A row that was read whole but does not mean anything.
     #[error("a row of {place} cannot be understood: {what}")]
     Malformed { place: String, what: String },

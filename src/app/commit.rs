@@ -48,7 +48,13 @@ impl Desk {
         plan: Arc<Plan>,
     ) -> Result<Self, StoreError> {
         let state = store::read(&*store, |view| actions::load(view))?;
-        Ok(Self { store, policy, state, delivery, plan })
+        Ok(Self {
+            store,
+            policy,
+            state,
+            delivery,
+            plan,
+        })
     }
 
     #[must_use]
@@ -57,7 +63,10 @@ impl Desk {
     }
 
     fn detector(&self, alert: &Alert) -> Option<&Detector> {
-        self.plan.detectors.iter().find(|d| d.id == alert.detector.id)
+        self.plan
+            .detectors
+            .iter()
+            .find(|d| d.id == alert.detector.id)
     }
 
     /// Records alerts and all that follows from them.
@@ -92,7 +101,9 @@ impl Desk {
         if alert_rows::exists(tx, alert.alert_id, alert.revision)? {
             return Ok(());
         }
-        let plan = self.detector(alert).map(|d| self.policy.decide(state, alert, d, now));
+        let plan = self
+            .detector(alert)
+            .map(|d| self.policy.decide(state, alert, d, now));
         let mut alert = alert.clone();
         if let Some(plan) = plan {
             alert.actions = plan.actions().to_vec();
@@ -108,7 +119,11 @@ impl Desk {
         Ok(())
     }
 
-    fn send(&self, tx: &mut dyn Tx, drafts: impl Iterator<Item = Draft>) -> Result<usize, StoreError> {
+    fn send(
+        &self,
+        tx: &mut dyn Tx,
+        drafts: impl Iterator<Item = Draft>,
+    ) -> Result<usize, StoreError> {
         let mut sent = 0;
         for draft in drafts {
             for endpoint in self.delivery.route(&draft) {
@@ -156,6 +171,10 @@ impl Desk {
             self.send(tx, plan.changes().iter().filter_map(body::action))
         })?;
         self.state = state;
-        Ok(Committed { alerts: Vec::new(), plans: vec![plan], messages })
+        Ok(Committed {
+            alerts: Vec::new(),
+            plans: vec![plan],
+            messages,
+        })
     }
 }

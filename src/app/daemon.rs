@@ -26,12 +26,14 @@ use super::threads::Threads;
 use super::view::Shared;
 use super::work::Work;
 use crate::api;
-use crate::config::shape::{DeadLetters as DeadLettersShape, Sink as SinkShape, Source as SourceShape};
+use crate::config::shape::{
+    DeadLetters as DeadLettersShape, Sink as SinkShape, Source as SourceShape,
+};
 use crate::config::value::Shards as ShardCount;
 use crate::config::{Config, Environment};
 use crate::deliver::address::SystemLookup;
 use crate::deliver::queue::Rules;
-use crate::deliver::settings::{Settings as Delivery, STDOUT};
+use crate::deliver::settings::{STDOUT, Settings as Delivery};
 use crate::deliver::sink::{FileSink, StdoutSink, TopicSink};
 use crate::deliver::webhook::Webhook;
 use crate::deliver::worker::Surroundings;
@@ -93,7 +95,9 @@ impl Daemon {
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
         let saved = state.load()?;
-        let (place, body) = saved.map_or((Place::default(), None), |(body, place)| (place, Some(body)));
+        let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
+            (place, Some(body))
+        });
         let source = open_sources(config, env, &place)?;
         let names: Vec<String> = source.topics().iter().map(|t| t.name.clone()).collect();
         let shards = shard_count(config, body.as_deref());
@@ -110,11 +114,20 @@ impl Daemon {
         let mut engine = Engine::over(Arc::clone(&program), Threads::start(&program, shards)?);
         if let Some(body) = body {
             let restored = engine.restore(&body, &place.topics)?;
-            tracing::info!(kept = restored.kept, fresh = restored.fresh, "state restored");
+            tracing::info!(
+                kept = restored.kept,
+                fresh = restored.fresh,
+                "state restored"
+            );
         }
         let delivery = settings::delivery(config);
         let allow = policy.allow().clone();
-        let desk = Desk::open(Arc::clone(&state.store), policy, delivery.clone(), Arc::clone(&plan))?;
+        let desk = Desk::open(
+            Arc::clone(&state.store),
+            policy,
+            delivery.clone(),
+            Arc::clone(&plan),
+        )?;
         let (stopping, stopped) = watch::channel(false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let gate_clock = Arc::clone(&clock);
@@ -132,7 +145,11 @@ impl Daemon {
         let dead = open_dead_letters(config, env, &runtime)?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         let projection = program.projection(&tables.needs());
-        let parts = Parts { program: Arc::clone(&program), projection, tables };
+        let parts = Parts {
+            program: Arc::clone(&program),
+            projection,
+            tables,
+        };
         let (decisions_in, decisions) = bounded(16);
         let shared = Arc::new(Shared::new(
             Arc::clone(&state.store),
@@ -159,14 +176,24 @@ impl Daemon {
             snapshot_every: config.state.snapshot_every.std(),
             stop: Arc::clone(&stop),
         };
-        let engine = std::thread::Builder::new().name("engine".to_owned()).spawn(move || work.run())?;
+        let engine = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || work.run())?;
         let view = Arc::clone(&shared);
         let mut until = stopped;
         outgoing.tasks.push(runtime.spawn(async move {
             let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
             api::serve(listener, api_settings, view, metrics, shutdown).await;
         }));
-        Ok(Self { shared, address, stop, engine, stopping, runtime, tasks: outgoing.tasks })
+        Ok(Self {
+            shared,
+            address,
+            stop,
+            engine,
+            stopping,
+            runtime,
+            tasks: outgoing.tasks,
+        })
     }
 
     /// Where HTTP is served.
@@ -193,7 +220,10 @@ impl Daemon {
     /// What the engine's thread failed of.
     pub fn stop(self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
-        let result = self.engine.join().unwrap_or_else(|_| Err(anyhow!("the engine's thread panicked")));
+        let result = self
+            .engine
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the engine's thread panicked")));
         self.stopping.send_replace(true);
         self.runtime.block_on(async {
             for task in self.tasks {
@@ -217,9 +247,16 @@ fn load_plan(config: &Config) -> anyhow::Result<Plan> {
     let faults = compiled.diagnostics.iter().filter(|d| d.is_fault());
     let faults: Vec<String> = faults.map(ToString::to_string).collect();
     if !faults.is_empty() {
-        bail!("{} fault(s) in detector files:\n{}", faults.len(), faults.join("\n"));
+        bail!(
+            "{} fault(s) in detector files:\n{}",
+            faults.len(),
+            faults.join("\n")
+        );
     }
-    tracing::info!(detectors = compiled.plan.detectors.len(), "detectors loaded");
+    tracing::info!(
+        detectors = compiled.plan.detectors.len(),
+        "detectors loaded"
+    );
     Ok(compiled.plan)
 }
 
@@ -228,7 +265,9 @@ fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
         ShardCount::Count(n) => usize::from(n),
         // State is cut by shard: what was saved decides, so that a move to another machine goes on.
         ShardCount::Auto => saved.and_then(snapshot::shards).unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
+            std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .div_ceil(2)
         }),
     }
 }
@@ -243,12 +282,18 @@ fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Re
                 let settings = settings::kafka_source(s);
                 Box::new(KafkaSource::new(settings, place.frontier.clone(), &env)?)
             }
-            SourceShape::File(s) => {
-                Box::new(FileSource::new([&s.path], schema(&s.schema).as_deref(), LINE_MAX)?)
-            }
+            SourceShape::File(s) => Box::new(FileSource::new(
+                [&s.path],
+                schema(&s.schema).as_deref(),
+                LINE_MAX,
+            )?),
             SourceShape::Stdin(s) => {
                 let input = [PathBuf::from("-")];
-                Box::new(FileSource::new(input, schema(&s.schema).as_deref(), LINE_MAX)?)
+                Box::new(FileSource::new(
+                    input,
+                    schema(&s.schema).as_deref(),
+                    LINE_MAX,
+                )?)
             }
         });
     }
@@ -258,13 +303,23 @@ fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Re
     Ok(Sources::new(sources))
 }
 
-fn open_dead_letters(config: &Config, env: &Environment, runtime: &Runtime) -> anyhow::Result<DeadLetters> {
+fn open_dead_letters(
+    config: &Config,
+    env: &Environment,
+    runtime: &Runtime,
+) -> anyhow::Result<DeadLetters> {
     let env = |name: &str| env.get(name).map(str::to_owned);
     if let Some((settings, topic)) = settings::dead_letter_topic(config) {
         let out = Arc::new(KafkaOut::start(&settings, &env)?);
-        return Ok(DeadLetters::Topic { out, topic, runtime: runtime.handle().clone() });
+        return Ok(DeadLetters::Topic {
+            out,
+            topic,
+            runtime: runtime.handle().clone(),
+        });
     }
-    let path = config.dead_letters_path().context("dead letters have no file")?;
+    let path = config
+        .dead_letters_path()
+        .context("dead letters have no file")?;
     let size_max = match &config.dead_letters {
         DeadLettersShape::File(file) => file.size_max.0,
         DeadLettersShape::Kafka(_) => u64::MAX,
@@ -280,7 +335,11 @@ fn start_workers(
     runtime: &Runtime,
     stopped: &watch::Receiver<bool>,
 ) -> anyhow::Result<Outgoing> {
-    let mut outgoing = Outgoing { wakes: Vec::new(), counters: Vec::new(), tasks: Vec::new() };
+    let mut outgoing = Outgoing {
+        wakes: Vec::new(),
+        counters: Vec::new(),
+        tasks: Vec::new(),
+    };
     let local = Delivery::local_rules();
     let mut start = |name: &str, sink: Arc<dyn Sink>, rules| {
         let worker = Worker::new(name, sink, rules, around.clone());
@@ -294,20 +353,39 @@ fn start_workers(
         }));
     };
     for endpoint in &delivery.webhooks {
-        let secrets = endpoint.secrets(&Secrets(env)).map_err(|faults| anyhow!(faults.join("; ")))?;
-        let ca = endpoint.ca_file.as_deref().map(super::files::read).transpose()?;
+        let secrets = endpoint
+            .secrets(&Secrets(env))
+            .map_err(|faults| anyhow!(faults.join("; ")))?;
+        let ca = endpoint
+            .ca_file
+            .as_deref()
+            .map(super::files::read)
+            .transpose()?;
         if endpoint.allow_insecure || endpoint.allow_private {
-            tracing::warn!(endpoint = endpoint.name, "this endpoint may be on this machine or in a private network");
+            tracing::warn!(
+                endpoint = endpoint.name,
+                "this endpoint may be on this machine or in a private network"
+            );
         }
         let webhook = Webhook::new(endpoint, secrets, ca.as_deref(), Arc::new(SystemLookup))?;
         start(&endpoint.name, Arc::new(webhook), endpoint.rules());
     }
     for file in &delivery.files {
-        let sink = FileSink { path: file.path.clone(), shape: file.shape, sync: file.sync };
+        let sink = FileSink {
+            path: file.path.clone(),
+            shape: file.shape,
+            sync: file.sync,
+        };
         start(&file.name, Arc::new(sink), local);
     }
     if let Some(stdout) = &delivery.stdout {
-        start(STDOUT, Arc::new(StdoutSink { shape: stdout.shape }), local);
+        start(
+            STDOUT,
+            Arc::new(StdoutSink {
+                shape: stdout.shape,
+            }),
+            local,
+        );
     }
     let kafka_sinks = config.alerts.sinks.iter().filter_map(|s| match s {
         SinkShape::Kafka(sink) => Some(sink),
@@ -316,9 +394,20 @@ fn start_workers(
     let env_text = |name: &str| env.get(name).map(str::to_owned);
     for (sink, topic) in kafka_sinks.zip(&delivery.topics) {
         let producer = Arc::new(KafkaOut::start(&settings::kafka_sink(sink), &env_text)?);
-        let sink = TopicSink { producer, topic: topic.topic.clone(), shape: topic.shape };
+        let sink = TopicSink {
+            producer,
+            topic: topic.topic.clone(),
+            shape: topic.shape,
+        };
         // A lane (an alert, a target) stays in order; different ones need not wait for each other.
-        start(&topic.name, Arc::new(sink), Rules { concurrency: TOPIC_CONCURRENCY, ..local });
+        start(
+            &topic.name,
+            Arc::new(sink),
+            Rules {
+                concurrency: TOPIC_CONCURRENCY,
+                ..local
+            },
+        );
     }
     Ok(outgoing)
 }
@@ -326,15 +415,31 @@ fn start_workers(
 fn log_notice(notice: Notice) {
     match notice {
         Notice::Disabled { endpoint } => {
-            tracing::error!(endpoint, "the endpoint says it is gone (410): nothing more is sent until a restart");
+            tracing::error!(
+                endpoint,
+                "the endpoint says it is gone (410): nothing more is sent until a restart"
+            );
         }
         Notice::Down { endpoint, why } => tracing::warn!(endpoint, why, "the endpoint is down"),
         Notice::Up { endpoint } => tracing::info!(endpoint, "the endpoint is back"),
-        Notice::GaveUp { endpoint, webhook_id, why } => {
+        Notice::GaveUp {
+            endpoint,
+            webhook_id,
+            why,
+        } => {
             tracing::error!(endpoint, webhook_id, why, "a message was given up");
         }
-        Notice::Refused { endpoint, webhook_id, why } => {
-            tracing::warn!(endpoint, webhook_id, why, "an action was refused at delivery");
+        Notice::Refused {
+            endpoint,
+            webhook_id,
+            why,
+        } => {
+            tracing::warn!(
+                endpoint,
+                webhook_id,
+                why,
+                "an action was refused at delivery"
+            );
         }
     }
 }

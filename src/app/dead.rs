@@ -21,7 +21,11 @@ use crate::engine::exchange::Origin;
 pub enum DeadLetters {
     /// A file that is no longer written once it has `size_max` bytes.
     File { path: PathBuf, size_max: u64 },
-    Topic { out: Arc<KafkaOut>, topic: String, runtime: tokio::runtime::Handle },
+    Topic {
+        out: Arc<KafkaOut>,
+        topic: String,
+        runtime: tokio::runtime::Handle,
+    },
 }
 
 #[derive(Serialize)]
@@ -45,10 +49,13 @@ impl DeadLetters {
         }
         let lines: Vec<String> = letters.iter().map(|(o, l)| line(names, *o, l)).collect();
         match self {
-            Self::File { path, size_max } => {
-                append(path, *size_max, &lines).map_err(|e| format!("cannot write {}: {e}", path.display()))
-            }
-            Self::Topic { out, topic, runtime } => runtime.block_on(async {
+            Self::File { path, size_max } => append(path, *size_max, &lines)
+                .map_err(|e| format!("cannot write {}: {e}", path.display())),
+            Self::Topic {
+                out,
+                topic,
+                runtime,
+            } => runtime.block_on(async {
                 for (line, (origin, _)) in lines.iter().zip(letters) {
                     let key = format!("{}/{}", origin.partition, origin.offset);
                     out.produce(topic, &key, line).await?;
@@ -61,7 +68,9 @@ impl DeadLetters {
 
 fn line(names: &[String], origin: Origin, letter: &DeadLetter) -> String {
     let line = Line {
-        source: names.get(usize::from(origin.source)).map_or("", String::as_str),
+        source: names
+            .get(usize::from(origin.source))
+            .map_or("", String::as_str),
         partition: origin.partition,
         offset: origin.offset,
         schema: letter.schema.map(crate::decode::Schema::name),

@@ -4,7 +4,10 @@
 //! Nothing is played back: the daemon is the real one, and what it says decides what the platform
 //! still sends.
 
-#![expect(clippy::disallowed_methods, reason = "paces traffic and stamps what happens")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "paces traffic and stamps what happens"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -96,7 +99,12 @@ impl Stage {
         let daemon = Daemon::start(&config, &env)?;
         let kafka = KafkaSettings::new(&[&broker.bootstrap()], &[TOPIC]);
         let producer = Producer::new(&kafka, &|_| None)?;
-        Ok(Self { daemon, _broker: broker, producer, book })
+        Ok(Self {
+            daemon,
+            _broker: broker,
+            producer,
+            book,
+        })
     }
 
     #[must_use]
@@ -130,7 +138,12 @@ impl Stage {
                 }
             }
             lock(&self.book).event_now = time;
-            if self.serves(&json, label.kind == LabelKind::Attack, &mut refused, &mut done)? {
+            if self.serves(
+                &json,
+                label.kind == LabelKind::Attack,
+                &mut refused,
+                &mut done,
+            )? {
                 self.send(json.as_bytes())?;
                 done.sent += 1;
             }
@@ -143,8 +156,15 @@ impl Stage {
     }
 
     /// Whether the platform still does what the line says, given what it was told.
-    fn serves(&self, json: &str, attack: bool, refused: &mut BTreeSet<String>, done: &mut Traffics) -> anyhow::Result<bool> {
-        let line: BTreeMap<String, Json> = serde_json::from_str(json).context("the traffic is no JSON")?;
+    fn serves(
+        &self,
+        json: &str,
+        attack: bool,
+        refused: &mut BTreeSet<String>,
+        done: &mut Traffics,
+    ) -> anyhow::Result<bool> {
+        let line: BTreeMap<String, Json> =
+            serde_json::from_str(json).context("the traffic is no JSON")?;
         let text = |name: &str| line.get(name).and_then(Json::as_str).unwrap_or_default();
         let (kind, request) = (text("event.kind"), text("http.request.id"));
         let book = lock(&self.book);
@@ -216,8 +236,13 @@ pub fn attack_begin(options: &Options) -> Option<i64> {
 /// A start such that the traffic ends now: a broker's clock bounds what events may say.
 #[must_use]
 pub fn ending_now(mut options: Options) -> Options {
-    let last = Traffic::new(&options).map(|l| l.time_ms).last().unwrap_or(options.start_ms);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let last = Traffic::new(&options)
+        .map(|l| l.time_ms)
+        .last()
+        .unwrap_or(options.start_ms);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     // Whole minutes, so that times in the story read well.
     options.start_ms = (now - (last - options.start_ms)).div_euclid(60_000) * 60_000;
@@ -226,7 +251,9 @@ pub fn ending_now(mut options: Options) -> Options {
 
 fn decoy_list() -> String {
     let accounts = (1..=DECOYS).map(|n| format!("account:{}\n", decoy_account(n)));
-    accounts.chain((1..=DECOYS).map(|n| format!("token:{}\n", decoy_token(n)))).collect()
+    accounts
+        .chain((1..=DECOYS).map(|n| format!("token:{}\n", decoy_token(n))))
+        .collect()
 }
 
 fn configuration(broker: &str, receiver: &str, dir: &Path, decoys: &Path) -> String {
@@ -246,7 +273,9 @@ fn configuration(broker: &str, receiver: &str, dir: &Path, decoys: &Path) -> Str
 
 /// Starts the receiver on a thread of its own; returns its address.
 fn start_receiver(book: Book) -> anyhow::Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?.to_string();
     let secret = Secret::parse(SECRET).map_err(|e| anyhow!("{e}"))?;
@@ -254,10 +283,14 @@ fn start_receiver(book: Book) -> anyhow::Result<String> {
         .route("/soc", axum::routing::post(receive))
         .route("/enforcer", axum::routing::post(receive))
         .with_state((book, Arc::new(secret)));
-    std::thread::Builder::new().name("receiver".to_owned()).spawn(move || {
-        // It ends with the process.
-        runtime.block_on(async { axum::serve(listener, router).await }).unwrap_or_default();
-    })?;
+    std::thread::Builder::new()
+        .name("receiver".to_owned())
+        .spawn(move || {
+            // It ends with the process.
+            runtime
+                .block_on(async { axum::serve(listener, router).await })
+                .unwrap_or_default();
+        })?;
     Ok(address)
 }
 
@@ -267,14 +300,31 @@ async fn receive(
     body: Bytes,
 ) -> StatusCode {
     let at = Instant::now();
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let stamp = text(HEADER_TIMESTAMP).parse().unwrap_or(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(0);
     let secrets = std::slice::from_ref(&*secret);
-    let valid = sign::verify(secrets, &text(HEADER_ID), stamp, &body, &text(HEADER_SIGNATURE), now);
+    let valid = sign::verify(
+        secrets,
+        &text(HEADER_ID),
+        stamp,
+        &body,
+        &text(HEADER_SIGNATURE),
+        now,
+    );
     let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-    let Ok(message) = serde_json::from_slice::<Json>(&body) else { return StatusCode::BAD_REQUEST };
+    let Ok(message) = serde_json::from_slice::<Json>(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
     if valid.is_err() {
         book.rejected += 1;
         return StatusCode::UNAUTHORIZED;
@@ -282,7 +332,12 @@ async fn receive(
     let kind = message["type"].as_str().unwrap_or_default().to_owned();
     obey(&mut book, &kind, &message["data"]);
     let event_now = EventTime(book.event_now);
-    book.received.push(Received { at, event_now, kind, data: message["data"].clone() });
+    book.received.push(Received {
+        at,
+        event_now,
+        kind,
+        data: message["data"].clone(),
+    });
     StatusCode::NO_CONTENT
 }
 
@@ -294,7 +349,10 @@ fn obey(book: &mut Ledger, kind: &str, action: &Json) {
         "tidegate.action.reverted.v1" | "tidegate.action.expired.v1" => false,
         _ => return,
     };
-    let value = action["target"]["value"].as_str().unwrap_or_default().to_owned();
+    let value = action["target"]["value"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     match (action["verb"].as_str().unwrap_or_default(), on) {
         ("block" | "throttle", true) => drop(book.blocked.insert(value)),
         ("block" | "throttle", false) => drop(book.blocked.remove(&value)),

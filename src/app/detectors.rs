@@ -3,7 +3,10 @@
 //! Owns which files count as what. A folder's `*.yml` are detectors, except below a folder named
 //! `tests`; `runbook.md` and `tests/` beside a detector belong to it.
 
-#![expect(clippy::disallowed_methods, reason = "the one place that reads detector files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads detector files"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,11 +37,17 @@ pub struct DetectorFile {
 /// The folder cannot be read, or holds more than is reasonable.
 pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     let Some(dir) = dir else {
-        let own = |(path, text): &(&str, &str)| DetectorFile { path: (*path).into(), text: (*text).into() };
+        let own = |(path, text): &(&str, &str)| DetectorFile {
+            path: (*path).into(),
+            text: (*text).into(),
+        };
         return Ok(SHIPPED.iter().map(own).collect());
     };
     if !dir.is_dir() {
-        bail!("{} is no folder; --detectors names a folder with *.yml files", dir.display());
+        bail!(
+            "{} is no folder; --detectors names a folder with *.yml files",
+            dir.display()
+        );
     }
     let mut paths = Vec::new();
     walk(dir, 0, &mut paths)?;
@@ -49,7 +58,9 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
 /// The detector files among `files`, ready to compile.
 #[must_use]
 pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
-    let detectors = files.iter().filter(|f| is_yaml(&f.path) && !is_test(&f.path));
+    let detectors = files
+        .iter()
+        .filter(|f| is_yaml(&f.path) && !is_test(&f.path));
     let source = |f: &DetectorFile| {
         let folder = f.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let beside = |name: &str| format!("{folder}/{name}");
@@ -57,7 +68,9 @@ pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
             path: f.path.clone(),
             text: f.text.clone(),
             runbook_exists: files.iter().any(|o| o.path == beside("runbook.md")),
-            tests_exist: files.iter().any(|o| o.path.starts_with(&beside("tests/")) && is_yaml(&o.path)),
+            tests_exist: files
+                .iter()
+                .any(|o| o.path.starts_with(&beside("tests/")) && is_yaml(&o.path)),
         }
     };
     detectors.map(source).collect()
@@ -70,22 +83,36 @@ pub fn is_test(path: &str) -> bool {
 }
 
 fn is_yaml(path: &str) -> bool {
-    [".yml", ".yaml"].iter().any(|ending| path.ends_with(ending))
+    [".yml", ".yaml"]
+        .iter()
+        .any(|ending| path.ends_with(ending))
 }
 
 fn walk(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     if depth > DEPTH_MAX {
-        bail!("{} is nested too deep; is it a link in a circle?", dir.display());
+        bail!(
+            "{} is nested too deep; is it a link in a circle?",
+            dir.display()
+        );
     }
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
+        let path = entry
+            .with_context(|| format!("cannot read {}", dir.display()))?
+            .path();
         if path.is_dir() {
             walk(&path, depth + 1, paths)?;
-        } else if path.extension().is_some_and(|e| ["yml", "yaml", "md", "jsonl"].iter().any(|known| e == *known)) {
+        } else if path.extension().is_some_and(|e| {
+            ["yml", "yaml", "md", "jsonl"]
+                .iter()
+                .any(|known| e == *known)
+        }) {
             paths.push(path);
         }
         if paths.len() > FILES_MAX {
-            bail!("more than {FILES_MAX} files below {}; name the detectors' own folder", dir.display());
+            bail!(
+                "more than {FILES_MAX} files below {}; name the detectors' own folder",
+                dir.display()
+            );
         }
     }
     Ok(())
@@ -93,10 +120,13 @@ fn walk(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result<()
 
 fn read(path: PathBuf) -> anyhow::Result<DetectorFile> {
     let name = path.to_string_lossy().replace('\\', "/");
-    let size = fs::metadata(&path).with_context(|| format!("cannot read {name}"))?.len();
+    let size = fs::metadata(&path)
+        .with_context(|| format!("cannot read {name}"))?
+        .len();
     if size > FILE_MAX {
         bail!("{name} has {size} bytes, a detector file has at most {FILE_MAX}");
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name} as UTF-8 text"))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {name} as UTF-8 text"))?;
     Ok(DetectorFile { path: name, text })
 }

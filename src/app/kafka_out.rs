@@ -51,9 +51,17 @@ impl KafkaOut {
             }
             served.answer(served.producer.flush(Duration::from_secs(5)));
         };
-        let thread = std::thread::Builder::new().name("kafka-out".to_owned()).spawn(serve);
-        let thread = thread.map_err(|cause| Error::Open { name: "a thread".to_owned(), cause })?;
-        Ok(Self { shared, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("kafka-out".to_owned())
+            .spawn(serve);
+        let thread = thread.map_err(|cause| Error::Open {
+            name: "a thread".to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -62,7 +70,8 @@ impl Shared {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for report in reports {
             if let Some(sender) = waiting.remove(&report.ticket) {
-                let _no_longer_wanted = sender.send(report.result.map(|_| ()).map_err(|e| e.to_string()));
+                let _no_longer_wanted =
+                    sender.send(report.result.map(|_| ()).map_err(|e| e.to_string()));
             }
         }
     }
@@ -77,14 +86,27 @@ impl Topic for KafkaOut {
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         let ticket = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
-        let sent = self.shared.producer.send(topic, Some(key.as_bytes()), payload.as_bytes(), &[], ticket);
+        self.shared
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(ticket, sender);
+        let sent =
+            self.shared
+                .producer
+                .send(topic, Some(key.as_bytes()), payload.as_bytes(), &[], ticket);
         Box::pin(async move {
             if let Err(error) = sent {
-                self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+                self.shared
+                    .waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&ticket);
                 return Err(error.to_string());
             }
-            receiver.await.unwrap_or_else(|_| Err("the producer was stopped".to_owned()))
+            receiver
+                .await
+                .unwrap_or_else(|_| Err("the producer was stopped".to_owned()))
         })
     }
 }

@@ -4,7 +4,10 @@
 //! All channels are bounded: when the engine is slow, decoding waits, then reading waits, then the
 //! broker keeps what it has. Buffers travel in a circle, so a steady stream allocates nothing.
 
-#![expect(clippy::disallowed_methods, reason = "stamps batches with the time they were read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "stamps batches with the time they were read"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,10 +91,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(source: Box<dyn Source + Send>, parts: &Parts, decoders: usize) -> std::io::Result<Self> {
+    pub fn start(
+        source: Box<dyn Source + Send>,
+        parts: &Parts,
+        decoders: usize,
+    ) -> std::io::Result<Self> {
         let decoders = decoders.max(1);
-        let hints: Arc<[Option<Schema>]> =
-            source.topics().iter().map(|s| s.schema.as_deref().and_then(Schema::parse)).collect();
+        let hints: Arc<[Option<Schema>]> = source
+            .topics()
+            .iter()
+            .map(|s| s.schema.as_deref().and_then(Schema::parse))
+            .collect();
         let (jobs_in, jobs) = bounded::<Job>(decoders);
         let (done_in, done) = bounded(decoders * 2);
         let (spare, spares) = bounded(decoders * 4);
@@ -101,27 +111,55 @@ impl Pipeline {
         let (ended_in, ended) = bounded(1);
         let mut threads = Vec::new();
         for index in 0..decoders {
-            let mut stage = Stage::new(&parts.program, parts.projection.clone(), Arc::clone(&parts.tables));
+            let mut stage = Stage::new(
+                &parts.program,
+                parts.projection.clone(),
+                Arc::clone(&parts.tables),
+            );
             let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
             let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
             let decode = move || {
                 while let Ok(job) = jobs.recv() {
                     let intake = spares.try_recv().unwrap_or_else(|_| Intake::fresh());
-                    let (intake, batch) = decode(&mut stage, &hints, job.batch, job.read_at, intake);
+                    let (intake, batch) =
+                        decode(&mut stage, &hints, job.batch, job.read_at, intake);
                     let _full = empty.try_send(batch);
                     if done.send((job.seq, intake)).is_err() {
                         return;
                     }
                 }
             };
-            threads.push(std::thread::Builder::new().name(format!("decode-{index}")).spawn(decode)?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("decode-{index}"))
+                    .spawn(decode)?,
+            );
         }
-        let reader = Reader { source, jobs: jobs_in, empties, orders: ordered, lags: lags_in };
+        let reader = Reader {
+            source,
+            jobs: jobs_in,
+            empties,
+            orders: ordered,
+            lags: lags_in,
+        };
         let read = move || {
             let _gone = ended_in.send(reader.run());
         };
-        threads.push(std::thread::Builder::new().name("source".to_owned()).spawn(read)?);
-        Ok(Self { done, spare, orders, lags, ended, waiting: BTreeMap::new(), next: 0, threads })
+        threads.push(
+            std::thread::Builder::new()
+                .name("source".to_owned())
+                .spawn(read)?,
+        );
+        Ok(Self {
+            done,
+            spare,
+            orders,
+            lags,
+            ended,
+            waiting: BTreeMap::new(),
+            next: 0,
+            threads,
+        })
     }
 
     /// The next batch in the order it was read.
@@ -157,7 +195,9 @@ impl Pipeline {
 
     /// Stops or resumes reading; a paused partition holds event time back.
     pub fn pause(&self, pause: bool) {
-        let _gone = self.orders.send(if pause { Order::Pause } else { Order::Resume });
+        let _gone = self
+            .orders
+            .send(if pause { Order::Pause } else { Order::Resume });
     }
 
     /// What is known to wait in the source; from the last answer, and asks anew.
@@ -208,7 +248,11 @@ fn decode(
     for record in batch.records() {
         let place = record.partition;
         let hint = hints.get(usize::from(place.topic)).copied().flatten();
-        let origin = Origin { source: place.topic, partition: place.number, offset: record.offset };
+        let origin = Origin {
+            source: place.topic,
+            partition: place.number,
+            offset: record.offset,
+        };
         let broker_time = record.stamp.time().map(|t| EventTime(t.0));
         let (routed, dead) = (&mut intake.routed, &mut intake.dead);
         stage.work(record.payload, hint, origin, broker_time, routed, dead);
@@ -248,7 +292,15 @@ impl Reader {
                 Polled::Nothing => {}
                 Polled::End if batch.is_empty() => return Ok(()),
                 Polled::Some | Polled::End => {
-                    if self.jobs.send(Job { seq, batch, read_at: Instant::now() }).is_err() {
+                    if self
+                        .jobs
+                        .send(Job {
+                            seq,
+                            batch,
+                            read_at: Instant::now(),
+                        })
+                        .is_err()
+                    {
                         return Ok(());
                     }
                     seq += 1;

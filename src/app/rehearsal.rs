@@ -24,13 +24,24 @@ impl Rehearsal {
     pub fn new(plan: Arc<Plan>, key: &HashKey) -> Self {
         // The defaults are without fault; a test of theirs says so.
         let policy = Policy::new(Settings::default(), key).ok();
-        Self { policy, state: State::default(), plan, counts: BTreeMap::new() }
+        Self {
+            policy,
+            state: State::default(),
+            plan,
+            counts: BTreeMap::new(),
+        }
     }
 
     /// Decides about an alert and writes the ids of its actions into it.
     pub fn decide(&mut self, alert: &mut Alert) {
-        let detector = self.plan.detectors.iter().find(|d| d.id == alert.detector.id);
-        let (Some(policy), Some(detector)) = (&self.policy, detector) else { return };
+        let detector = self
+            .plan
+            .detectors
+            .iter()
+            .find(|d| d.id == alert.detector.id);
+        let (Some(policy), Some(detector)) = (&self.policy, detector) else {
+            return;
+        };
         if detector.respond.is_empty() {
             return;
         }

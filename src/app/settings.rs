@@ -9,13 +9,13 @@ use anyhow::{Context as _, anyhow};
 
 use crate::api;
 use crate::config::shape::{
-    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sink, SourceKind,
-    Start,
+    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sink,
+    SourceKind, Start,
 };
 use crate::config::value::{EnvName, HostPort};
 use crate::config::{Config, Environment, secret};
 use crate::deliver::settings::{
-    FileSettings, Names, RetrySettings, Selection, SecretSource, StdoutSettings, TopicSettings,
+    FileSettings, Names, RetrySettings, SecretSource, Selection, StdoutSettings, TopicSettings,
 };
 use crate::deliver::{EndpointSettings, Settings as Delivery};
 use crate::enrich::{self, ListSettings, TablesSettings};
@@ -26,7 +26,11 @@ use crate::source::kafka::settings as kafka;
 fn sink_name(sink: &Sink, index: usize, all: &[Sink]) -> String {
     let name = sink.name();
     let earlier = all.iter().take(index).filter(|s| s.name() == name).count();
-    let name = if earlier == 0 { name.to_owned() } else { format!("{name}-{}", earlier + 1) };
+    let name = if earlier == 0 {
+        name.to_owned()
+    } else {
+        format!("{name}-{}", earlier + 1)
+    };
     name.to_lowercase()
 }
 
@@ -44,8 +48,10 @@ pub fn delivery(config: &Config) -> Delivery {
         };
         match sink {
             Sink::Stdout(s) => {
-                delivery.stdout =
-                    Some(StdoutSettings { only: alerts(s.level_min), ..StdoutSettings::default() });
+                delivery.stdout = Some(StdoutSettings {
+                    only: alerts(s.level_min),
+                    ..StdoutSettings::default()
+                });
             }
             Sink::File(s) => delivery.files.push(FileSettings {
                 name,
@@ -61,7 +67,9 @@ pub fn delivery(config: &Config) -> Delivery {
                 shape: crate::deliver::settings::Shape::default(),
             }),
             Sink::Webhook(s) => {
-                delivery.webhooks.push(endpoint(&s.endpoint(), &name, alerts(s.level_min)));
+                delivery
+                    .webhooks
+                    .push(endpoint(&s.endpoint(), &name, alerts(s.level_min)));
             }
         }
     }
@@ -72,7 +80,9 @@ pub fn delivery(config: &Config) -> Delivery {
             simulated: true,
         };
         let found = webhook.endpoint();
-        delivery.webhooks.push(endpoint(&found, &found.name.to_lowercase(), only));
+        delivery
+            .webhooks
+            .push(endpoint(&found, &found.name.to_lowercase(), only));
     }
     delivery
 }
@@ -146,7 +156,10 @@ pub fn kafka_source(source: &KafkaSource) -> kafka::Settings {
     settings.topics = source
         .topics
         .iter()
-        .map(|t| kafka::TopicSettings { name: t.name.as_str().to_owned(), schema: Some(t.schema.clone()) })
+        .map(|t| kafka::TopicSettings {
+            name: t.name.as_str().to_owned(),
+            schema: Some(t.schema.clone()),
+        })
         .collect();
     settings.group.clone_from(&source.group);
     settings.start = match source.start {
@@ -166,9 +179,10 @@ pub fn kafka_sink(sink: &KafkaSink) -> kafka::Settings {
 #[must_use]
 pub fn dead_letter_topic(config: &Config) -> Option<(kafka::Settings, String)> {
     match &config.dead_letters {
-        DeadLetters::Kafka(t) => {
-            Some((connection(&t.brokers, &t.security, &t.properties), t.topic.as_str().to_owned()))
-        }
+        DeadLetters::Kafka(t) => Some((
+            connection(&t.brokers, &t.security, &t.properties),
+            t.topic.as_str().to_owned(),
+        )),
         DeadLetters::File(_) => None,
     }
 }
@@ -193,7 +207,10 @@ fn connection(
     });
     let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
     settings.username.clone_from(&security.username);
-    settings.password_env = security.password_env.as_ref().map(|n| n.as_str().to_owned());
+    settings.password_env = security
+        .password_env
+        .as_ref()
+        .map(|n| n.as_str().to_owned());
     settings.password_file = text(&security.password_file);
     settings.ca_file = text(&security.ca_file);
     settings.certificate_file = text(&security.certificate_file);
@@ -212,7 +229,8 @@ pub fn api(config: &Config, env: &Environment) -> anyhow::Result<api::Settings> 
         let read = secret::load(token.token_env.as_ref(), token.token_file.as_ref(), env);
         let name = token.name.as_str();
         let secret = read.with_context(|| format!("http token {name}"))?;
-        let secret = secret.ok_or_else(|| anyhow!("http token {name} has neither token_env nor token_file"))?;
+        let secret = secret
+            .ok_or_else(|| anyhow!("http token {name} has neither token_env nor token_file"))?;
         let scopes = token.scopes.iter().map(|s| match s {
             Scope::Read => api::Scope::Read,
             Scope::Operate => api::Scope::Operate,
@@ -221,5 +239,9 @@ pub fn api(config: &Config, env: &Environment) -> anyhow::Result<api::Settings> 
         });
         tokens.push(api::Token::new(name, scopes.collect(), secret.expose()));
     }
-    Ok(api::Settings { listen: config.http.listen.0, tokens, limits: api::Limits::default() })
+    Ok(api::Settings {
+        listen: config.http.listen.0,
+        tokens,
+        limits: api::Limits::default(),
+    })
 }

@@ -24,7 +24,12 @@ impl Sources {
             topics.extend(source.topics().iter().cloned());
             parts.push((first, source, false));
         }
-        Self { parts, topics, turn: 0, scratch: Batch::default() }
+        Self {
+            parts,
+            topics,
+            turn: 0,
+            scratch: Batch::default(),
+        }
     }
 }
 
@@ -39,7 +44,9 @@ impl Source for Sources {
         let mut all_ended = true;
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
-            let Some((first, source, ended)) = self.parts.get_mut(self.turn) else { break };
+            let Some((first, source, ended)) = self.parts.get_mut(self.turn) else {
+                break;
+            };
             if *ended {
                 continue;
             }
@@ -47,9 +54,15 @@ impl Source for Sources {
             let polled = source.poll(&mut self.scratch, share)?;
             *ended = polled == Polled::End && self.scratch.is_empty();
             all_ended &= *ended;
-            let lift = |p: Partition| Partition { topic: p.topic + *first, ..p };
+            let lift = |p: Partition| Partition {
+                topic: p.topic + *first,
+                ..p
+            };
             for record in self.scratch.records() {
-                batch.push(Record { partition: lift(record.partition), ..record });
+                batch.push(Record {
+                    partition: lift(record.partition),
+                    ..record
+                });
             }
             for notice in self.scratch.notices.drain(..) {
                 batch.notices.push(notice.map(lift));
@@ -58,26 +71,42 @@ impl Source for Sources {
                 return Ok(Polled::Some);
             }
         }
-        Ok(if all_ended { Polled::End } else { Polled::Nothing })
+        Ok(if all_ended {
+            Polled::End
+        } else {
+            Polled::Nothing
+        })
     }
 
     fn pause(&mut self) {
-        self.parts.iter_mut().for_each(|(_, source, _)| source.pause());
+        self.parts
+            .iter_mut()
+            .for_each(|(_, source, _)| source.pause());
     }
 
     fn resume(&mut self) {
-        self.parts.iter_mut().for_each(|(_, source, _)| source.resume());
+        self.parts
+            .iter_mut()
+            .for_each(|(_, source, _)| source.resume());
     }
 
     fn publish(&mut self, frontier: &Frontier) {
-        self.parts.iter_mut().for_each(|(_, source, _)| source.publish(frontier));
+        self.parts
+            .iter_mut()
+            .for_each(|(_, source, _)| source.publish(frontier));
     }
 
     fn lag(&self) -> Vec<Lag> {
         let lift = |first: u16, lag: Lag| Lag {
-            partition: Partition { topic: lag.partition.topic + first, ..lag.partition },
+            partition: Partition {
+                topic: lag.partition.topic + first,
+                ..lag.partition
+            },
             ..lag
         };
-        self.parts.iter().flat_map(|(first, s, _)| s.lag().into_iter().map(move |l| lift(*first, l))).collect()
+        self.parts
+            .iter()
+            .flat_map(|(first, s, _)| s.lag().into_iter().map(move |l| lift(*first, l)))
+            .collect()
     }
 }

@@ -54,13 +54,14 @@ impl Stage {
         mut take: impl FnMut(Fate<'_>, &mut Router),
     ) {
         let (enricher, router) = (&mut self.enricher, &mut self.router);
-        self.decoder.decode(bytes, hint, &mut |decoded| match decoded {
-            Decoded::Event(event) => {
-                enricher.enrich(event);
-                take(Fate::Event(event), router);
-            }
-            Decoded::Dead(dead) => take(Fate::Dead(dead), router),
-        });
+        self.decoder
+            .decode(bytes, hint, &mut |decoded| match decoded {
+                Decoded::Event(event) => {
+                    enricher.enrich(event);
+                    take(Fate::Event(event), router);
+                }
+                Decoded::Dead(dead) => take(Fate::Dead(dead), router),
+            });
     }
 
     /// A record's whole way through stage 1. `broker_time` bounds what its events may say.

@@ -1,6 +1,9 @@
 //! The state folder: hash key, store, snapshots. Opened once, by one process.
 
-#![expect(clippy::disallowed_methods, reason = "makes and reads the hash key's file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes and reads the hash key's file"
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -46,16 +49,27 @@ impl StateDir {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .with_context(|| format!("cannot make the state folder {}; set state.dir", dir.display()))?;
+            .with_context(|| {
+                format!(
+                    "cannot make the state folder {}; set state.dir",
+                    dir.display()
+                )
+            })?;
         let key = match key_file {
             Some(path) => read_key(path)?,
             None => own_key(&dir.join("hash.key"))?,
         };
         let opened = RedbStore::open(&dir.join("tidegate.redb"));
-        let store = opened.with_context(|| format!("cannot open the store in {}", dir.display()))?;
+        let store =
+            opened.with_context(|| format!("cannot open the store in {}", dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(store);
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
-        Ok(Self { key, store, dir: dir.to_owned(), generation: 0 })
+        Ok(Self {
+            key,
+            store,
+            dir: dir.to_owned(),
+            generation: 0,
+        })
     }
 
     /// Path of the folder.
@@ -77,9 +91,12 @@ impl StateDir {
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot is damaged; the one before it is used");
         }
-        let Some(snapshot) = found.snapshot else { return Ok(None) };
+        let Some(snapshot) = found.snapshot else {
+            return Ok(None);
+        };
         self.generation = snapshot.generation;
-        let place = serde_json::from_slice(&snapshot.frontier).context("the snapshot's frontier cannot be read")?;
+        let place = serde_json::from_slice(&snapshot.frontier)
+            .context("the snapshot's frontier cannot be read")?;
         Ok(Some((snapshot.body, place)))
     }
 
@@ -91,7 +108,12 @@ impl StateDir {
         let size = body.len();
         let frontier = serde_json::to_vec(place)?;
         let generation = self.generation + 1;
-        let snapshot = Snapshot { generation, key_id: self.key.id(), frontier, body };
+        let snapshot = Snapshot {
+            generation,
+            key_id: self.key.id(),
+            frontier,
+            body,
+        };
         snapshot::write(&self.snapshots(), ENGINE, &snapshot)?;
         self.generation = generation;
         Ok(size)
@@ -99,10 +121,14 @@ impl StateDir {
 }
 
 fn read_key(path: &Path) -> anyhow::Result<HashKey> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the hash key {}", path.display()))?;
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the hash key {}", path.display()))?;
     let mut secret = [0; 32];
     if hex::decode_to_slice(text.trim(), &mut secret).is_err() {
-        bail!("{} is no hash key: 64 hex digits are expected; make one with `openssl rand -hex 32`", path.display());
+        bail!(
+            "{} is no hash key: 64 hex digits are expected; make one with `openssl rand -hex 32`",
+            path.display()
+        );
     }
     Ok(HashKey::new(secret))
 }
@@ -110,10 +136,17 @@ fn read_key(path: &Path) -> anyhow::Result<HashKey> {
 fn own_key(path: &Path) -> anyhow::Result<HashKey> {
     if !path.exists() {
         let mut secret = [0; 32];
-        File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut secret)).context("no randomness from the system")?;
+        File::open("/dev/urandom")
+            .and_then(|mut f| f.read_exact(&mut secret))
+            .context("no randomness from the system")?;
         // Written aside and linked in: a crash leaves no half key behind.
         let aside = path.with_extension("writing");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
         writeln!(file, "{}", hex::encode(secret))?;
         file.sync_all()?;
         fs::rename(&aside, path)?;

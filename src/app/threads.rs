@@ -15,12 +15,22 @@ use crate::engine::rule::{Findings, Probe, Usage};
 use crate::engine::shard::{Shard, ShardImage, Shards, sum_usage};
 
 enum Ask {
-    Run { level: usize, part: Packet, findings: Findings },
+    Run {
+        level: usize,
+        part: Packet,
+        findings: Findings,
+    },
     Usage,
     Wakeup,
-    Probe { rule: usize, key: u64 },
+    Probe {
+        rule: usize,
+        key: u64,
+    },
     Snapshot,
-    Restore { image: Box<ShardImage>, keep: Vec<Option<usize>> },
+    Restore {
+        image: Box<ShardImage>,
+        keep: Vec<Option<usize>>,
+    },
 }
 
 enum Answer {
@@ -58,16 +68,26 @@ impl Threads {
             let thread = std::thread::Builder::new()
                 .name(name)
                 .spawn(move || serve(shard, &asked, &give))?;
-            others.push(Remote { ask: Some(ask), answer, thread: Some(thread) });
+            others.push(Remote {
+                ask: Some(ask),
+                answer,
+                thread: Some(thread),
+            });
         }
-        Ok(Self { first: Shard::new(Arc::clone(program), count), others })
+        Ok(Self {
+            first: Shard::new(Arc::clone(program), count),
+            others,
+        })
     }
 
     fn each<T>(&self, ask: impl Fn() -> Ask, take: impl Fn(Answer) -> Option<T>) -> Vec<T> {
         for remote in &self.others {
             remote.send(ask());
         }
-        self.others.iter().filter_map(|r| take(r.receive()?)).collect()
+        self.others
+            .iter()
+            .filter_map(|r| take(r.receive()?))
+            .collect()
     }
 }
 
@@ -96,7 +116,11 @@ impl Drop for Remote {
 fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
     while let Ok(ask) = asked.recv() {
         let answer = match ask {
-            Ask::Run { level, part, mut findings } => {
+            Ask::Run {
+                level,
+                part,
+                mut findings,
+            } => {
                 shard.run(level, &part, &mut findings);
                 Answer::Ran { part, findings }
             }
@@ -126,28 +150,54 @@ impl Shards for Threads {
         else {
             return;
         };
-        for ((remote, part), found) in self.others.iter().zip(parts.iter_mut()).zip(findings.iter_mut()) {
+        for ((remote, part), found) in self
+            .others
+            .iter()
+            .zip(parts.iter_mut())
+            .zip(findings.iter_mut())
+        {
             let (part, findings) = (std::mem::take(part), std::mem::take(found));
-            remote.send(Ask::Run { level, part, findings });
+            remote.send(Ask::Run {
+                level,
+                part,
+                findings,
+            });
         }
         self.first.run(level, part, found);
         for ((remote, part), found) in self.others.iter().zip(parts).zip(findings) {
             match remote.receive() {
-                Some(Answer::Ran { part: back, findings }) => (*part, *found) = (back, findings),
+                Some(Answer::Ran {
+                    part: back,
+                    findings,
+                }) => (*part, *found) = (back, findings),
                 // A detector that has lost a shard must not go on as if it had not.
-                _ => panic!("a shard's thread has died; the supervisor restarts from the last snapshot"),
+                _ => panic!(
+                    "a shard's thread has died; the supervisor restarts from the last snapshot"
+                ),
             }
         }
     }
 
     fn usage(&mut self) -> Vec<Usage> {
-        let mut parts = self.each(|| Ask::Usage, |a| if let Answer::Usage(u) = a { Some(u) } else { None });
+        let mut parts = self.each(
+            || Ask::Usage,
+            |a| {
+                if let Answer::Usage(u) = a {
+                    Some(u)
+                } else {
+                    None
+                }
+            },
+        );
         parts.push(self.first.usage().collect());
         sum_usage(&parts)
     }
 
     fn next_wakeup(&mut self) -> Option<i64> {
-        let others = self.each(|| Ask::Wakeup, |a| if let Answer::Wakeup(t) = a { t } else { None });
+        let others = self.each(
+            || Ask::Wakeup,
+            |a| if let Answer::Wakeup(t) = a { t } else { None },
+        );
         others.into_iter().chain(self.first.next_wakeup()).min()
     }
 
@@ -155,7 +205,9 @@ impl Shards for Threads {
         match shard_of(key, self.count()).checked_sub(1) {
             None => self.first.probe(rule, key),
             Some(at) => {
-                let Some(remote) = self.others.get(at) else { return Probe::default() };
+                let Some(remote) = self.others.get(at) else {
+                    return Probe::default();
+                };
                 remote.send(Ask::Probe { rule, key });
                 match remote.receive() {
                     Some(Answer::Probe(probe)) => probe,
@@ -167,7 +219,16 @@ impl Shards for Threads {
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
         let mut images = vec![self.first.snapshot().unwrap_or_default()];
-        images.extend(self.each(|| Ask::Snapshot, |a| if let Answer::Snapshot(b) = a { Some(b) } else { None }));
+        images.extend(self.each(
+            || Ask::Snapshot,
+            |a| {
+                if let Answer::Snapshot(b) = a {
+                    Some(b)
+                } else {
+                    None
+                }
+            },
+        ));
         images
     }
 
@@ -177,7 +238,10 @@ impl Shards for Threads {
             self.first.restore(image, keep);
         }
         for (remote, image) in self.others.iter().zip(images) {
-            remote.send(Ask::Restore { image: Box::new(image), keep: keep.to_vec() });
+            remote.send(Ask::Restore {
+                image: Box::new(image),
+                keep: keep.to_vec(),
+            });
             let _done = remote.receive();
         }
     }

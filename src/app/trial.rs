@@ -32,12 +32,24 @@ pub struct Trial<'a> {
 impl Trial<'_> {
     #[must_use]
     pub fn run(&self, file: &str, case: &Case) -> Verdict {
-        let mut stage = Stage::new(self.program, self.program.projection(&[]), Arc::new(Tables::default()));
+        let mut stage = Stage::new(
+            self.program,
+            self.program.projection(&[]),
+            Arc::new(Tables::default()),
+        );
         let mut engine = Engine::new(Arc::clone(self.program), 1);
         let (mut routed, mut dead) = (Routed::default(), Vec::new());
-        let lines = self.input.into_iter().flat_map(str::lines).chain(case.events.iter().map(String::as_str));
+        let lines = self
+            .input
+            .into_iter()
+            .flat_map(str::lines)
+            .chain(case.events.iter().map(String::as_str));
         for (offset, line) in (1..).zip(lines) {
-            let origin = Origin { source: 0, partition: 0, offset };
+            let origin = Origin {
+                source: 0,
+                partition: 0,
+                offset,
+            };
             stage.work(line.as_bytes(), None, origin, None, &mut routed, &mut dead);
         }
         engine.handle(&Input::Batch(&routed));
@@ -48,7 +60,12 @@ impl Trial<'_> {
             .collect();
         let mut faults: Vec<String> = dead
             .iter()
-            .map(|(origin, letter)| format!("event {} is no event: {}: {}", origin.offset, letter.reason, letter.detail))
+            .map(|(origin, letter)| {
+                format!(
+                    "event {} is no event: {}: {}",
+                    origin.offset, letter.reason, letter.detail
+                )
+            })
             .collect();
         for expect in &case.expect {
             let found: Vec<&Alert> = alerts.iter().filter(|a| fits(expect, a)).collect();
@@ -67,14 +84,28 @@ impl Trial<'_> {
             if let (Some(want), Some(got)) = (expect.time, first)
                 && want != got
             {
-                faults.push(format!("line {}: {} fires at {got}, expected {want}", expect.line, expect.detector));
+                faults.push(format!(
+                    "line {}: {} fires at {got}, expected {want}",
+                    expect.line, expect.detector
+                ));
             }
         }
         let own = |a: &&Alert| self.is_beside(file, a);
-        for alert in alerts.iter().filter(own).filter(|a| !case.expect.iter().any(|e| fits(e, a))) {
-            faults.push(format!("unexpected alert at {}: {}", alert.time, alert.summary));
+        for alert in alerts
+            .iter()
+            .filter(own)
+            .filter(|a| !case.expect.iter().any(|e| fits(e, a)))
+        {
+            faults.push(format!(
+                "unexpected alert at {}: {}",
+                alert.time, alert.summary
+            ));
         }
-        Verdict { file: file.to_owned(), name: case.name.clone(), faults }
+        Verdict {
+            file: file.to_owned(),
+            name: case.name.clone(),
+            faults,
+        }
     }
 }
 
@@ -82,17 +113,26 @@ impl Trial<'_> {
     /// Whether the alert is of a detector in the folder of the case: what others make of its events
     /// is told by their own cases.
     fn is_beside(&self, case: &str, alert: &Alert) -> bool {
-        let folder = |path: &str| path.rsplit_once('/').map_or(String::new(), |(f, _)| f.to_owned());
+        let folder = |path: &str| {
+            path.rsplit_once('/')
+                .map_or(String::new(), |(f, _)| f.to_owned())
+        };
         let mut home = folder(case);
         if home.ends_with("/tests") || home == "tests" {
             home = folder(&home);
         }
         let detectors = &self.program.plan.detectors;
-        detectors.iter().any(|d| d.id == alert.detector.id && folder(&d.file) == home)
+        detectors
+            .iter()
+            .any(|d| d.id == alert.detector.id && folder(&d.file) == home)
     }
 }
 
 fn fits(expect: &Expectation, alert: &Alert) -> bool {
     let named = alert.detector.name == expect.detector || alert.detector.id == expect.detector;
-    named && expect.key.iter().all(|(name, value)| alert.key.get(name) == Some(value))
+    named
+        && expect
+            .key
+            .iter()
+            .all(|(name, value)| alert.key.get(name) == Some(value))
 }

@@ -137,7 +137,12 @@ impl Shared {
     fn point(&self, change: impl FnOnce(&mut Point)) {
         let at = self.clock.now().0.div_euclid(POINT_MS) * POINT_MS;
         let mut told = self.told();
-        let fresh = || Point { time: WallTime(at), events: 0, alerts: 0, actions: 0 };
+        let fresh = || Point {
+            time: WallTime(at),
+            events: 0,
+            alerts: 0,
+            actions: 0,
+        };
         change(told.points.entry(at).or_insert_with(fresh));
         while told.points.len() > POINTS {
             told.points.pop_first();
@@ -145,7 +150,9 @@ impl Shared {
     }
 
     pub fn halted(&self, partition: &str, why: &str) {
-        self.told().halted.insert(partition.to_owned(), why.to_owned());
+        self.told()
+            .halted
+            .insert(partition.to_owned(), why.to_owned());
     }
 
     pub fn store_trouble(&self, why: Option<String>) {
@@ -166,7 +173,11 @@ impl Shared {
         let changes: usize = committed.plans.iter().map(|p| p.changes().len()).sum();
         let mut count = 0;
         for alert in opened {
-            *self.told().alerts_by_detector.entry(alert.detector.id.clone()).or_default() += 1;
+            *self
+                .told()
+                .alerts_by_detector
+                .entry(alert.detector.id.clone())
+                .or_default() += 1;
             count += 1;
         }
         if count > 0 || changes > 0 {
@@ -197,29 +208,44 @@ impl Shared {
         for counters in &self.counters {
             let reading = counters.read();
             let name = || Label::configured(&reading.endpoint);
-            self.metrics.outbox_depth.set([name()], reading.depth as f64);
-            let age = reading.oldest.map_or(0.0, |at| (now - at).0.max(0) as f64 / 1000.0);
+            self.metrics
+                .outbox_depth
+                .set([name()], reading.depth as f64);
+            let age = reading
+                .oldest
+                .map_or(0.0, |at| (now - at).0.max(0) as f64 / 1000.0);
             self.metrics.outbox_age_seconds.set([name()], age);
             let mut told = self.told();
             let mut grown = |what: &'static str, value: u64| {
-                let last = told.last_faults.entry((reading.endpoint.clone(), what)).or_default();
+                let last = told
+                    .last_faults
+                    .entry((reading.endpoint.clone(), what))
+                    .or_default();
                 let grown = value.saturating_sub(*last);
                 *last = value;
                 grown
             };
-            self.metrics.webhook_attempts.add([name()], grown("attempts", reading.attempts));
+            self.metrics
+                .webhook_attempts
+                .add([name()], grown("attempts", reading.attempts));
             for (fault, count) in &reading.faults {
                 let count = grown(fault, *count);
                 if count > 0 {
-                    self.metrics.webhook_failures.add([name(), (*fault).into()], count);
+                    self.metrics
+                        .webhook_failures
+                        .add([name(), (*fault).into()], count);
                 }
             }
         }
         let saved = self.saved_at.load(Ordering::Relaxed);
         if saved > 0 {
-            self.metrics.snapshot_age_seconds.set([], (now.0 - saved).max(0) as f64 / 1000.0);
+            self.metrics
+                .snapshot_age_seconds
+                .set([], (now.0 - saved).max(0) as f64 / 1000.0);
         }
-        self.metrics.ready.set([], f64::from(u8::from(self.ready().ready)));
+        self.metrics
+            .ready
+            .set([], f64::from(u8::from(self.ready().ready)));
     }
 }
 
@@ -238,29 +264,40 @@ impl View for Shared {
             key_value: query.key.clone(),
             behind: query.behind,
         };
-        store::read(&*self.store, |view| alerts::list(view, &filter, query.limit)).map_err(unavailable)
+        store::read(&*self.store, |view| {
+            alerts::list(view, &filter, query.limit)
+        })
+        .map_err(unavailable)
     }
 
     fn alert(&self, id: Id) -> Result<Option<AlertDetail>, Unavailable> {
         let read = store::read(&*self.store, |view| alerts::revisions(view, id));
         let revisions = read.map_err(unavailable)?;
-        Ok(revisions.last().cloned().map(|alert| AlertDetail { alert, revisions }))
+        Ok(revisions
+            .last()
+            .cloned()
+            .map(|alert| AlertDetail { alert, revisions }))
     }
 
     fn actions(&self, query: &ActionQuery) -> Result<Vec<Record>, Unavailable> {
-        let read = |view: &dyn store::View| actions::newest(view, query.phase, query.before, query.limit);
+        let read =
+            |view: &dyn store::View| actions::newest(view, query.phase, query.before, query.limit);
         store::read(&*self.store, read).map_err(unavailable)
     }
 
     fn action(&self, id: Id) -> Result<Option<ActionDetail>, Unavailable> {
         let read = store::read(&*self.store, |view| {
-            let Some(record) = actions::find(view, id)? else { return Ok(None) };
-            let deliveries = actions::deliveries(view, id)?.into_iter().map(|d| Delivered {
-                endpoint: d.endpoint,
-                kind: d.kind.name().to_owned(),
-                delivered_at: d.delivered_at,
-                attempts: d.attempts,
-            });
+            let Some(record) = actions::find(view, id)? else {
+                return Ok(None);
+            };
+            let deliveries = actions::deliveries(view, id)?
+                .into_iter()
+                .map(|d| Delivered {
+                    endpoint: d.endpoint,
+                    kind: d.kind.name().to_owned(),
+                    delivered_at: d.delivered_at,
+                    attempts: d.attempts,
+                });
             Ok(Some(ActionDetail {
                 record: record.into(),
                 receipts: actions::receipts(view, id)?,
@@ -277,10 +314,15 @@ impl View for Shared {
                 None => false,
             };
             match since {
-                Some(since) if kept => Ok(Changes::Since(actions::changes_after(view, since, limit)?)),
+                Some(since) if kept => {
+                    Ok(Changes::Since(actions::changes_after(view, since, limit)?))
+                }
                 _ => {
                     let active = actions::active(view)?;
-                    Ok(Changes::Full { active, seq: actions::load(view)?.journal().seq() })
+                    Ok(Changes::Full {
+                        active,
+                        seq: actions::load(view)?.journal().seq(),
+                    })
                 }
             }
         });
@@ -320,7 +362,10 @@ impl View for Shared {
 
     fn decide(&self, decision: &Decision) -> Result<Record, Refused> {
         let (answer, answered) = crossbeam_channel::bounded(1);
-        let ask = Ask { decision: decision.clone(), answer };
+        let ask = Ask {
+            decision: decision.clone(),
+            answer,
+        };
         let busy = || Refused::Unavailable("the engine is busy: try again".to_owned());
         self.decisions.try_send(ask).map_err(|_| busy())?;
         match answered.recv_timeout(DECIDE).map_err(|_| busy())? {
@@ -328,7 +373,9 @@ impl View for Shared {
             Err(refusal) => return Err(Refused::Conflict(refusal.to_string())),
         }
         let found = store::read(&*self.store, |view| actions::find(view, decision.action_id));
-        found.map_err(|e| Refused::Unavailable(e.to_string()))?.ok_or(Refused::Unknown)
+        found
+            .map_err(|e| Refused::Unavailable(e.to_string()))?
+            .ok_or(Refused::Unknown)
     }
 
     fn receive(&self, receipt: &Receipt, _by: &str) -> Result<(), Refused> {
@@ -357,7 +404,10 @@ impl View for Shared {
         let told = self.told();
         let mut reasons = Vec::new();
         let mut because = |part: &str, reason: &str| {
-            reasons.push(Reason { part: part.to_owned(), reason: reason.to_owned() });
+            reasons.push(Reason {
+                part: part.to_owned(),
+                reason: reason.to_owned(),
+            });
         };
         if !self.assigned.load(Ordering::Relaxed) {
             because("source", "no partition has been read yet");

@@ -21,8 +21,8 @@ use super::view::{Ask, Shared};
 use crate::deliver::Clock;
 use crate::engine::alert::Alert;
 use crate::engine::{Engine, Input, Output};
-use crate::source::ledger::Frontier;
 use crate::source::Notice;
+use crate::source::ledger::Frontier;
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
@@ -57,7 +57,8 @@ impl Work {
     pub fn run(mut self) -> anyhow::Result<()> {
         let result = self.turn();
         self.pipeline.stop();
-        self.shared.ended(result.as_ref().err().map(|e| format!("{e:#}")));
+        self.shared
+            .ended(result.as_ref().err().map(|e| format!("{e:#}")));
         if result.is_ok() {
             self.snapshot()?;
         }
@@ -106,7 +107,11 @@ impl Work {
         for notice in &intake.notices {
             if let Notice::Assigned { partition, next } = notice {
                 let (source, partition, next) = (partition.topic, partition.number, *next);
-                self.engine.handle(&Input::Expect { source, partition, next });
+                self.engine.handle(&Input::Expect {
+                    source,
+                    partition,
+                    next,
+                });
                 self.shared.assigned();
             }
         }
@@ -115,8 +120,12 @@ impl Work {
         let after = self.engine.counts();
         self.shared.count_events(after.events - before.events);
         let source = || Label::from("all");
-        self.metrics.events_late.add([source()], after.late - before.late);
-        self.metrics.events_duplicate.add([source()], after.duplicate - before.duplicate);
+        self.metrics
+            .events_late
+            .add([source()], after.late - before.late);
+        self.metrics
+            .events_duplicate
+            .add([source()], after.duplicate - before.duplicate);
         self.count(intake);
         self.bury(intake)?;
         self.tell(Some(intake.read_at))?;
@@ -137,20 +146,27 @@ impl Work {
             if let Some((_, dead)) = per_source.get_mut(usize::from(origin.source)) {
                 *dead += 1;
             }
-            let name = self.names.get(usize::from(origin.source)).map_or("", String::as_str);
+            let name = self
+                .names
+                .get(usize::from(origin.source))
+                .map_or("", String::as_str);
             let labels = [Label::configured(name), letter.reason.name().into()];
             self.metrics.events_dead_lettered.add(labels, 1);
         }
         for (name, (events, _)) in self.names.iter().zip(&per_source) {
             if *events > 0 {
-                self.metrics.events_decoded.add([Label::configured(name), "any".into()], *events);
+                self.metrics
+                    .events_decoded
+                    .add([Label::configured(name), "any".into()], *events);
             }
         }
         let all = match self.names.as_slice() {
             [one] => Label::configured(one),
             _ => "all".into(),
         };
-        self.metrics.events_received.add([all.clone()], intake.records);
+        self.metrics
+            .events_received
+            .add([all.clone()], intake.records);
         self.metrics.received_bytes.add([all], intake.bytes);
     }
 
@@ -179,17 +195,36 @@ impl Work {
                 self.engine.handle(&Input::Idle { source, partition });
                 self.shared.caught_up();
             }
-            Notice::Halted { partition, next, cause } => {
-                let topic = self.names.get(usize::from(partition.topic)).map_or("?", String::as_str);
+            Notice::Halted {
+                partition,
+                next,
+                cause,
+            } => {
+                let topic = self
+                    .names
+                    .get(usize::from(partition.topic))
+                    .map_or("?", String::as_str);
                 let name = format!("{topic}/{}", partition.number);
-                tracing::error!(partition = name, next, ?cause, "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it");
-                self.metrics.partitions_halted.set([Label::configured(topic)], 1.0);
-                self.shared.halted(&name, &format!("{cause:?} at offset {next}"));
+                tracing::error!(
+                    partition = name,
+                    next,
+                    ?cause,
+                    "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
+                );
+                self.metrics
+                    .partitions_halted
+                    .set([Label::configured(topic)], 1.0);
+                self.shared
+                    .halted(&name, &format!("{cause:?} at offset {next}"));
                 let (source, partition) = (partition.topic, partition.number);
                 self.engine.handle(&Input::Idle { source, partition });
             }
             Notice::Stalled { partition, next } => {
-                tracing::warn!(?partition, next, "the source gave nothing though there was more; reconnected");
+                tracing::warn!(
+                    ?partition,
+                    next,
+                    "the source gave nothing though there was more; reconnected"
+                );
             }
             Notice::Trouble { detail } => tracing::warn!(detail, "the source has trouble"),
         }
@@ -214,17 +249,25 @@ impl Work {
 
     fn measure(&self, alert: &Alert, read_at: Option<Instant>) {
         let detector = Label::configured(&alert.detector.name);
-        self.metrics.alerts.add([detector.clone(), alert.detector.level.name().into()], 1);
+        self.metrics
+            .alerts
+            .add([detector.clone(), alert.detector.level.name().into()], 1);
         self.metrics.detections.add([detector], 1);
         let seconds = |from: i64| {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of a latency")]
             let seconds = (self.clock.now().0 - from).max(0) as f64 / 1000.0;
             seconds
         };
-        self.metrics.detection_latency_event_seconds.observe([], seconds(alert.time.0));
-        self.metrics.kpi_time_to_detect_seconds.observe([], seconds(alert.first.0));
+        self.metrics
+            .detection_latency_event_seconds
+            .observe([], seconds(alert.time.0));
+        self.metrics
+            .kpi_time_to_detect_seconds
+            .observe([], seconds(alert.first.0));
         if let Some(read_at) = read_at {
-            self.metrics.detection_latency_ingest_seconds.observe([], read_at.elapsed().as_secs_f64());
+            self.metrics
+                .detection_latency_ingest_seconds
+                .observe([], read_at.elapsed().as_secs_f64());
         }
         tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
     }
@@ -233,21 +276,33 @@ impl Work {
         for plan in &committed.plans {
             for change in plan.changes() {
                 let action = &change.record.action;
-                let state = if action.simulated { "simulated" } else { change.step.name() };
-                self.metrics.actions.add([action.verb.name().into(), state.into()], 1);
+                let state = if action.simulated {
+                    "simulated"
+                } else {
+                    change.step.name()
+                };
+                self.metrics
+                    .actions
+                    .add([action.verb.name().into(), state.into()], 1);
             }
             for omission in plan.omissions() {
-                self.metrics.actions_withheld.add([omission.why.name().into()], 1);
+                self.metrics
+                    .actions_withheld
+                    .add([omission.why.name().into()], 1);
             }
         }
-        self.shared.committed(committed, self.desk.state().journal().seq());
+        self.shared
+            .committed(committed, self.desk.state().journal().seq());
         if committed.messages > 0 {
             self.wakes.iter().for_each(|wake| wake.notify_one());
         }
     }
 
     /// Tries a commit until it succeeds or cannot; nothing goes on past what is not durable.
-    fn insist<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T, StoreError>) -> anyhow::Result<T> {
+    fn insist<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> anyhow::Result<T> {
         loop {
             match attempt(self) {
                 Ok(value) => {
@@ -268,8 +323,15 @@ impl Work {
     fn answer(&mut self) -> anyhow::Result<()> {
         while let Ok(ask) = self.decisions.try_recv() {
             let d = ask.decision.clone();
-            let note = if d.reason.is_empty() { d.by.clone() } else { format!("{}: {}", d.by, d.reason) };
-            let done = self.insist(|work| work.desk.answer(d.action_id, d.answer, &note, work.clock.now()))?;
+            let note = if d.reason.is_empty() {
+                d.by.clone()
+            } else {
+                format!("{}: {}", d.by, d.reason)
+            };
+            let done = self.insist(|work| {
+                work.desk
+                    .answer(d.action_id, d.answer, &note, work.clock.now())
+            })?;
             if let Ok(committed) = &done {
                 self.follow(committed);
             }
@@ -295,11 +357,22 @@ impl Work {
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         {
             let delay = (self.clock.now().0 - stats.watermark.0).max(0) as f64 / 1000.0;
-            self.metrics.watermark_delay_seconds.set(["all".into()], delay.min(1e9));
+            self.metrics
+                .watermark_delay_seconds
+                .set(["all".into()], delay.min(1e9));
             for lag in self.pipeline.lag().into_iter().flatten() {
-                let topic = self.names.get(usize::from(lag.partition.topic)).map_or("", String::as_str);
-                let labels = ["kafka".into(), Label::configured(topic), lag.partition.number.into()];
-                self.metrics.consumer_lag_events.set(labels, lag.records.max(0) as f64);
+                let topic = self
+                    .names
+                    .get(usize::from(lag.partition.topic))
+                    .map_or("", String::as_str);
+                let labels = [
+                    "kafka".into(),
+                    Label::configured(topic),
+                    lag.partition.number.into(),
+                ];
+                self.metrics
+                    .consumer_lag_events
+                    .set(labels, lag.records.max(0) as f64);
             }
         }
         self.shared.set_gauges();
@@ -315,17 +388,24 @@ impl Work {
             }
         }
         let body = self.engine.snapshot();
-        let place = Place { topics: self.names.clone(), frontier: frontier.clone() };
+        let place = Place {
+            topics: self.names.clone(),
+            frontier: frontier.clone(),
+        };
         match self.state.save(body, &place) {
             Ok(size) => {
                 self.pipeline.publish(frontier);
-                self.metrics.snapshot_duration_seconds.observe([], began.elapsed().as_secs_f64());
+                self.metrics
+                    .snapshot_duration_seconds
+                    .observe([], began.elapsed().as_secs_f64());
                 #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
                 self.metrics.snapshot_bytes.set([], size as f64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.
-            Err(error) => tracing::error!(error = format!("{error:#}"), "no snapshot could be written"),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "no snapshot could be written")
+            }
         }
         Ok(())
     }

@@ -58,8 +58,14 @@ pub fn run(args: &Args) -> Outcome {
         Some(file) => Some(load(file)?),
         None => None,
     };
-    let named = reading.as_ref().and_then(|r| r.config()).map(|c| c.detectors.dir.clone());
-    let dir = args.detectors.clone().or_else(|| named.filter(|dir| dir.is_dir()));
+    let named = reading
+        .as_ref()
+        .and_then(|r| r.config())
+        .map(|c| c.detectors.dir.clone());
+    let dir = args
+        .detectors
+        .clone()
+        .or_else(|| named.filter(|dir| dir.is_dir()));
     let (diagnostics, sources) = read_detectors(dir.as_deref())?;
     let faults = reading.iter().flat_map(|r| r.faults()).collect::<Vec<_>>();
     let lints = reading.iter().flat_map(|r| r.lints()).collect::<Vec<_>>();
@@ -87,21 +93,35 @@ pub fn run(args: &Args) -> Outcome {
         }
         Format::Human => {}
         Format::Json | Format::Ndjson => {
-            let config = faults.iter().map(|f| Finding::Config { severity: "fault", fault: f });
-            let lints = lints.iter().map(|f| Finding::Config { severity: "lint", fault: f });
-            let all: Vec<Finding<'_>> =
-                config.chain(lints).chain(diagnostics.iter().map(Finding::Detector)).collect();
+            let config = faults.iter().map(|f| Finding::Config {
+                severity: "fault",
+                fault: f,
+            });
+            let lints = lints.iter().map(|f| Finding::Config {
+                severity: "lint",
+                fault: f,
+            });
+            let all: Vec<Finding<'_>> = config
+                .chain(lints)
+                .chain(diagnostics.iter().map(Finding::Detector))
+                .collect();
             if args.output == Format::Json {
                 json_line(&mut out, &all)?;
             } else {
-                all.iter().try_for_each(|finding| json_line(&mut out, finding))?;
+                all.iter()
+                    .try_for_each(|finding| json_line(&mut out, finding))?;
             }
         }
     }
     let count = faults.len() + diagnostics.iter().filter(|d| d.is_fault()).count();
     if args.output == Format::Human && !args.effective {
-        let lints = lints.len() + diagnostics.len() - diagnostics.iter().filter(|d| d.is_fault()).count();
-        writeln!(out, "{count} fault(s), {lints} lint(s) in {} detector file(s)", sources)?;
+        let lints =
+            lints.len() + diagnostics.len() - diagnostics.iter().filter(|d| d.is_fault()).count();
+        writeln!(
+            out,
+            "{count} fault(s), {lints} lint(s) in {} detector file(s)",
+            sources
+        )?;
     }
     out.flush()?;
     Ok(if count == 0 { 0 } else { FAULTS })
@@ -109,11 +129,18 @@ pub fn run(args: &Args) -> Outcome {
 
 fn load(file: &Path) -> Result<config::Reading, Failure> {
     let read = config::load(file, &Environment::of_process());
-    read.with_context(|| format!("cannot read {}", file.display())).map_err(|error| Failure { code: FAULTS, error })
+    read.with_context(|| format!("cannot read {}", file.display()))
+        .map_err(|error| Failure {
+            code: FAULTS,
+            error,
+        })
 }
 
 fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failure> {
-    let files = detectors::files(dir).map_err(|error| Failure { code: FAULTS, error })?;
+    let files = detectors::files(dir).map_err(|error| Failure {
+        code: FAULTS,
+        error,
+    })?;
     let sources = detectors::sources(&files);
     let mut diagnostics = detector::compile(&sources, &detector::Options::default()).diagnostics;
     for file in files.iter().filter(|f| detectors::is_test(&f.path)) {
@@ -122,7 +149,11 @@ fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failur
     Ok((diagnostics, sources.len()))
 }
 
-fn print_effective(out: &mut impl Write, args: &Args, reading: Option<&config::Reading>) -> Result<(), Failure> {
+fn print_effective(
+    out: &mut impl Write,
+    args: &Args,
+    reading: Option<&config::Reading>,
+) -> Result<(), Failure> {
     let defaults;
     let reading = match reading {
         Some(reading) => reading,

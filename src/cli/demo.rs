@@ -63,7 +63,11 @@ struct Measured {
 pub fn run(args: &Args) -> Outcome {
     let began = Instant::now();
     let filter = "error".to_owned();
-    log::start(&log::Settings { json: false, filter, plain: true })?;
+    log::start(&log::Settings {
+        json: false,
+        filter,
+        plain: true,
+    })?;
     if !(args.speed.is_finite() && args.speed >= 0.1) {
         note("tidegate: --speed must be at least 0.1");
         return Ok(2);
@@ -77,15 +81,28 @@ pub fn run(args: &Args) -> Outcome {
     let people = args.output == Format::Human;
     if people {
         writeln!(out, "tidegate demo: {} (seed {})", args.scenario, args.seed)?;
-        writeln!(out, "  an embedded Kafka, simulated traffic, the daemon, and a receiver that verifies signatures")?;
+        writeln!(
+            out,
+            "  an embedded Kafka, simulated traffic, the daemon, and a receiver that verifies signatures"
+        )?;
         writeln!(out, "  console  http://{}/\n", stage.daemon.address())?;
         out.flush()?;
     }
-    let mut told = Told { began, attack, next: 0, attack_told: false, people };
-    let traffic = stage.play(&options, args.speed, |book, so_far| told.tell(&mut out, book, so_far))?;
+    let mut told = Told {
+        began,
+        attack,
+        next: 0,
+        attack_told: false,
+        people,
+    };
+    let traffic = stage.play(&options, args.speed, |book, so_far| {
+        told.tell(&mut out, book, so_far)
+    })?;
     let book = stage.book();
     let measured = {
-        let book = book.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let book = book
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         measure(&book, &traffic, attack, began)
     };
     match args.output {
@@ -94,8 +111,14 @@ pub fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     if args.open {
-        note(&format!("the console stays at http://{}/ until Ctrl-C", stage.daemon.address()));
-        stage.daemon.runtime().block_on(async { tokio::signal::ctrl_c().await })?;
+        note(&format!(
+            "the console stays at http://{}/ until Ctrl-C",
+            stage.daemon.address()
+        ));
+        stage
+            .daemon
+            .runtime()
+            .block_on(async { tokio::signal::ctrl_c().await })?;
     }
     stage.daemon.stop()?;
     std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
@@ -119,7 +142,12 @@ impl Told {
         }
         if let Some(attack) = self.attack.filter(|_| !self.attack_told) {
             self.attack_told = true;
-            let _closed = writeln!(out, "{}  the attack begins ({} events of everyday traffic before it)", clock(attack), so_far.sent);
+            let _closed = writeln!(
+                out,
+                "{}  the attack begins ({} events of everyday traffic before it)",
+                clock(attack),
+                so_far.sent
+            );
         }
         for received in book.received.get(self.next..).unwrap_or_default() {
             if let Some(line) = line(received, self.began) {
@@ -143,30 +171,66 @@ fn line(received: &Received, began: Instant) -> Option<String> {
         "tidegate.alert.opened.v1" => {
             let time = text(&data["time"]);
             let level = text(&data["detector"]["level"]);
-            Some(format!("{}  ALERT   {:<8} {}  [{wall:.1} s]", time.get(11..19)?, level, text(&data["summary"])))
+            Some(format!(
+                "{}  ALERT   {:<8} {}  [{wall:.1} s]",
+                time.get(11..19)?,
+                level,
+                text(&data["summary"])
+            ))
         }
         "tidegate.action.requested.v1" => {
-            let how = if data["simulated"].as_bool() == Some(true) { "simulated" } else { "real" };
+            let how = if data["simulated"].as_bool() == Some(true) {
+                "simulated"
+            } else {
+                "real"
+            };
             let (verb, target) = (text(&data["verb"]), text(&data["target"]["value"]));
             let until = text(&data["expires_at"]);
             let until = until.get(11..19).unwrap_or_default();
-            Some(format!("{}  ACTION  {verb} {target} until {until}, {how}; delivered, signature verified  [{wall:.1} s]", clock(received.event_now)))
+            Some(format!(
+                "{}  ACTION  {verb} {target} until {until}, {how}; delivered, signature verified  [{wall:.1} s]",
+                clock(received.event_now)
+            ))
         }
         _ => None,
     }
 }
 
-fn measure(book: &Ledger, traffic: &Traffics, attack: Option<EventTime>, began: Instant) -> Measured {
-    let of = |kind: &str| book.received.iter().filter(move |r| r.kind == kind).collect::<Vec<_>>();
-    let (alerts, actions) = (of("tidegate.alert.opened.v1"), of("tidegate.action.requested.v1"));
+fn measure(
+    book: &Ledger,
+    traffic: &Traffics,
+    attack: Option<EventTime>,
+    began: Instant,
+) -> Measured {
+    let of = |kind: &str| {
+        book.received
+            .iter()
+            .filter(move |r| r.kind == kind)
+            .collect::<Vec<_>>()
+    };
+    let (alerts, actions) = (
+        of("tidegate.alert.opened.v1"),
+        of("tidegate.action.requested.v1"),
+    );
     let time = |r: &Received| EventTime::parse(r.data["time"].as_str().unwrap_or_default());
     let since = |t: EventTime| attack.map(|a| seconds((t - a).0));
     let after = |t: &EventTime| attack.is_some_and(|a| *t >= a);
-    let first = alerts.iter().filter(|r| time(r).is_some_and(|t| after(&t))).min_by_key(|r| r.at).copied();
-    let acted = actions.iter().filter(|r| after(&r.event_now)).min_by_key(|r| r.at).copied();
+    let first = alerts
+        .iter()
+        .filter(|r| time(r).is_some_and(|t| after(&t)))
+        .min_by_key(|r| r.at)
+        .copied();
+    let acted = actions
+        .iter()
+        .filter(|r| after(&r.event_now))
+        .min_by_key(|r| r.at)
+        .copied();
     let cause = acted.and_then(|a| {
         let alert = a.data["reason"]["alerts"][0].as_str()?;
-        alerts.iter().find(|r| r.data["alert_id"].as_str() == Some(alert)).copied()
+        alerts
+            .iter()
+            .find(|r| r.data["alert_id"].as_str() == Some(alert))
+            .copied()
     });
     Measured {
         attack_begins: attack,
@@ -204,18 +268,45 @@ fn conclude(out: &mut impl Write, m: &Measured) -> std::io::Result<()> {
     writeln!(out, "attack begins        {}", clock(attack))?;
     match (&m.first_alert_by, m.first_alert, m.first_alert_wall_seconds) {
         (Some(by), Some(at), Some(wall)) => {
-            writeln!(out, "first alert          {} by {by}, {wall:.1} s after this command began", clock(at))?;
+            writeln!(
+                out,
+                "first alert          {} by {by}, {wall:.1} s after this command began",
+                clock(at)
+            )?;
         }
         _ => writeln!(out, "first alert          none: the attack was not found")?,
     }
     let show = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.1} s"));
-    writeln!(out, "MTTD                 {} of event time, first event of the attack to the alert", show(m.mttd_seconds))?;
-    writeln!(out, "MTTC                 {} of event time, to the action delivered and verified", show(m.mttc_seconds))?;
+    writeln!(
+        out,
+        "MTTD                 {} of event time, first event of the attack to the alert",
+        show(m.mttd_seconds)
+    )?;
+    writeln!(
+        out,
+        "MTTC                 {} of event time, to the action delivered and verified",
+        show(m.mttc_seconds)
+    )?;
     if let Some(ms) = m.alert_to_action_ms {
-        writeln!(out, "alert and action     arrived {ms:.0} ms apart by the clock")?;
+        writeln!(
+            out,
+            "alert and action     arrived {ms:.0} ms apart by the clock"
+        )?;
     }
-    writeln!(out, "mails of the attack  {} sent, {} prevented ({} requests refused)", m.mails_sent, m.mails_prevented, m.requests_refused)?;
-    writeln!(out, "mails of others      {} held back meanwhile", m.mails_of_others_held)?;
-    writeln!(out, "delivered            {} alerts, {} actions; {} signatures verified, {} rejected", m.alerts, m.actions, m.signatures_verified, m.signatures_rejected)?;
+    writeln!(
+        out,
+        "mails of the attack  {} sent, {} prevented ({} requests refused)",
+        m.mails_sent, m.mails_prevented, m.requests_refused
+    )?;
+    writeln!(
+        out,
+        "mails of others      {} held back meanwhile",
+        m.mails_of_others_held
+    )?;
+    writeln!(
+        out,
+        "delivered            {} alerts, {} actions; {} signatures verified, {} rejected",
+        m.alerts, m.actions, m.signatures_verified, m.signatures_rejected
+    )?;
     writeln!(out, "events               {}", m.events)
 }

@@ -69,13 +69,30 @@ pub fn run(args: &Args) -> Outcome {
             match output {
                 Format::Human => {
                     for d in &plan.detectors {
-                        let serves = if plan.rules[d.rule].alerts { "" } else { " (serves others)" };
-                        writeln!(out, "{:<36} {:<13} {}{serves}", d.name, d.level.name(), d.title)?;
+                        let serves = if plan.rules[d.rule].alerts {
+                            ""
+                        } else {
+                            " (serves others)"
+                        };
+                        writeln!(
+                            out,
+                            "{:<36} {:<13} {}{serves}",
+                            d.name,
+                            d.level.name(),
+                            d.title
+                        )?;
                     }
                 }
-                Format::Ndjson => plan.detectors.iter().try_for_each(|d| json_line(&mut out, &row(d)?))?,
+                Format::Ndjson => plan
+                    .detectors
+                    .iter()
+                    .try_for_each(|d| json_line(&mut out, &row(d)?))?,
                 Format::Json => {
-                    let rows = plan.detectors.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+                    let rows = plan
+                        .detectors
+                        .iter()
+                        .map(row)
+                        .collect::<Result<Vec<_>, _>>()?;
                     json_line(&mut out, &rows)?;
                 }
             }
@@ -83,12 +100,21 @@ pub fn run(args: &Args) -> Outcome {
         Args::Show { id, detectors } => {
             let plan = load_detectors(detectors.as_deref())?.plan;
             let files = detectors::files(detectors.as_deref())?;
-            let found = plan.detectors.iter().find(|d| d.id == *id || d.name == *id).ok_or_else(|| {
-                let error = anyhow::anyhow!("no detector has the id or name {id}; `tidegate detectors list` shows them");
-                Failure { code: 2, error }
-            })?;
+            let found = plan
+                .detectors
+                .iter()
+                .find(|d| d.id == *id || d.name == *id)
+                .ok_or_else(|| {
+                    let error = anyhow::anyhow!(
+                        "no detector has the id or name {id}; `tidegate detectors list` shows them"
+                    );
+                    Failure { code: 2, error }
+                })?;
             let wanted = [Some(found.file.as_str()), found.runbook.as_deref()];
-            for file in files.iter().filter(|f| wanted.contains(&Some(f.path.as_str()))) {
+            for file in files
+                .iter()
+                .filter(|f| wanted.contains(&Some(f.path.as_str())))
+            {
                 writeln!(out, "# {}\n{}", file.path, file.text)?;
             }
         }

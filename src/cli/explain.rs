@@ -68,7 +68,10 @@ pub fn run(args: &Args) -> Outcome {
     let key = HashKey::fixed();
     let tables = args.inputs.tables(&key)?;
     // As events arrive, like the daemon sees them: an answer per event cannot wait for order.
-    let settings = Settings { sorted: false, ..Settings::default() };
+    let settings = Settings {
+        sorted: false,
+        ..Settings::default()
+    };
     let program = Arc::new(Program::new(Arc::new(compiled.plan), key, settings));
     let chosen = choose(&program, args.detector.as_deref())?;
     let mut teller = Teller {
@@ -104,14 +107,18 @@ pub fn run(args: &Args) -> Outcome {
 
 fn choose(program: &Program, wanted: Option<&str>) -> Result<Vec<usize>, Failure> {
     let all = 0..program.plan.detectors.len();
-    let Some(name) = wanted else { return Ok(all.collect()) };
+    let Some(name) = wanted else {
+        return Ok(all.collect());
+    };
     let is = |i: &usize| {
         let d = &program.plan.detectors[*i];
         d.id == name || d.name == name
     };
     let chosen: Vec<usize> = all.filter(is).collect();
     if chosen.is_empty() {
-        let error = anyhow::anyhow!("no detector has the id or name {name}; `tidegate detectors list` shows them");
+        let error = anyhow::anyhow!(
+            "no detector has the id or name {name}; `tidegate detectors list` shows them"
+        );
         return Err(Failure { code: 2, error });
     }
     Ok(chosen)
@@ -125,13 +132,22 @@ struct Teller {
 }
 
 impl Teller {
-    fn record(&mut self, stage: &mut Stage, record: &Record<'_>, hint: Option<Schema>) -> Vec<Explained> {
+    fn record(
+        &mut self,
+        stage: &mut Stage,
+        record: &Record<'_>,
+        hint: Option<Schema>,
+    ) -> Vec<Explained> {
         let line = record.offset;
         let mut found = Vec::new();
         stage.each(record.payload, hint, |fate, router| {
             found.push(match fate {
                 Fate::Event(event) => {
-                    let origin = Origin { source: 0, partition: 0, offset: line };
+                    let origin = Origin {
+                        source: 0,
+                        partition: 0,
+                        offset: line,
+                    };
                     self.routed.clear();
                     router.route(event, origin, false, &mut self.routed);
                     self.tell(line, event)
@@ -151,13 +167,23 @@ impl Teller {
     fn tell(&mut self, line: i64, event: &Event) -> Explained {
         let before = self.engine.stats();
         self.engine.handle(&Input::Batch(&self.routed));
-        let alerts: Vec<Alert> =
-            std::iter::from_fn(|| self.engine.poll()).map(|Output::Alert(a)| *a).collect();
+        let alerts: Vec<Alert> = std::iter::from_fn(|| self.engine.poll())
+            .map(|Output::Alert(a)| *a)
+            .collect();
         let late = self.engine.stats().counts.late > before.counts.late;
         let duplicate = self.engine.stats().counts.duplicate > before.counts.duplicate;
-        let fate = if duplicate { Some("duplicate") } else if late { Some("late") } else { None };
+        let fate = if duplicate {
+            Some("duplicate")
+        } else if late {
+            Some("late")
+        } else {
+            None
+        };
         let chosen = self.chosen.clone();
-        let detectors = chosen.into_iter().map(|d| self.verdict(d, event, &alerts, fate)).collect();
+        let detectors = chosen
+            .into_iter()
+            .map(|d| self.verdict(d, event, &alerts, fate))
+            .collect();
         Explained {
             line,
             schema: Some(event.schema.to_owned()),
@@ -167,15 +193,30 @@ impl Teller {
         }
     }
 
-    fn verdict(&mut self, detector: usize, event: &Event, alerts: &[Alert], fate: Option<&'static str>) -> Verdict {
+    fn verdict(
+        &mut self,
+        detector: usize,
+        event: &Event,
+        alerts: &[Alert],
+        fate: Option<&'static str>,
+    ) -> Verdict {
         let program = Arc::clone(&self.program);
         let d = &program.plan.detectors[detector];
         let rule = &program.plan.rules[d.rule];
         let (matched, leaf) = matches(&program, d.rule, event);
-        let own = self.routed.observations.iter().find(|o| usize::from(o.rule) == d.rule).copied();
-        let probe = own.map(|o| self.engine.probe(d.rule, o.key)).unwrap_or_default();
+        let own = self
+            .routed
+            .observations
+            .iter()
+            .find(|o| usize::from(o.rule) == d.rule)
+            .copied();
+        let probe = own
+            .map(|o| self.engine.probe(d.rule, o.key))
+            .unwrap_or_default();
         let direct = rule.inputs.iter().any(|i| matches!(i.from, From::Event(_)));
-        let alerted = alerts.iter().any(|a| a.detector.id == d.id && a.revision == 0);
+        let alerted = alerts
+            .iter()
+            .any(|a| a.detector.id == d.id && a.revision == 0);
         let updated = alerts.iter().any(|a| a.detector.id == d.id);
         let outcome = match fate {
             _ if alerted => "alerted",
@@ -221,17 +262,26 @@ fn matches(program: &Program, rule: usize, event: &Event) -> (bool, Option<Strin
 
 fn numbers(list: impl IntoIterator<Item = (String, f64)>) -> Map<String, Json> {
     let number = |v: f64| serde_json::to_value(Number(v)).unwrap_or(Json::Null);
-    list.into_iter().map(|(name, v)| (name, number(v))).collect()
+    list.into_iter()
+        .map(|(name, v)| (name, number(v)))
+        .collect()
 }
 
 /// `{"gte": 5}` for a single count, `{"requests": {"gte": 5}, …}` where there are several numbers.
 fn bound(rule: &Rule) -> Json {
-    let own = |ops: Vec<(&'static str, f64)>| numbers(ops.into_iter().map(|(op, v)| (op.to_owned(), v)));
+    let own =
+        |ops: Vec<(&'static str, f64)>| numbers(ops.into_iter().map(|(op, v)| (op.to_owned(), v)));
     let mut all = Measure::new(rule).bound(rule);
     match all.len() {
         0 => Json::Null,
-        1 => all.pop().map_or(Json::Null, |(_, ops)| Json::Object(own(ops))),
-        _ => Json::Object(all.into_iter().map(|(n, ops)| (n, Json::Object(own(ops)))).collect()),
+        1 => all
+            .pop()
+            .map_or(Json::Null, |(_, ops)| Json::Object(own(ops))),
+        _ => Json::Object(
+            all.into_iter()
+                .map(|(n, ops)| (n, Json::Object(own(ops))))
+                .collect(),
+        ),
     }
 }
 
@@ -263,10 +313,19 @@ fn fields(program: &Program, event: &Event) -> Json {
 fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
     let line = explained.line;
     if let Some(dead) = &explained.dead_letter {
-        return writeln!(out, "line {line}: dead letter, {}: {}", plain(&dead["reason"]), plain(&dead["detail"]));
+        return writeln!(
+            out,
+            "line {line}: dead letter, {}: {}",
+            plain(&dead["reason"]),
+            plain(&dead["detail"])
+        );
     }
     let event = explained.event.as_ref().and_then(Json::as_object);
-    writeln!(out, "line {line}: {}", explained.schema.as_deref().unwrap_or("?"))?;
+    writeln!(
+        out,
+        "line {line}: {}",
+        explained.schema.as_deref().unwrap_or("?")
+    )?;
     for (name, value) in event.into_iter().flatten() {
         writeln!(out, "    {name:<30} {}", plain(value))?;
     }
@@ -276,7 +335,12 @@ fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
             writeln!(out, "      failed  {leaf}")?;
         }
         if !v.counter.is_empty() {
-            writeln!(out, "      counter {}  bound {}", Json::Object(v.counter.clone()), v.bound)?;
+            writeln!(
+                out,
+                "      counter {}  bound {}",
+                Json::Object(v.counter.clone()),
+                v.bound
+            )?;
         }
     }
     Ok(())
@@ -284,6 +348,8 @@ fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
 
 /// A value as people read it, with nothing in it that a terminal would obey.
 fn plain(value: &Json) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     escape(&text).into_owned()
 }

@@ -63,7 +63,10 @@ impl Inputs {
             honeytokens: self.honeytokens.clone(),
         };
         let loaded = Tables::load(&settings, key);
-        loaded.map(Arc::new).map_err(|e| Failure { code: FAULTS, error: e.into() })
+        loaded.map(Arc::new).map_err(|e| Failure {
+            code: FAULTS,
+            error: e.into(),
+        })
     }
 }
 
@@ -76,12 +79,17 @@ fn parse_schema(name: &str) -> Result<SchemaChoice, String> {
         return Ok(SchemaChoice(None));
     }
     let known = || Schema::ALL.map(Schema::name).join(", ");
-    Schema::parse(name).map(|s| SchemaChoice(Some(s))).ok_or_else(|| format!("no such schema; known are auto, {}", known()))
+    Schema::parse(name)
+        .map(|s| SchemaChoice(Some(s)))
+        .ok_or_else(|| format!("no such schema; known are auto, {}", known()))
 }
 
 /// Compiles the detectors of a folder (or the shipped ones); faults end the command with code 64.
 pub fn load_detectors(dir: Option<&Path>) -> Result<Compiled, Failure> {
-    let files = detectors::files(dir).map_err(|error| Failure { code: FAULTS, error })?;
+    let files = detectors::files(dir).map_err(|error| Failure {
+        code: FAULTS,
+        error,
+    })?;
     let sources = detectors::sources(&files);
     let compiled = compile(&sources, &Options::default());
     if compiled.has_faults() {
@@ -89,17 +97,30 @@ pub fn load_detectors(dir: Option<&Path>) -> Result<Compiled, Failure> {
     }
     if compiled.plan.detectors.is_empty() {
         let error = anyhow!("no detectors found; --detectors names a folder with *.yml files");
-        return Err(Failure { code: FAULTS, error });
+        return Err(Failure {
+            code: FAULTS,
+            error,
+        });
     }
     Ok(compiled)
 }
 
 /// Prints every fault with its place, and says how many there were.
 fn refuse(compiled: &Compiled) -> Failure {
-    let faults: Vec<_> = compiled.diagnostics.iter().filter(|d| d.is_fault()).collect();
+    let faults: Vec<_> = compiled
+        .diagnostics
+        .iter()
+        .filter(|d| d.is_fault())
+        .collect();
     for fault in &faults {
         note(&fault.to_string());
     }
-    let error = anyhow!("{} fault(s) in detector files; `tidegate check --detectors DIR` shows them with hints", faults.len());
-    Failure { code: FAULTS, error }
+    let error = anyhow!(
+        "{} fault(s) in detector files; `tidegate check --detectors DIR` shows them with hints",
+        faults.len()
+    );
+    Failure {
+        code: FAULTS,
+        error,
+    }
 }

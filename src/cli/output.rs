@@ -1,6 +1,9 @@
 //! How commands speak: formats, the one place that writes to standard error, progress.
 
-#![expect(clippy::print_stderr, reason = "the command line's own channel to people")]
+#![expect(
+    clippy::print_stderr,
+    reason = "the command line's own channel to people"
+)]
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
@@ -39,7 +42,10 @@ pub fn complain(error: &anyhow::Error) {
 
 /// The reader of our output has left (`| head`): that is no failure.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|c| c.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|c| c.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Writes one value as a line of JSON.
@@ -56,7 +62,11 @@ pub fn progress(total: u64, what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
+    let bar = if total == 0 {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::new(total)
+    };
     let template = if total == 0 {
         "{spinner} {msg} {human_pos} ({per_sec})"
     } else {

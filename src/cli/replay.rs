@@ -57,7 +57,8 @@ pub(super) fn parse_time(text: &str) -> Result<EventTime, String> {
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {
-    text.parse().map_err(|()| "no size; write it like 512MiB".to_owned())
+    text.parse()
+        .map_err(|()| "no size; write it like 512MiB".to_owned())
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -73,7 +74,11 @@ pub fn run(args: &Args) -> Outcome {
     let program = Arc::new(Program::new(Arc::clone(&plan), key.clone(), settings));
     let source = args.inputs.source()?;
     let bar = progress(0, "replaying");
-    let parts = Parts { program: Arc::clone(&program), projection: program.projection(&tables.needs()), tables };
+    let parts = Parts {
+        program: Arc::clone(&program),
+        projection: program.projection(&tables.needs()),
+        tables,
+    };
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let decoders = args.threads.map_or(cores, usize::from);
     let mut pipeline = Pipeline::start(source, &parts, decoders)?;

@@ -17,7 +17,12 @@ use crate::telemetry::log;
 #[command(after_help = "Example: tidegate run -c config/tidegate.yaml")]
 pub struct Args {
     /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "config/tidegate.yaml")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "config/tidegate.yaml"
+    )]
     config: PathBuf,
 }
 
@@ -25,7 +30,10 @@ pub fn run(args: &Args) -> Outcome {
     let env = Environment::of_process();
     let config = load(args, &env)?;
     start_log(&config, &env)?;
-    let daemon = Daemon::start(&config, &env).map_err(|error| Failure { code: code_of(&error), error })?;
+    let daemon = Daemon::start(&config, &env).map_err(|error| Failure {
+        code: code_of(&error),
+        error,
+    })?;
     tracing::info!(address = %daemon.address(), "tidegate is running");
     let stopped_by = daemon.runtime().block_on(wait(&daemon));
     tracing::info!(because = stopped_by, "draining");
@@ -38,32 +46,49 @@ fn load(args: &Args, env: &Environment) -> Result<Config, Failure> {
     let read = config::load(&args.config, env);
     let reading = read
         .with_context(|| format!("cannot read {}", args.config.display()))
-        .map_err(|error| Failure { code: FAULTS, error })?;
+        .map_err(|error| Failure {
+            code: FAULTS,
+            error,
+        })?;
     for lint in reading.lints() {
         note(&format!("{}: lint: {}", lint.place, lint.message));
     }
-    reading.into_result().map_err(|faults| Failure { code: FAULTS, error: faults.into() })
+    reading.into_result().map_err(|faults| Failure {
+        code: FAULTS,
+        error: faults.into(),
+    })
 }
 
 fn start_log(config: &Config, env: &Environment) -> Result<(), Failure> {
     let settings = log::Settings {
         json: config.log.format == LogFormat::Json,
-        filter: env.get("TIDEGATE_LOG").unwrap_or(config.log.level.word()).to_owned(),
+        filter: env
+            .get("TIDEGATE_LOG")
+            .unwrap_or(config.log.level.word())
+            .to_owned(),
         plain: env.get("NO_COLOR").is_some(),
     };
-    log::start(&settings).map_err(|e| Failure { code: FAULTS, error: e.into() })
+    log::start(&settings).map_err(|e| Failure {
+        code: FAULTS,
+        error: e.into(),
+    })
 }
 
 /// Detector faults are the operator's; anything else is a failed run.
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.to_string().contains("fault(s) in detector files") { FAULTS } else { super::RUN_FAILED }
+    if error.to_string().contains("fault(s) in detector files") {
+        FAULTS
+    } else {
+        super::RUN_FAILED
+    }
 }
 
 async fn wait(daemon: &Daemon) -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return "no signals";
     };
     let mut look = tokio::time::interval(Duration::from_millis(100));

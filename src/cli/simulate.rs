@@ -1,6 +1,9 @@
 //! `tidegate simulate`: labelled traffic as JSON lines.
 
-#![expect(clippy::disallowed_methods, reason = "writes the labels file it is asked for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "writes the labels file it is asked for"
+)]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -50,12 +53,15 @@ pub fn run(args: &Args) -> Outcome {
     let mut options = Options::new(args.scenario, args.seed, args.events);
     options.schema = args.schema;
     if let Some(text) = &args.start {
-        let time = EventTime::parse(text)
-            .with_context(|| format!("--start {text} is no time, write it like 2026-01-12T08:00:00Z"));
+        let time = EventTime::parse(text).with_context(|| {
+            format!("--start {text} is no time, write it like 2026-01-12T08:00:00Z")
+        });
         options.start_ms = time.map_err(|error| Failure { code: 2, error })?.0;
     }
     let create = |path: &PathBuf| {
-        File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+        File::create(path)
+            .map(BufWriter::new)
+            .with_context(|| format!("cannot write {}", path.display()))
     };
     let mut labels = args.labels.as_ref().map(create).transpose()?;
     let bar = progress(args.events, "simulating");
@@ -85,7 +91,10 @@ fn list() -> Outcome {
     let mut out = stdout();
     for info in scenarios() {
         writeln!(out, "{:<18} {}", info.name, info.about)?;
-        for (word, list) in [("must fire", info.must_fire), ("must not", info.must_not_fire)] {
+        for (word, list) in [
+            ("must fire", info.must_fire),
+            ("must not", info.must_not_fire),
+        ] {
             if !list.is_empty() {
                 writeln!(out, "{:<18}   {word}: {}", "", list.join(", "))?;
             }

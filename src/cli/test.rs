@@ -1,6 +1,9 @@
 //! `tidegate test`: runs the cases beside the detectors through the engine that runs in production.
 
-#![expect(clippy::disallowed_methods, reason = "writes the JUnit file it is asked for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "writes the JUnit file it is asked for"
+)]
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -49,14 +52,23 @@ pub fn run(args: &Args) -> Outcome {
             faults += 1;
         }
         for case in cases {
-            let input = case.input.as_ref().map(|name| beside(&files, file, name)).transpose()?;
-            let verdict = Trial { program: &program, input }.run(&file.path, &case);
+            let input = case
+                .input
+                .as_ref()
+                .map(|name| beside(&files, file, name))
+                .transpose()?;
+            let verdict = Trial {
+                program: &program,
+                input,
+            }
+            .run(&file.path, &case);
             print(&mut out, args.output, &verdict)?;
             verdicts.push(verdict);
         }
     }
     if let Some(path) = &args.junit {
-        std::fs::write(path, junit(&verdicts)).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, junit(&verdicts))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let failed = verdicts.iter().filter(|v| !v.faults.is_empty()).count();
     if args.output == Format::Json {
@@ -66,16 +78,36 @@ pub fn run(args: &Args) -> Outcome {
         writeln!(out, "{} passed, {failed} failed", verdicts.len() - failed)?;
     }
     out.flush()?;
-    Ok(if faults > 0 { FAULTS } else if failed > 0 { DOES_NOT_HOLD } else { 0 })
+    Ok(if faults > 0 {
+        FAULTS
+    } else if failed > 0 {
+        DOES_NOT_HOLD
+    } else {
+        0
+    })
 }
 
-fn beside<'a>(files: &'a [DetectorFile], case: &DetectorFile, name: &str) -> Result<&'a str, Failure> {
+fn beside<'a>(
+    files: &'a [DetectorFile],
+    case: &DetectorFile,
+    name: &str,
+) -> Result<&'a str, Failure> {
     let folder = case.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let path = format!("{folder}/{name}");
-    files.iter().find(|f| f.path == path).map(|f| f.text.as_str()).ok_or_else(|| {
-        let error = anyhow::anyhow!("{}: input {path} is not there; name a .jsonl file beside the case", case.path);
-        Failure { code: FAULTS, error }
-    })
+    files
+        .iter()
+        .find(|f| f.path == path)
+        .map(|f| f.text.as_str())
+        .ok_or_else(|| {
+            let error = anyhow::anyhow!(
+                "{}: input {path} is not there; name a .jsonl file beside the case",
+                case.path
+            );
+            Failure {
+                code: FAULTS,
+                error,
+            }
+        })
 }
 
 fn print(out: &mut impl Write, form: Format, verdict: &Verdict) -> std::io::Result<()> {
@@ -83,9 +115,16 @@ fn print(out: &mut impl Write, form: Format, verdict: &Verdict) -> std::io::Resu
         Format::Json => Ok(()),
         Format::Ndjson => json_line(out, verdict),
         Format::Human => {
-            let word = if verdict.faults.is_empty() { "ok  " } else { "FAIL" };
+            let word = if verdict.faults.is_empty() {
+                "ok  "
+            } else {
+                "FAIL"
+            };
             writeln!(out, "{word} {} {}", verdict.file, verdict.name)?;
-            verdict.faults.iter().try_for_each(|fault| writeln!(out, "       {fault}"))
+            verdict
+                .faults
+                .iter()
+                .try_for_each(|fault| writeln!(out, "       {fault}"))
         }
     }
 }
@@ -93,14 +132,21 @@ fn print(out: &mut impl Write, form: Format, verdict: &Verdict) -> std::io::Resu
 fn junit(verdicts: &[Verdict]) -> String {
     let failed = verdicts.iter().filter(|v| !v.faults.is_empty()).count();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(xml, "<testsuite name=\"detectors\" tests=\"{}\" failures=\"{failed}\">", verdicts.len());
+    let _ = writeln!(
+        xml,
+        "<testsuite name=\"detectors\" tests=\"{}\" failures=\"{failed}\">",
+        verdicts.len()
+    );
     for v in verdicts {
         let (file, name) = (attribute(&v.file), attribute(&v.name));
         if v.faults.is_empty() {
             let _ = writeln!(xml, "  <testcase classname=\"{file}\" name=\"{name}\"/>");
         } else {
             let text = attribute(&v.faults.join("; "));
-            let _ = writeln!(xml, "  <testcase classname=\"{file}\" name=\"{name}\"><failure message=\"{text}\"/></testcase>");
+            let _ = writeln!(
+                xml,
+                "  <testcase classname=\"{file}\" name=\"{name}\"><failure message=\"{text}\"/></testcase>"
+            );
         }
     }
     xml.push_str("</testsuite>\n");

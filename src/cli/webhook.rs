@@ -132,7 +132,9 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn seconds(text: &str) -> Option<i64> {
     let text = text.trim();
-    text.parse::<i64>().ok().or_else(|| EventTime::parse(text).map(|t| t.0.div_euclid(1000)))
+    text.parse::<i64>()
+        .ok()
+        .or_else(|| EventTime::parse(text).map(|t| t.0.div_euclid(1000)))
 }
 
 fn now() -> Option<i64> {
@@ -152,7 +154,10 @@ mod tests {
     }
 
     fn code(args: &[&str]) -> i32 {
-        run(Cli::try_parse_from(std::iter::once(&"webhook").chain(args)).unwrap().args).unwrap()
+        run(Cli::try_parse_from(std::iter::once(&"webhook").chain(args))
+            .unwrap()
+            .args)
+        .unwrap()
     }
 
     #[test]
@@ -163,19 +168,52 @@ mod tests {
         let body = body.to_str().unwrap();
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-        let common = ["--secret", secret, "--id", id, "--timestamp", "1614265330", "--body", body];
+        let common = [
+            "--secret",
+            secret,
+            "--id",
+            id,
+            "--timestamp",
+            "1614265330",
+            "--body",
+            body,
+        ];
         let with = |command: &str, more: &[&str]| code(&[&[command], &common[..], more].concat());
         assert_eq!(with("sign", &[]), 0);
         let good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(with("verify", &["--signature", good, "--at", "1614265331"]), 0);
-        assert_eq!(with("verify", &["--signature", good, "--at", "2021-02-25T15:02:10Z"]), 0);
-        assert_eq!(with("verify", &["--signature", good, "--at", "1614265631"]), 1);
+        assert_eq!(
+            with("verify", &["--signature", good, "--at", "1614265331"]),
+            0
+        );
+        assert_eq!(
+            with(
+                "verify",
+                &["--signature", good, "--at", "2021-02-25T15:02:10Z"]
+            ),
+            0
+        );
+        assert_eq!(
+            with("verify", &["--signature", good, "--at", "1614265631"]),
+            1
+        );
         assert_eq!(with("verify", &["--signature", good]), 1);
-        assert_eq!(with("verify", &["--signature", "v1,AAAA", "--at", "1614265331"]), 1);
+        assert_eq!(
+            with("verify", &["--signature", "v1,AAAA", "--at", "1614265331"]),
+            1
+        );
         assert_eq!(with("verify", &["--signature", good, "--at", "soon"]), 2);
         assert_eq!(with("sign", &["--secret", "%%"]), 2);
-        let gone =
-            ["sign", "--secret", secret, "--id", id, "--timestamp", "1", "--body", "/nonexistent"];
+        let gone = [
+            "sign",
+            "--secret",
+            secret,
+            "--id",
+            id,
+            "--timestamp",
+            "1",
+            "--body",
+            "/nonexistent",
+        ];
         assert_eq!(code(&gone), 3);
     }
 }

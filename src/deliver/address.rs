@@ -53,7 +53,12 @@ const RANGES_V4: [(Ipv4Addr, u32, &str, bool); 16] = [
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback", true),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "link-local", false),
     (Ipv4Addr::new(172, 16, 0, 0), 12, "private", true),
-    (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments", false),
+    (
+        Ipv4Addr::new(192, 0, 0, 0),
+        24,
+        "protocol assignments",
+        false,
+    ),
     (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation", false),
     (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4 relays", false),
     (Ipv4Addr::new(192, 168, 0, 0), 16, "private", true),
@@ -67,10 +72,22 @@ const RANGES_V4: [(Ipv4Addr, u32, &str, bool); 16] = [
 
 /// IPv6 ranges within 2000::/3 that are refused; everything outside it is refused anyway.
 const RANGES_V6: [(Ipv6Addr, u32, &str); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "protocol assignments, teredo"),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "documentation"),
+    (
+        Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0),
+        23,
+        "protocol assignments, teredo",
+    ),
+    (
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
+        32,
+        "documentation",
+    ),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4"),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
+    (
+        Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0),
+        20,
+        "documentation",
+    ),
 ];
 
 /// Why an address must not be connected to, if it must not.
@@ -90,7 +107,9 @@ fn refusal_v4(address: Ipv4Addr, permit: Permit) -> Option<&'static str> {
         let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
         address.to_bits() & mask == net.to_bits()
     };
-    let (.., why, private) = RANGES_V4.iter().find(|(net, bits, ..)| inside(*net, *bits))?;
+    let (.., why, private) = RANGES_V4
+        .iter()
+        .find(|(net, bits, ..)| inside(*net, *bits))?;
     (!(*private && permit.private)).then_some(*why)
 }
 
@@ -105,7 +124,10 @@ fn refusal_v6(address: Ipv6Addr, permit: Permit) -> Option<&'static str> {
     if !inside(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3) {
         return Some("not global unicast");
     }
-    RANGES_V6.iter().find(|(net, bits, _)| inside(*net, *bits)).map(|(.., why)| *why)
+    RANGES_V6
+        .iter()
+        .find(|(net, bits, _)| inside(*net, *bits))
+        .map(|(.., why)| *why)
 }
 
 /// Checks a URL, with its address if it is written as one: in any base, short or mapped.
@@ -125,7 +147,10 @@ pub fn check_url(text: &str, permit: Permit) -> Result<Url, AddressError> {
     if url.fragment().is_some() {
         return Err(AddressError::Fragment);
     }
-    let host = url.host_str().filter(|h| !h.is_empty()).ok_or(AddressError::NoHost)?;
+    let host = url
+        .host_str()
+        .filter(|h| !h.is_empty())
+        .ok_or(AddressError::NoHost)?;
     // The url crate has brought every spelling of an IPv4 address to dotted decimals.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
@@ -189,11 +214,18 @@ impl Resolve for GuardedResolver {
             }
             for address in &addresses {
                 if let Some(why) = refusal(*address, permit) {
-                    return Err(AddressError::Range { address: *address, why }.into());
+                    return Err(AddressError::Range {
+                        address: *address,
+                        why,
+                    }
+                    .into());
                 }
             }
-            let addresses: Addrs =
-                Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let addresses: Addrs = Box::new(
+                addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, 0)),
+            );
             Ok(addresses)
         })
     }

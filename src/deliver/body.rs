@@ -20,7 +20,11 @@ pub fn alert(alert: &Alert, now: WallTime) -> Draft {
         (Status::Open, _) => Kind::AlertUpdated,
     };
     // Event time: the same whenever it is replayed.
-    let at = if kind == Kind::AlertOpened { alert.time } else { alert.last };
+    let at = if kind == Kind::AlertOpened {
+        alert.time
+    } else {
+        alert.last
+    };
     let (body, data_at) = envelope(kind, &at, alert);
     Draft {
         webhook_id: format!("{}_{}", alert.alert_id, alert.revision),
@@ -108,7 +112,10 @@ pub fn incident(
 #[must_use]
 pub fn test(id: Id, now: WallTime) -> Draft {
     let data = serde_json::json!({ "text": "a test of this endpoint: nothing has happened" });
-    Draft { webhook_id: id.to_string(), ..incident(Kind::Test, id, 0, None, &data, now) }
+    Draft {
+        webhook_id: id.to_string(),
+        ..incident(Kind::Test, id, 0, None, &data, now)
+    }
 }
 
 /// The body, and where `data` begins in it.

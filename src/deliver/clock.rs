@@ -28,7 +28,10 @@ impl SystemClock {
     /// Reads the clock once; clones carry the same time on.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now(), at_start: WallTime(millis_since_epoch()) }
+        Self {
+            start: Instant::now(),
+            at_start: WallTime(millis_since_epoch()),
+        }
     }
 }
 
@@ -51,6 +54,8 @@ impl Clock for SystemClock {
 
 fn millis_since_epoch() -> i64 {
     // A clock before 1970 reads as 1970: signatures fail then, and say why.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -9,8 +9,9 @@ use crate::engine::outbox::Verdict;
 use crate::model::{Span, WallTime};
 
 /// Upper bounds of the latency buckets in milliseconds; a last bucket holds the rest.
-pub const LATENCY_BOUNDS_MS: [i64; 12] =
-    [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000];
+pub const LATENCY_BOUNDS_MS: [i64; 12] = [
+    5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000,
+];
 
 /// A latency distribution.
 #[derive(Debug, Default)]
@@ -33,12 +34,16 @@ impl Latency {
         if let Some(bucket) = self.buckets.get(at.unwrap_or(LATENCY_BOUNDS_MS.len())) {
             bucket.fetch_add(1, Relaxed);
         }
-        self.sum_ms.fetch_add(u64::try_from(span.0).unwrap_or(0), Relaxed);
+        self.sum_ms
+            .fetch_add(u64::try_from(span.0).unwrap_or(0), Relaxed);
     }
 
     fn read(&self) -> LatencyReading {
         let buckets = std::array::from_fn(|i| self.buckets.get(i).map_or(0, |b| b.load(Relaxed)));
-        LatencyReading { buckets, sum_ms: self.sum_ms.load(Relaxed) }
+        LatencyReading {
+            buckets,
+            sum_ms: self.sum_ms.load(Relaxed),
+        }
     }
 }
 
@@ -149,7 +154,12 @@ impl Counters {
     pub fn read(&self) -> Reading {
         let faults = Fault::ALL
             .iter()
-            .map(|f| (f.name(), self.faults.get(f.index()).map_or(0, |c| c.load(Relaxed))))
+            .map(|f| {
+                (
+                    f.name(),
+                    self.faults.get(f.index()).map_or(0, |c| c.load(Relaxed)),
+                )
+            })
             .collect();
         let oldest = self.oldest.load(Relaxed);
         Reading {

@@ -127,7 +127,10 @@ impl Queue {
     /// When the oldest message in memory was made.
     #[must_use]
     pub fn oldest(&self) -> Option<WallTime> {
-        self.entries.values().next().map(|e| e.message.draft.created_at)
+        self.entries
+            .values()
+            .next()
+            .map(|e| e.message.draft.created_at)
     }
 
     /// Takes in messages as loaded, in the order of their numbers.
@@ -145,7 +148,13 @@ impl Queue {
                 self.ready.insert((not_before, number));
             }
             let message = Arc::new(message);
-            let entry = Entry { message, attempts: 0, faults: 0, not_before, under_way: false };
+            let entry = Entry {
+                message,
+                attempts: 0,
+                faults: 0,
+                not_before,
+                under_way: false,
+            };
             self.entries.insert(number, entry);
         }
     }
@@ -159,7 +168,9 @@ impl Queue {
             if let Some(until) = self.outage.holds(now) {
                 return Pick::Wait(Some(until));
             }
-            let Some((not_before, number)) = self.ready.first().copied() else { break };
+            let Some((not_before, number)) = self.ready.first().copied() else {
+                break;
+            };
             // In an outage the probe does not wait for its own turn: the outage paces it.
             if not_before > now && !self.outage.is_on() {
                 return Pick::Wait(Some(not_before));
@@ -169,7 +180,9 @@ impl Queue {
                 continue;
             }
             self.ready.pop_first();
-            let Some(entry) = self.entries.get_mut(&number) else { continue };
+            let Some(entry) = self.entries.get_mut(&number) else {
+                continue;
+            };
             entry.under_way = true;
             entry.attempts = entry.attempts.saturating_add(1);
             self.under_way += 1;
@@ -180,7 +193,9 @@ impl Queue {
 
     /// Takes the outcome of an attempt.
     pub fn sent(&mut self, number: u64, outcome: &Outcome, now: WallTime) {
-        let Some(entry) = self.entries.get_mut(&number) else { return };
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
         entry.under_way = false;
         self.under_way = self.under_way.saturating_sub(1);
         match outcome {
@@ -206,18 +221,27 @@ impl Queue {
             }
         } else {
             let salt = mix(self.seed ^ number);
-            self.outage.failed(self.rules.backoff, failure.retry_after, salt, now);
+            self.outage
+                .failed(self.rules.backoff, failure.retry_after, salt, now);
         }
         let down = self.outage.is_on();
-        let Some(entry) = self.entries.get_mut(&number) else { return };
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
         if blames_message || !down {
             entry.faults = entry.faults.saturating_add(1);
         }
         if entry.faults >= self.rules.attempts_max {
-            let reason = format!("gave up after {} attempts: {}", entry.attempts, failure.detail);
+            let reason = format!(
+                "gave up after {} attempts: {}",
+                entry.attempts, failure.detail
+            );
             return self.settle(number, Verdict::Dead(reason), now);
         }
-        let wait = self.rules.backoff.wait(entry.attempts, mix(self.seed ^ number.rotate_left(32)));
+        let wait = self
+            .rules
+            .backoff
+            .wait(entry.attempts, mix(self.seed ^ number.rotate_left(32)));
         entry.not_before = now + failure.retry_after.map_or(wait, |asked| asked.max(wait));
         let key = (entry.not_before, number);
         // It is still the first of its lane.
@@ -234,14 +258,19 @@ impl Queue {
         for lane in self.lanes.values() {
             let mut latest: BTreeMap<&str, u64> = BTreeMap::new();
             for number in lane.iter().rev() {
-                let Some(entry) = self.entries.get(number) else { continue };
+                let Some(entry) = self.entries.get(number) else {
+                    continue;
+                };
                 let slot = entry.message.draft.slot.as_deref();
                 let later = slot.and_then(|slot| latest.get(slot).copied());
                 if let (Some(slot), None) = (slot, later) {
                     latest.insert(slot, *number);
                 }
                 if !entry.under_way {
-                    ended.extend(self.end_of(entry, later, now).map(|verdict| (*number, verdict)));
+                    ended.extend(
+                        self.end_of(entry, later, now)
+                            .map(|verdict| (*number, verdict)),
+                    );
                 }
             }
         }
@@ -262,7 +291,9 @@ impl Queue {
         }
         let draft = &entry.message.draft;
         let concern = draft.concerns.as_ref().filter(|_| draft.kind.restricts())?;
-        refuse.and_then(|refuse| refuse(concern)).map(Verdict::Refused)
+        refuse
+            .and_then(|refuse| refuse(concern))
+            .map(Verdict::Refused)
     }
 
     /// Why a message needs no attempt, if it needs none; `later` is a later one of its slot.
@@ -283,14 +314,22 @@ impl Queue {
         let slot = entry.message.draft.slot.as_ref()?;
         let lane = self.lanes.get(&entry.message.draft.lane)?;
         let same = |n: &&u64| {
-            self.entries.get(n).is_some_and(|e| e.message.draft.slot.as_ref() == Some(slot))
+            self.entries
+                .get(n)
+                .is_some_and(|e| e.message.draft.slot.as_ref() == Some(slot))
         };
-        lane.iter().rev().find(same).copied().filter(|last| *last > entry.message.number)
+        lane.iter()
+            .rev()
+            .find(same)
+            .copied()
+            .filter(|last| *last > entry.message.number)
     }
 
     /// Takes a message out and lets the next of its lane go.
     fn settle(&mut self, number: u64, verdict: Verdict, now: WallTime) {
-        let Some(entry) = self.entries.remove(&number) else { return };
+        let Some(entry) = self.entries.remove(&number) else {
+            return;
+        };
         self.ready.remove(&(entry.not_before, number));
         self.settled.push(Settled {
             number,
@@ -301,7 +340,9 @@ impl Queue {
             at: now,
         });
         let name = &entry.message.draft.lane;
-        let Some(lane) = self.lanes.get_mut(name) else { return };
+        let Some(lane) = self.lanes.get_mut(name) else {
+            return;
+        };
         let was_first = lane.front() == Some(&number);
         if was_first {
             lane.pop_front();

@@ -20,7 +20,12 @@ impl Backoff {
     #[must_use]
     pub fn wait(self, failures: u32, salt: u64) -> Span {
         let doublings = failures.saturating_sub(1).min(40);
-        let full = self.first.0.max(1).saturating_mul(1 << doublings).min(self.longest.0.max(1));
+        let full = self
+            .first
+            .0
+            .max(1)
+            .saturating_mul(1 << doublings)
+            .min(self.longest.0.max(1));
         let half = full / 2;
         let spread = u64::try_from(full - half).unwrap_or(0) + 1;
         let jitter = i64::try_from(mix(salt ^ u64::from(failures)) % spread).unwrap_or(0);
@@ -43,7 +48,10 @@ pub const fn mix(number: u64) -> u64 {
 pub fn retry_after(text: &str, now: WallTime) -> Option<Span> {
     let text = text.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        Span(text.parse::<i64>().map_or(i64::MAX, |s| s.saturating_mul(1000)))
+        Span(
+            text.parse::<i64>()
+                .map_or(i64::MAX, |s| s.saturating_mul(1000)),
+        )
     } else {
         http_date(text)? - now
     };
@@ -52,8 +60,9 @@ pub fn retry_after(text: &str, now: WallTime) -> Option<Span> {
 
 /// `Wed, 21 Oct 2015 07:28:00 GMT`.
 fn http_date(text: &str) -> Option<WallTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let (_, date) = text.split_once(", ")?;
     let mut parts = date.split(' ');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
@@ -70,7 +79,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BACKOFF: Backoff = Backoff { first: Span::seconds(1), longest: Span::seconds(30) };
+    const BACKOFF: Backoff = Backoff {
+        first: Span::seconds(1),
+        longest: Span::seconds(30),
+    };
 
     #[test]
     fn waits_double_up_to_the_longest() {
@@ -78,7 +90,10 @@ mod tests {
         for (failures, seconds) in (1u32..).zip(full) {
             for salt in 0..100 {
                 let wait = BACKOFF.wait(failures, salt).0;
-                assert!((seconds * 500..=seconds * 1000).contains(&wait), "{failures}: {wait}");
+                assert!(
+                    (seconds * 500..=seconds * 1000).contains(&wait),
+                    "{failures}: {wait}"
+                );
             }
         }
         let different: std::collections::BTreeSet<i64> =

@@ -129,7 +129,11 @@ pub struct Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { types: Vec::new(), level_min: None, simulated: true }
+        Self {
+            types: Vec::new(),
+            level_min: None,
+            simulated: true,
+        }
     }
 }
 
@@ -144,7 +148,9 @@ impl Selection {
         };
         let simulated = draft.concerns.as_ref().is_some_and(|c| c.simulated);
         (self.types.is_empty() || self.types.iter().any(fits))
-            && self.level_min.is_none_or(|least| draft.level.is_none_or(|level| level >= least))
+            && self
+                .level_min
+                .is_none_or(|least| draft.level.is_none_or(|level| level >= least))
             && (self.simulated || !simulated)
     }
 
@@ -155,7 +161,9 @@ impl Selection {
                 None => kind.name() == pattern,
             };
             if !Kind::ALL.iter().any(fits) {
-                faults.push(format!("{at}.only.types: no message is of type {pattern:?}"));
+                faults.push(format!(
+                    "{at}.only.types: no message is of type {pattern:?}"
+                ));
             }
         }
     }
@@ -269,7 +277,10 @@ impl Settings {
     pub fn local_rules() -> Rules {
         let retry = RetrySettings::default();
         Rules {
-            backoff: Backoff { first: retry.first, longest: retry.longest },
+            backoff: Backoff {
+                first: retry.first,
+                longest: retry.longest,
+            },
             attempts_max: retry.attempts_max,
             age_max: retry.age_max,
             concurrency: 1,
@@ -279,7 +290,10 @@ impl Settings {
     /// The names of the endpoints that want the message: one outbox row goes to each.
     #[must_use]
     pub fn route(&self, draft: &Draft) -> Vec<&str> {
-        self.endpoints().filter(|(_, only)| only.takes(draft)).map(|(name, _)| name).collect()
+        self.endpoints()
+            .filter(|(_, only)| only.takes(draft))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Every endpoint with what it wants.
@@ -300,7 +314,9 @@ impl Settings {
             let fits =
                 |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
             if name.is_empty() || name.len() > 63 || !name.bytes().all(fits) {
-                faults.push(format!("endpoint name {name:?} may hold only a-z, 0-9, - and _"));
+                faults.push(format!(
+                    "endpoint name {name:?} may hold only a-z, 0-9, - and _"
+                ));
             }
             if !names.insert(name) {
                 faults.push(format!("endpoint name {name:?} stands twice"));
@@ -328,8 +344,10 @@ impl Settings {
                 ));
             }
             if e.allow_private {
-                warnings
-                    .push(format!("webhook {} may reach loopback and private addresses", e.name));
+                warnings.push(format!(
+                    "webhook {} may reach loopback and private addresses",
+                    e.name
+                ));
             }
         }
         warnings
@@ -351,14 +369,20 @@ impl EndpointSettings {
     /// What it may do beyond the default.
     #[must_use]
     pub const fn permit(&self) -> Permit {
-        Permit { insecure: self.allow_insecure, private: self.allow_private }
+        Permit {
+            insecure: self.allow_insecure,
+            private: self.allow_private,
+        }
     }
 
     /// The rules of its queue.
     #[must_use]
     pub const fn rules(&self) -> Rules {
         Rules {
-            backoff: Backoff { first: self.retry.first, longest: self.retry.longest },
+            backoff: Backoff {
+                first: self.retry.first,
+                longest: self.retry.longest,
+            },
             attempts_max: self.retry.attempts_max,
             age_max: self.retry.age_max,
             concurrency: self.concurrency,
@@ -397,7 +421,11 @@ impl EndpointSettings {
         if secrets.is_empty() && faults.is_empty() {
             faults.push(at("no secret: set secret_env or secret_file"));
         }
-        if faults.is_empty() { Ok(secrets) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(secrets)
+        } else {
+            Err(faults)
+        }
     }
 
     fn faults(&self) -> Vec<String> {
@@ -409,14 +437,29 @@ impl EndpointSettings {
         };
         let secrets = self.secret_env.list().len() + self.secret_file.list().len();
         check(secrets > 0, "no secret: set secret_env or secret_file");
-        check((1..=64).contains(&self.concurrency), "concurrency must be 1 to 64");
+        check(
+            (1..=64).contains(&self.concurrency),
+            "concurrency must be 1 to 64",
+        );
         let timeout = Span(1)..=Span::seconds(15);
-        check(timeout.contains(&self.timeout), "timeout must be above zero and at most 15s");
+        check(
+            timeout.contains(&self.timeout),
+            "timeout must be above zero and at most 15s",
+        );
         let retry = &self.retry;
         check(retry.first.0 > 0, "retry.first must be above zero");
-        check(retry.first <= retry.longest, "retry.longest must not be below retry.first");
-        check(retry.attempts_max > 0, "retry.attempts_max must be above zero");
-        check(retry.age_max >= retry.longest, "retry.age_max must not be below retry.longest");
+        check(
+            retry.first <= retry.longest,
+            "retry.longest must not be below retry.first",
+        );
+        check(
+            retry.attempts_max > 0,
+            "retry.attempts_max must be above zero",
+        );
+        check(
+            retry.age_max >= retry.longest,
+            "retry.age_max must not be below retry.longest",
+        );
         if let Err(error) = check_url(&self.url, self.permit()) {
             check(false, &error.to_string());
         }

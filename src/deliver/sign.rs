@@ -114,9 +114,10 @@ impl Secret {
                 let sum = mac(key, content)?.finalize().into_bytes();
                 Ok(format!("v1,{}", STANDARD.encode(sum)))
             }
-            Kind::Private(key) => {
-                Ok(format!("v1a,{}", STANDARD.encode(key.sign(content).to_bytes())))
-            }
+            Kind::Private(key) => Ok(format!(
+                "v1a,{}",
+                STANDARD.encode(key.sign(content).to_bytes())
+            )),
             Kind::Public(_) => Err(SignError::CannotSign),
         }
     }
@@ -207,12 +208,21 @@ pub fn verify(
     // Signed text is unambiguous to us only without dots in the id; a foreign sender's fits anyway.
     let mut content = format!("{id}.{timestamp}.").into_bytes();
     content.extend_from_slice(body);
-    let fits = header.split(' ').filter_map(|part| part.split_once(',')).any(|(version, text)| {
-        STANDARD.decode(text).is_ok_and(|signature| {
-            secrets.iter().any(|secret| secret.accepts(version, &signature, &content))
-        })
-    });
-    if fits { Ok(()) } else { Err(SignError::Signature) }
+    let fits = header
+        .split(' ')
+        .filter_map(|part| part.split_once(','))
+        .any(|(version, text)| {
+            STANDARD.decode(text).is_ok_and(|signature| {
+                secrets
+                    .iter()
+                    .any(|secret| secret.accepts(version, &signature, &content))
+            })
+        });
+    if fits {
+        Ok(())
+    } else {
+        Err(SignError::Signature)
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,11 @@ impl Failure {
     /// A failure with nothing asked for.
     #[must_use]
     pub fn new(fault: Fault, detail: impl Into<String>) -> Self {
-        Self { fault, retry_after: None, detail: detail.into() }
+        Self {
+            fault,
+            retry_after: None,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -192,7 +196,9 @@ impl Sink for TopicSink {
         Box::pin(async move {
             let line = line(message, self.shape);
             // The lane as the key: its records stay in order in one partition.
-            let record = self.producer.produce(&self.topic, &message.draft.lane, line.trim_end());
+            let record = self
+                .producer
+                .produce(&self.topic, &message.draft.lane, line.trim_end());
             match record.await {
                 Ok(()) => Outcome::Delivered,
                 Err(what) => Outcome::Failed(Failure::new(Fault::Local, what)),

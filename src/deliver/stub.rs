@@ -91,7 +91,11 @@ impl Stub {
                     | Answer::Hang
                     | Answer::Close => 0,
                 };
-                requests.push(Request { headers, body, answered });
+                requests.push(Request {
+                    headers,
+                    body,
+                    answered,
+                });
                 answer
             };
             self.reply(&mut stream, answer).await?;
@@ -128,14 +132,21 @@ impl Stub {
                 let mut left = bytes;
                 while left > 0 {
                     let n = left.min(chunk.len() as u64);
-                    stream.write_all(&chunk[..usize::try_from(n).unwrap()]).await.ok()?;
-                    self.sent_bytes.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+                    stream
+                        .write_all(&chunk[..usize::try_from(n).unwrap()])
+                        .await
+                        .ok()?;
+                    self.sent_bytes
+                        .fetch_add(n, std::sync::atomic::Ordering::Relaxed);
                     left -= n;
                 }
                 Some(())
             }
             Answer::Garbage => {
-                stream.write_all(b"\x16\x03\x01\x00\xff\x00garbage\r\n\r\n").await.ok()?;
+                stream
+                    .write_all(b"\x16\x03\x01\x00\xff\x00garbage\r\n\r\n")
+                    .await
+                    .ok()?;
                 None
             }
             Answer::Hang => std::future::pending().await,
@@ -161,7 +172,9 @@ async fn read_request(stream: &mut TcpStream) -> Option<(BTreeMap<String, String
         .filter_map(|line| line.split_once(": "))
         .map(|(k, v)| (k.to_lowercase(), v.to_owned()))
         .collect();
-    let length: usize = headers.get("content-length").map_or(0, |v| v.parse().unwrap());
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |v| v.parse().unwrap());
     let mut body = bytes[end..].to_vec();
     while body.len() < length {
         if stream.read_buf(&mut body).await.ok()? == 0 {

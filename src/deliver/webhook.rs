@@ -49,7 +49,10 @@ impl Webhook {
         ca: Option<&[u8]>,
         lookup: Arc<dyn Lookup>,
     ) -> Result<Self, DeliverError> {
-        let fault = |what: String| DeliverError::Settings { endpoint: settings.name.clone(), what };
+        let fault = |what: String| DeliverError::Settings {
+            endpoint: settings.name.clone(),
+            what,
+        };
         let permit = settings.permit();
         let url = check_url(&settings.url, permit).map_err(|e| fault(e.to_string()))?;
         if secrets.is_empty() {
@@ -75,8 +78,15 @@ impl Webhook {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        let client = builder.build().map_err(|e| fault(format!("no client: {e}")))?;
-        Ok(Self { client, url, secrets, timeout })
+        let client = builder
+            .build()
+            .map_err(|e| fault(format!("no client: {e}")))?;
+        Ok(Self {
+            client,
+            url,
+            secrets,
+            timeout,
+        })
     }
 
     async fn attempt(&self, message: &Message, stamp: i64) -> Outcome {
@@ -143,7 +153,11 @@ async fn judge(mut response: Response, stamp: i64) -> Outcome {
     let fault = fault_of(status, asked.is_some());
     let detail = format!("status {}", status.as_u16());
     let retry_after = asked.filter(|_| fault == Fault::Busy);
-    Outcome::Failed(Failure { fault, retry_after, detail })
+    Outcome::Failed(Failure {
+        fault,
+        retry_after,
+        detail,
+    })
 }
 
 const fn fault_of(status: StatusCode, asked: bool) -> Fault {
@@ -175,7 +189,11 @@ fn transport_failure(error: &reqwest::Error) -> Failure {
         }
         source = cause.source();
     }
-    let fault = if error.is_dns() { Fault::Address } else { Fault::Connection };
+    let fault = if error.is_dns() {
+        Fault::Address
+    } else {
+        Fault::Connection
+    };
     Failure::new(fault, words.join(": "))
 }
 

@@ -3,7 +3,10 @@
 //! Owns the async shell around `Queue`, which does the thinking. A message is taken out of the
 //! outbox only after its outcome is known, so a crash at any moment sends it again, never loses it.
 
-#![expect(clippy::disallowed_methods, reason = "an edge: it sleeps between attempts")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an edge: it sleeps between attempts"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +40,17 @@ pub enum Notice {
     /// It is back.
     Up { endpoint: String },
     /// A message was given up.
-    GaveUp { endpoint: String, webhook_id: String, why: String },
+    GaveUp {
+        endpoint: String,
+        webhook_id: String,
+        why: String,
+    },
     /// A message was not sent because its target is on the allow-list by now.
-    Refused { endpoint: String, webhook_id: String, why: String },
+    Refused {
+        endpoint: String,
+        webhook_id: String,
+        why: String,
+    },
 }
 
 /// Tells why a target must not be acted on, if it must not: the allow-list at delivery.
@@ -83,7 +94,9 @@ impl Worker {
     /// A worker for one endpoint; `run` starts it.
     #[must_use]
     pub fn new(endpoint: &str, sink: Arc<dyn Sink>, rules: Rules, around: Surroundings) -> Self {
-        let salt = endpoint.bytes().fold(around.seed, |n, b| super::retry::mix(n ^ u64::from(b)));
+        let salt = endpoint
+            .bytes()
+            .fold(around.seed, |n, b| super::retry::mix(n ^ u64::from(b)));
         Self {
             endpoint: endpoint.to_owned(),
             sink,
@@ -186,7 +199,11 @@ impl Worker {
                         let outcome = outcome.await.unwrap_or_else(|_| {
                             Outcome::Failed(Failure::new(Fault::Local, "the sink panicked"))
                         });
-                        Attempt { message, outcome, took: clock.now() - start }
+                        Attempt {
+                            message,
+                            outcome,
+                            took: clock.now() - start,
+                        }
                     });
                 }
             }
@@ -198,14 +215,16 @@ impl Worker {
         let Ok(attempt) = done else { return };
         let now = self.around.clock.now();
         let was = (self.queue.is_down(), self.queue.is_disabled());
-        self.queue.sent(attempt.message.number, &attempt.outcome, now);
+        self.queue
+            .sent(attempt.message.number, &attempt.outcome, now);
         let is = (self.queue.is_down(), self.queue.is_disabled());
         let endpoint = self.endpoint.clone();
         let failure = match &attempt.outcome {
             Outcome::Delivered => None,
             Outcome::Failed(failure) => Some(failure),
         };
-        self.counters.attempted(attempt.took, failure.map(|f| f.fault));
+        self.counters
+            .attempted(attempt.took, failure.map(|f| f.fault));
         if let Some(failure) = failure {
             tracing::warn!(
                 endpoint = %self.endpoint,
@@ -254,11 +273,19 @@ impl Worker {
         match &one.verdict {
             Verdict::Dead(why) => {
                 let why = why.clone();
-                (self.around.notices)(Notice::GaveUp { endpoint, webhook_id, why });
+                (self.around.notices)(Notice::GaveUp {
+                    endpoint,
+                    webhook_id,
+                    why,
+                });
             }
             Verdict::Refused(why) => {
                 let why = why.clone();
-                (self.around.notices)(Notice::Refused { endpoint, webhook_id, why });
+                (self.around.notices)(Notice::Refused {
+                    endpoint,
+                    webhook_id,
+                    why,
+                });
             }
             Verdict::Delivered | Verdict::Expired | Verdict::Coalesced(_) => {}
         }
@@ -270,9 +297,10 @@ impl Worker {
                 tracing::warn!(endpoint = %self.endpoint, %error, "the outbox has to wait");
                 Ok(())
             }
-            Class::Poison | Class::Fatal | Class::Operator => {
-                Err(DeliverError::Outbox { endpoint: self.endpoint.clone(), source: error })
-            }
+            Class::Poison | Class::Fatal | Class::Operator => Err(DeliverError::Outbox {
+                endpoint: self.endpoint.clone(),
+                source: error,
+            }),
         }
     }
 
@@ -280,9 +308,14 @@ impl Worker {
         let loaded = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
         // What is not loaded is known as of the last look.
         let full = self.queue.len() >= LOADED_MAX / 2;
-        let depth = if full { self.stored.max(loaded) } else { loaded };
+        let depth = if full {
+            self.stored.max(loaded)
+        } else {
+            loaded
+        };
         self.counters.waiting(depth, self.queue.oldest());
-        self.counters.state(self.queue.is_down(), self.queue.is_disabled());
+        self.counters
+            .state(self.queue.is_down(), self.queue.is_disabled());
     }
 
     async fn drain(mut self) -> Result<(), DeliverError> {
@@ -305,7 +338,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OutboxError> + Send + 'static,
 ) -> Result<T, OutboxError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-        Err(OutboxError { class: Class::Fatal, what: "the outbox task was stopped".to_owned() })
+        Err(OutboxError {
+            class: Class::Fatal,
+            what: "the outbox task was stopped".to_owned(),
+        })
     })
 }
 

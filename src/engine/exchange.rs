@@ -91,7 +91,9 @@ impl Packet {
     #[must_use]
     pub fn text_of(&self, o: &Observation) -> &[u8] {
         let start = o.start as usize;
-        self.text.get(start..start + usize::from(o.len)).unwrap_or_default()
+        self.text
+            .get(start..start + usize::from(o.len))
+            .unwrap_or_default()
     }
 
     /// Adds an observation with its text.
@@ -125,7 +127,11 @@ impl Router {
     #[must_use]
     pub fn new(program: Arc<Program>) -> Self {
         let keys = vec![None; program.layouts.len()];
-        Self { program, keys, scratch: Vec::new() }
+        Self {
+            program,
+            keys,
+            scratch: Vec::new(),
+        }
     }
 
     /// Appends the event's mark and observations to `out`. `bounded` as in `Mark`.
@@ -135,7 +141,9 @@ impl Router {
         let program = Arc::clone(&self.program);
         let id = identity(&program, event, &mut self.scratch);
         for predicate in program.dispatch(event.kind()) {
-            let Some(condition) = program.plan.predicates.get(predicate.index) else { continue };
+            let Some(condition) = program.plan.predicates.get(predicate.index) else {
+                continue;
+            };
             if !condition.matches(event) {
                 continue;
             }
@@ -161,7 +169,11 @@ impl Router {
             }
         }
         // One event may serve two steps of a rule: the later step sees it first.
-        if let Some(own) = out.observations.get_mut(first..).filter(|own| own.len() > 1) {
+        if let Some(own) = out
+            .observations
+            .get_mut(first..)
+            .filter(|own| own.len() > 1)
+        {
             own.sort_by_key(|o| (o.rule, std::cmp::Reverse(o.input)));
         }
         out.marks.push(Mark {
@@ -178,7 +190,12 @@ impl Router {
             return *key;
         }
         let key = program.layouts.get(layout).map_or(
-            Key { fingerprint: 0, start: 0, len: 0, whole: false },
+            Key {
+                fingerprint: 0,
+                start: 0,
+                len: 0,
+                whole: false,
+            },
             |l| self.extract(program, l, event, &mut out.text),
         );
         if let Some(place) = self.keys.get_mut(layout) {
@@ -187,7 +204,13 @@ impl Router {
         key
     }
 
-    fn extract(&mut self, program: &Program, layout: &TextLayout, event: &Event, text: &mut Vec<u8>) -> Key {
+    fn extract(
+        &mut self,
+        program: &Program,
+        layout: &TextLayout,
+        event: &Event,
+        text: &mut Vec<u8>,
+    ) -> Key {
         let start = text.len();
         let mut whole = true;
         self.scratch.clear();
@@ -217,9 +240,13 @@ impl Router {
 
     fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
         for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
-            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else { continue };
+            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else {
+                continue;
+            };
             let number = if slot.numeric {
-                let Some(number) = as_number(value) else { continue };
+                let Some(number) = as_number(value) else {
+                    continue;
+                };
                 number.to_bits()
             } else {
                 self.scratch.clear();
@@ -247,7 +274,9 @@ pub fn as_number(value: Value<'_>) -> Option<f64> {
 /// What makes an event the same event when it comes again: its id together with what it says, so
 /// that one id shared by several facts (an SES send to many recipients) does not fold them.
 fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
-    let Some(id) = event.text(field::EVENT_ID) else { return 0 };
+    let Some(id) = event.text(field::EVENT_ID) else {
+        return 0;
+    };
     scratch.clear();
     for part in [id, event.kind()] {
         scratch.extend_from_slice(part.as_bytes());
@@ -262,10 +291,17 @@ fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
     id.max(1)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a short mark is enough within one key")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a short mark is enough within one key"
+)]
 fn serial(id: u64, origin: Origin) -> u32 {
     let place = (origin.offset as u64) ^ (u64::from(origin.partition.unsigned_abs()) << 40);
-    (if id == 0 { place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32 } else { id }) as u32
+    (if id == 0 {
+        place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+    } else {
+        id
+    }) as u32
 }
 
 fn write_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {

@@ -32,7 +32,10 @@ pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Pa
     let of = |p: &'a Packet| p.observations.iter().map(move |o| (o, p.text_of(o)));
     let mut all: Vec<(&Observation, &[u8])> = derived.flat_map(of).collect();
     all.sort_by_key(|(o, text)| (o.time, o.rule, o.key, o.input, o.values, *text));
-    let mut packet = Packet { watermark, ..Packet::default() };
+    let mut packet = Packet {
+        watermark,
+        ..Packet::default()
+    };
     for (o, text) in all {
         packet.push(*o, text);
     }
@@ -42,7 +45,11 @@ pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Pa
 /// The order in which alerts of one packet are told.
 pub fn sort_alerts(alerts: &mut [Alert]) {
     alerts.sort_by(|a, b| {
-        (a.time, &a.detector.name, a.alert_id, a.revision)
-            .cmp(&(b.time, &b.detector.name, b.alert_id, b.revision))
+        (a.time, &a.detector.name, a.alert_id, a.revision).cmp(&(
+            b.time,
+            &b.detector.name,
+            b.alert_id,
+            b.revision,
+        ))
     });
 }

@@ -139,27 +139,53 @@ impl Program {
     }
 
     fn connect(&mut self, rule: usize, index: usize, input: &Input, carried: &[Vec<FieldId>]) {
-        let (r, i) = (u16::try_from(rule).unwrap_or(u16::MAX), u8::try_from(index).unwrap_or(u8::MAX));
-        let fields: Vec<FieldId> = input.group_by.iter().chain(&carried[rule]).copied().collect();
+        let (r, i) = (
+            u16::try_from(rule).unwrap_or(u16::MAX),
+            u8::try_from(index).unwrap_or(u8::MAX),
+        );
+        let fields: Vec<FieldId> = input
+            .group_by
+            .iter()
+            .chain(&carried[rule])
+            .copied()
+            .collect();
         let slots = self.specs[rule].slots.clone();
         match input.from {
             From::Event(predicate) => {
-                let layout = TextLayout { fields, keys: input.group_by.len() };
-                let layout = self.layouts.iter().position(|l| *l == layout).unwrap_or_else(|| {
-                    self.layouts.push(layout);
-                    self.layouts.len() - 1
-                });
-                let target = EventTarget { rule: r, input: i, layout, slots };
+                let layout = TextLayout {
+                    fields,
+                    keys: input.group_by.len(),
+                };
+                let layout = self
+                    .layouts
+                    .iter()
+                    .position(|l| *l == layout)
+                    .unwrap_or_else(|| {
+                        self.layouts.push(layout);
+                        self.layouts.len() - 1
+                    });
+                let target = EventTarget {
+                    rule: r,
+                    input: i,
+                    layout,
+                    slots,
+                };
                 let all = &mut self.any_kind;
                 match all.iter_mut().find(|d| d.index == predicate) {
                     Some(dispatch) => dispatch.targets.push(target),
-                    None => all.push(Dispatch { index: predicate, targets: vec![target] }),
+                    None => all.push(Dispatch {
+                        index: predicate,
+                        targets: vec![target],
+                    }),
                 }
             }
             From::Rule(producer) | From::Settled(producer) => {
                 let producing = &self.plan.rules[producer];
                 let find = |f: &FieldId| {
-                    let key = producing.inputs.iter().find_map(|p| p.group_by.iter().position(|g| g == f));
+                    let key = producing
+                        .inputs
+                        .iter()
+                        .find_map(|p| p.group_by.iter().position(|g| g == f));
                     key.or_else(|| {
                         let at = carried[producer].iter().position(|c| c == f)?;
                         Some(producing.key_names.len() + at)
@@ -181,15 +207,29 @@ impl Program {
     fn index_kinds(&mut self) {
         let all = std::mem::take(&mut self.any_kind);
         let kinds_of = |d: &Dispatch| {
-            self.plan.predicates.get(d.index).and_then(|p| p.kinds()).map(<[String]>::to_vec)
+            self.plan
+                .predicates
+                .get(d.index)
+                .and_then(|p| p.kinds())
+                .map(<[String]>::to_vec)
         };
-        let (named, any): (Vec<_>, Vec<_>) =
-            all.into_iter().map(|d| (kinds_of(&d), d)).partition(|(kinds, _)| kinds.is_some());
+        let (named, any): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .map(|d| (kinds_of(&d), d))
+            .partition(|(kinds, _)| kinds.is_some());
         self.any_kind = any.into_iter().map(|(_, d)| d).collect();
-        let names = named.iter().flat_map(|(kinds, _)| kinds.iter().flatten().cloned());
+        let names = named
+            .iter()
+            .flat_map(|(kinds, _)| kinds.iter().flatten().cloned());
         for kind in names.collect::<std::collections::BTreeSet<String>>() {
-            let mine = named.iter().filter(|(k, _)| k.iter().flatten().any(|n| *n == kind));
-            let mine = mine.map(|(_, d)| d).chain(&self.any_kind).cloned().collect();
+            let mine = named
+                .iter()
+                .filter(|(k, _)| k.iter().flatten().any(|n| *n == kind));
+            let mine = mine
+                .map(|(_, d)| d)
+                .chain(&self.any_kind)
+                .cloned()
+                .collect();
             self.by_kind.insert(kind, mine);
         }
     }
@@ -206,11 +246,27 @@ impl Program {
         if self.plan.predicates.iter().any(Predicate::reads_all_text) {
             return Projection::everything();
         }
-        let identity = [field::EVENT_KIND, field::EVENT_ID, field::USER_TARGET_ID, field::USER_EMAIL];
-        let predicates = self.plan.predicates.iter().flat_map(|p| p.fields().iter().copied());
+        let identity = [
+            field::EVENT_KIND,
+            field::EVENT_ID,
+            field::USER_TARGET_ID,
+            field::USER_EMAIL,
+        ];
+        let predicates = self
+            .plan
+            .predicates
+            .iter()
+            .flat_map(|p| p.fields().iter().copied());
         let keys = self.layouts.iter().flat_map(|l| l.fields.iter().copied());
-        let values = self.specs.iter().flat_map(|s| s.slots.iter().map(|slot| slot.field));
-        let all = identity.into_iter().chain(predicates).chain(keys).chain(values);
+        let values = self
+            .specs
+            .iter()
+            .flat_map(|s| s.slots.iter().map(|slot| slot.field));
+        let all = identity
+            .into_iter()
+            .chain(predicates)
+            .chain(keys)
+            .chain(values);
         Projection::of(all.chain(also.iter().copied()))
     }
 
@@ -228,18 +284,29 @@ impl Program {
     /// Per rule: whether it still wants observations that come too late for windows.
     #[must_use]
     pub fn late_ok(&self) -> Vec<bool> {
-        (0..self.plan.rules.len()).map(|r| self.detector(r).late).collect()
+        (0..self.plan.rules.len())
+            .map(|r| self.detector(r).late)
+            .collect()
     }
 
     /// What a rule is, as a number: equal before and after a reload exactly if neither the rule
     /// nor anything that feeds it has changed.
     #[must_use]
     pub fn identity(&self, rule: usize) -> u64 {
-        let Some(r) = self.plan.rules.get(rule) else { return 0 };
+        let Some(r) = self.plan.rules.get(rule) else {
+            return 0;
+        };
         let detector = self.detector(rule);
-        let mut text = format!("{}|{}|{:?}|{:?}|{:?}", detector.id, detector.version, r.kind, r.timespan, r.key_names);
+        let mut text = format!(
+            "{}|{}|{:?}|{:?}|{:?}",
+            detector.id, detector.version, r.kind, r.timespan, r.key_names
+        );
         for input in &r.inputs {
-            let fields: Vec<&str> = input.group_by.iter().map(|f| self.plan.fields.name(*f)).collect();
+            let fields: Vec<&str> = input
+                .group_by
+                .iter()
+                .map(|f| self.plan.fields.name(*f))
+                .collect();
             let from = match input.from {
                 From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
                 From::Rule(p) => format!("rule {}", self.identity(p)),
@@ -259,7 +326,10 @@ impl Program {
     #[must_use]
     pub fn longest_deadline(&self) -> Span {
         let reach = |r: usize| self.reach(r);
-        (0..self.plan.rules.len()).map(reach).max().unwrap_or_default()
+        (0..self.plan.rules.len())
+            .map(reach)
+            .max()
+            .unwrap_or_default()
     }
 
     fn reach(&self, rule: usize) -> Span {
@@ -267,10 +337,13 @@ impl Program {
             Kind::Absence { .. } => self.plan.rules[rule].timespan,
             _ => Span::ZERO,
         };
-        let fed = self.plan.rules[rule].inputs.iter().filter_map(|i| match i.from {
-            From::Rule(p) | From::Settled(p) => Some(self.reach(p)),
-            From::Event(_) => None,
-        });
+        let fed = self.plan.rules[rule]
+            .inputs
+            .iter()
+            .filter_map(|i| match i.from {
+                From::Rule(p) | From::Settled(p) => Some(self.reach(p)),
+                From::Event(_) => None,
+            });
         Span(own.0 + fed.max().unwrap_or_default().0)
     }
 }

@@ -62,7 +62,8 @@ impl Findings {
                 continue;
             }
             let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
-            let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
+            let part =
+                |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
             if let Some((observation, text)) = observe_detection(ctx, consumer, detected, part) {
                 self.derived.push(observation, &text);
             }
@@ -98,11 +99,14 @@ fn observe_detection<'a>(
         origin: detected.origin,
         rule: consumer.rule,
         input: consumer.input,
+        event: serial(ctx, detected),
         ..Observation::default()
     };
     for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
         let value = part(at);
-        let number = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok());
+        let number = std::str::from_utf8(value)
+            .ok()
+            .and_then(|v| v.parse::<f64>().ok());
         o.values[i] = match (numeric, number) {
             (true, Some(number)) => number.to_bits(),
             (true, None) => continue,
@@ -112,6 +116,15 @@ fn observe_detection<'a>(
         o.present |= 1 << i;
     }
     Some((o, text))
+}
+
+/// Tells one detection from another, as one event is told from another: by its rule, key and time.
+/// Without it no two detections could serve two steps of one sequence.
+fn serial(ctx: &Context<'_>, detected: &Detected<'_>) -> u32 {
+    let mut parts = (ctx.rule.detector as u64).to_le_bytes().to_vec();
+    parts.extend_from_slice(&detected.time.to_le_bytes());
+    parts.extend_from_slice(detected.text);
+    (ctx.program.key.fingerprint(&parts).0 >> 32) as u32
 }
 
 /// The running state of one rule.

@@ -43,7 +43,11 @@ impl Local {
     #[must_use]
     pub fn new(program: &Arc<Program>, count: usize) -> Self {
         let count = count.max(1);
-        Self((0..count).map(|_| Shard::new(Arc::clone(program), count)).collect())
+        Self(
+            (0..count)
+                .map(|_| Shard::new(Arc::clone(program), count))
+                .collect(),
+        )
     }
 }
 
@@ -73,7 +77,10 @@ impl Shards for Local {
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
-        self.0.iter().map(|s| s.snapshot().unwrap_or_default()).collect()
+        self.0
+            .iter()
+            .map(|s| s.snapshot().unwrap_or_default())
+            .collect()
     }
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {
@@ -124,7 +131,12 @@ impl Shard {
     pub fn new(program: Arc<Program>, shards: usize) -> Self {
         let rules = program.plan.rules.len().max(1);
         let share = program.settings.memory / rules / shards.max(1);
-        let states = program.plan.rules.iter().map(|r| State::new(r, share)).collect();
+        let states = program
+            .plan
+            .rules
+            .iter()
+            .map(|r| State::new(r, share))
+            .collect();
         let levels = program.levels();
         Self {
             states,
@@ -156,7 +168,9 @@ impl Shard {
 
     /// Runs the rules of a higher level on what lower ones detected and on their own events.
     fn handle_level(&mut self, level: usize, derived: &Packet, out: &mut Findings) {
-        let Some(own) = self.later.get_mut(level).map(std::mem::take) else { return };
+        let Some(own) = self.later.get_mut(level).map(std::mem::take) else {
+            return;
+        };
         let events = own.observations.iter().map(|o| (o, own.text_of(o)));
         let detections = derived.observations.iter().map(|o| (o, derived.text_of(o)));
         let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
@@ -169,7 +183,9 @@ impl Shard {
 
     fn observe(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
         let index = usize::from(o.rule);
-        let Some(spec) = self.program.specs.get(index) else { return };
+        let Some(spec) = self.program.specs.get(index) else {
+            return;
+        };
         if spec.waits && o.time > watermark {
             let level = self.program.level(index);
             self.waiting[level].push(o.time, (*o, text.into()));
@@ -181,7 +197,11 @@ impl Shard {
     }
 
     fn finish_level(&mut self, level: usize, watermark: i64, out: &mut Findings) {
-        while let Some((_, (o, text))) = self.waiting.get_mut(level).and_then(|w| w.pop_until(watermark)) {
+        while let Some((_, (o, text))) = self
+            .waiting
+            .get_mut(level)
+            .and_then(|w| w.pop_until(watermark))
+        {
             self.observe(&o, &text, watermark, out);
         }
         for (index, state) in self.states.iter_mut().enumerate() {
@@ -229,7 +249,9 @@ impl Shard {
         for mut queue in image.waiting {
             while let Some((time, (mut o, text))) = queue.pop_until(i64::MAX) {
                 let now = keep.iter().position(|k| *k == Some(usize::from(o.rule)));
-                let Some(rule) = now.and_then(|r| u16::try_from(r).ok()) else { continue };
+                let Some(rule) = now.and_then(|r| u16::try_from(r).ok()) else {
+                    continue;
+                };
                 o.rule = rule;
                 let level = self.program.level(usize::from(rule));
                 self.waiting[level].push(time, (o, text));

@@ -36,11 +36,17 @@ pub struct Restored {
 pub enum Refused {
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
-    #[error("the snapshot has format {found}, this binary reads {VERSION}; use the binary that wrote it, or start from an older snapshot")]
+    #[error(
+        "the snapshot has format {found}, this binary reads {VERSION}; use the binary that wrote it, or start from an older snapshot"
+    )]
     Version { found: u32 },
-    #[error("the snapshot was made under hash key {found}, the configured key is {ours}; restore the key file that belongs to this state")]
+    #[error(
+        "the snapshot was made under hash key {found}, the configured key is {ours}; restore the key file that belongs to this state"
+    )]
     Key { found: String, ours: String },
-    #[error("the snapshot has {found} shards, this run {ours}; start once with engine.shards: {found}")]
+    #[error(
+        "the snapshot has {found} shards, this run {ours}; start once with engine.shards: {found}"
+    )]
     Shards { found: usize, ours: usize },
 }
 
@@ -55,8 +61,16 @@ pub(super) struct Image {
 /// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets.
 #[must_use]
 pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<u8> {
-    let rules = (0..program.plan.rules.len()).map(|r| program.identity(r)).collect();
-    let head = Head { version: VERSION, key_id: program.key.id(), rules, sequencer: sequencer.clone(), shards };
+    let rules = (0..program.plan.rules.len())
+        .map(|r| program.identity(r))
+        .collect();
+    let head = Head {
+        version: VERSION,
+        key_id: program.key.id(),
+        rules,
+        sequencer: sequencer.clone(),
+        shards,
+    };
     postcard::to_stdvec(&head).unwrap_or_default()
 }
 
@@ -67,32 +81,56 @@ pub fn shards(bytes: &[u8]) -> Option<usize> {
     Some(head.shards.len())
 }
 
-pub(super) fn read(program: &Program, bytes: &[u8], shards: usize, topics: &[String]) -> Result<Image, Refused> {
+pub(super) fn read(
+    program: &Program,
+    bytes: &[u8],
+    shards: usize,
+    topics: &[String],
+) -> Result<Image, Refused> {
     let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
     if found != VERSION {
         return Err(Refused::Version { found });
     }
     let head: Head = postcard::from_bytes(bytes).map_err(damaged)?;
     if head.key_id != program.key.id() {
-        return Err(Refused::Key { found: head.key_id, ours: program.key.id() });
+        return Err(Refused::Key {
+            found: head.key_id,
+            ours: program.key.id(),
+        });
     }
     if head.shards.len() != shards {
-        return Err(Refused::Shards { found: head.shards.len(), ours: shards });
+        return Err(Refused::Shards {
+            found: head.shards.len(),
+            ours: shards,
+        });
     }
     let mut images: Vec<ShardImage> = Vec::with_capacity(shards);
     for shard in &head.shards {
         images.push(postcard::from_bytes(shard).map_err(damaged)?);
     }
     let here = (0..program.plan.rules.len()).map(|r| program.identity(r));
-    let keep: Vec<Option<usize>> =
-        here.map(|identity| head.rules.iter().position(|r| *r == identity)).collect();
+    let keep: Vec<Option<usize>> = here
+        .map(|identity| head.rules.iter().position(|r| *r == identity))
+        .collect();
     let mut sequencer = head.sequencer;
     let now = &program.settings.sources;
-    let place = |old: &String| now.iter().position(|n| n == old).and_then(|i| u16::try_from(i).ok());
+    let place = |old: &String| {
+        now.iter()
+            .position(|n| n == old)
+            .and_then(|i| u16::try_from(i).ok())
+    };
     sequencer.renumber(&keep, &topics.iter().map(place).collect::<Vec<_>>());
     let kept = keep.iter().flatten().count();
-    let restored = Restored { kept, fresh: keep.len() - kept };
-    Ok(Image { sequencer, shards: images, keep, restored })
+    let restored = Restored {
+        kept,
+        fresh: keep.len() - kept,
+    };
+    Ok(Image {
+        sequencer,
+        shards: images,
+        keep,
+        restored,
+    })
 }
 
 fn damaged(error: postcard::Error) -> Refused {

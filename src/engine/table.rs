@@ -93,7 +93,10 @@ impl<E: Weigh> Table<E> {
     }
 
     fn entry_mut(&mut self, index: usize) -> Option<&mut Entry<E>> {
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)?.as_mut()
+        self.chunks
+            .get_mut(index / CHUNK)?
+            .get_mut(index % CHUNK)?
+            .as_mut()
     }
 
     /// The slot of a key: `Ok((slot, entry index))`, or the free slot where it would stand.
@@ -151,7 +154,10 @@ impl<E: Weigh> Table<E> {
         };
         let entry = self.entry_mut(index)?;
         let result = change(&mut entry.state);
-        let (before, after) = (entry.heap, u32::try_from(entry.state.heap()).unwrap_or(u32::MAX));
+        let (before, after) = (
+            entry.heap,
+            u32::try_from(entry.state.heap()).unwrap_or(u32::MAX),
+        );
         entry.heap = after;
         self.heap = self.heap + after as usize - before as usize;
         Some(result)
@@ -173,14 +179,20 @@ impl<E: Weigh> Table<E> {
                 let index = self.chunks.len() * CHUNK;
                 self.chunks.push((0..CHUNK).map(|_| None).collect());
                 let fresh = (index + 1..index + CHUNK).rev();
-                self.free.extend(fresh.filter_map(|i| u32::try_from(i).ok()));
+                self.free
+                    .extend(fresh.filter_map(|i| u32::try_from(i).ok()));
                 index
             }
         };
-        let Err(slot) = self.find(key) else { return None };
+        let Err(slot) = self.find(key) else {
+            return None;
+        };
         self.slots[slot] = u32::try_from(index + 1).ok()?;
-        *self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)? =
-            Some(Entry { key, heap: 0, state });
+        *self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)? = Some(Entry {
+            key,
+            heap: 0,
+            state,
+        });
         self.len += 1;
         Some(index)
     }
@@ -209,7 +221,10 @@ impl<E: Weigh> Table<E> {
 
     fn sweep_one(&mut self, watermark: i64) {
         let Some(index) = self.step() else { return };
-        if self.entry(index).is_some_and(|e| !e.state.pinned() && e.state.dead(watermark)) {
+        if self
+            .entry(index)
+            .is_some_and(|e| !e.state.pinned() && e.state.dead(watermark))
+        {
             self.remove_index(index);
         }
     }
@@ -220,7 +235,9 @@ impl<E: Weigh> Table<E> {
         // Empty places do not count as candidates, but bound the walk.
         for _ in 0..CANDIDATES * 8 {
             let index = self.step()?;
-            let Some(entry) = self.entry(index) else { continue };
+            let Some(entry) = self.entry(index) else {
+                continue;
+            };
             if entry.state.pinned() {
                 continue;
             }
@@ -259,11 +276,16 @@ impl<E: Weigh> Table<E> {
     }
 
     fn remove_index(&mut self, index: usize) {
-        let Some(key) = self.entry(index).map(|e| e.key) else { return };
+        let Some(key) = self.entry(index).map(|e| e.key) else {
+            return;
+        };
         if let Ok((slot, _)) = self.find(key) {
             self.close_gap(slot);
         }
-        if let Some(place) = self.chunks.get_mut(index / CHUNK).and_then(|c| c.get_mut(index % CHUNK))
+        if let Some(place) = self
+            .chunks
+            .get_mut(index / CHUNK)
+            .and_then(|c| c.get_mut(index % CHUNK))
             && let Some(entry) = place.take()
         {
             self.heap -= entry.heap as usize;
@@ -279,7 +301,9 @@ impl<E: Weigh> Table<E> {
         let mut at = (slot + 1) & mask;
         while self.slots[at] != 0 {
             let index = self.slots[at] as usize - 1;
-            let home = self.entry(index).map_or(at, |e| usize::try_from(e.key & mask as u64).unwrap_or(0));
+            let home = self
+                .entry(index)
+                .map_or(at, |e| usize::try_from(e.key & mask as u64).unwrap_or(0));
             let moves = (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask);
             if moves {
                 self.slots[gap] = self.slots[at];
@@ -293,8 +317,13 @@ impl<E: Weigh> Table<E> {
     /// All keys and states, ordered by key: nothing that is output depends on the table's layout.
     #[must_use]
     pub fn sorted(&self) -> Vec<(u64, &E)> {
-        let mut all: Vec<(u64, &E)> =
-            self.chunks.iter().flatten().flatten().map(|e| (e.key, &e.state)).collect();
+        let mut all: Vec<(u64, &E)> = self
+            .chunks
+            .iter()
+            .flatten()
+            .flatten()
+            .map(|e| (e.key, &e.state))
+            .collect();
         all.sort_by_key(|(key, _)| *key);
         all
     }
@@ -308,7 +337,8 @@ impl<E: Weigh + Serialize> Serialize for Table<E> {
 
 impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Table<E> {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let (bytes_max, evicted, refused, all) = <(usize, u64, u64, Vec<(u64, E)>)>::deserialize(d)?;
+        let (bytes_max, evicted, refused, all) =
+            <(usize, u64, u64, Vec<(u64, E)>)>::deserialize(d)?;
         let mut table = Self::new(bytes_max);
         for (key, state) in all {
             if let Some(index) = table.admit(key, i64::MIN / 4, state) {

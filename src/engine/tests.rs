@@ -14,7 +14,11 @@ use proptest::prelude::*;
 type Fact = (i64, u64, u8, u64);
 
 fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
-    let stream = |i| Stream { name: format!("in{i}"), from: From::Event(i), group_by: vec![FieldId(1)] };
+    let stream = |i| Stream {
+        name: format!("in{i}"),
+        from: From::Event(i),
+        group_by: vec![FieldId(1)],
+    };
     Rule {
         detector: 0,
         alerts,
@@ -27,8 +31,20 @@ fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
 
 fn window(function: Function, op: Op, value: f64) -> Kind {
     let field = (function != Function::Count).then_some(FieldId(2));
-    let aggregates = vec![Aggregate { name: "n".into(), function, field, input: None }];
-    Kind::Window { aggregates, bounds: vec![Bound { aggregate: 0, op, value }] }
+    let aggregates = vec![Aggregate {
+        name: "n".into(),
+        function,
+        field,
+        input: None,
+    }];
+    Kind::Window {
+        aggregates,
+        bounds: vec![Bound {
+            aggregate: 0,
+            op,
+            value,
+        }],
+    }
 }
 
 fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> {
@@ -40,8 +56,16 @@ fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> 
         ..Detector::default()
     };
     let detectors = (0..rules.len()).map(detector).collect();
-    let rules = rules.into_iter().enumerate().map(|(i, r)| Rule { detector: i, ..r }).collect();
-    let plan = Plan { rules, detectors, ..Plan::default() };
+    let rules = rules
+        .into_iter()
+        .enumerate()
+        .map(|(i, r)| Rule { detector: i, ..r })
+        .collect();
+    let plan = Plan {
+        rules,
+        detectors,
+        ..Plan::default()
+    };
     Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings))
 }
 
@@ -49,14 +73,20 @@ fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
     let mut out = Routed::default();
     for (i, (time, key, input, value)) in facts.iter().enumerate() {
         let offset = i64::try_from(first + i).unwrap();
-        let origin = Origin { source: 0, partition: 0, offset };
+        let origin = Origin {
+            source: 0,
+            partition: 0,
+            offset,
+        };
         for rule in rules {
             let text = format!("k{key}");
             let start = u32::try_from(out.text.len()).unwrap();
             out.text.extend_from_slice(text.as_bytes());
             out.observations.push(Observation {
                 time: *time,
-                key: HashKey::fixed().fingerprint(format!("k{key}\u{1f}").as_bytes()).0,
+                key: HashKey::fixed()
+                    .fingerprint(format!("k{key}\u{1f}").as_bytes())
+                    .0,
                 values: [value.wrapping_mul(0xD6E8_FEB8_6659_FD93), 0],
                 present: 1,
                 origin,
@@ -68,18 +98,34 @@ fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
             });
         }
         let observations = u16::try_from(rules.len()).unwrap();
-        out.marks.push(Mark { time: *time, id: 0, origin, observations, bounded: false });
+        out.marks.push(Mark {
+            time: *time,
+            id: 0,
+            origin,
+            observations,
+            bounded: false,
+        });
     }
     out
 }
 
 fn fed_by_events(program: &Program) -> Vec<u16> {
-    let fed = |r: &usize| program.plan.rules[*r].inputs.iter().any(|i| matches!(i.from, From::Event(_)));
-    (0..program.plan.rules.len()).filter(fed).filter_map(|r| u16::try_from(r).ok()).collect()
+    let fed = |r: &usize| {
+        program.plan.rules[*r]
+            .inputs
+            .iter()
+            .any(|i| matches!(i.from, From::Event(_)))
+    };
+    (0..program.plan.rules.len())
+        .filter(fed)
+        .filter_map(|r| u16::try_from(r).ok())
+        .collect()
 }
 
 fn drain(engine: &mut Engine) -> Vec<Alert> {
-    std::iter::from_fn(|| engine.poll()).map(|Output::Alert(a)| *a).collect()
+    std::iter::from_fn(|| engine.poll())
+        .map(|Output::Alert(a)| *a)
+        .collect()
 }
 
 fn run(program: &Arc<Program>, facts: &[Fact], cut: usize, shards: usize) -> Vec<Alert> {
@@ -121,7 +167,10 @@ fn oracle(facts: &[Fact], span: i64, holds: impl Fn(&[Fact]) -> bool) -> Vec<(i6
         instants.dedup();
         for now in instants {
             // All prefixes of the events at this instant, since order within it counts.
-            let before = own.iter().filter(|f| f.0 > now - span && f.0 < now).copied();
+            let before = own
+                .iter()
+                .filter(|f| f.0 > now - span && f.0 < now)
+                .copied();
             let mut seen: Vec<Fact> = before.collect();
             let at_now: Vec<Fact> = own.iter().filter(|f| f.0 == now).copied().collect();
             if at_now.is_empty() {
@@ -143,10 +192,12 @@ fn oracle(facts: &[Fact], span: i64, holds: impl Fn(&[Fact]) -> bool) -> Vec<(i6
 }
 
 fn facts(keys: u64, inputs: u8) -> impl Strategy<Value = Vec<Fact>> {
-    prop::collection::vec((0i64..3000, 0..keys, 0..inputs, 0u64..12), 1..120).prop_map(|mut list| {
-        list.sort_by_key(|f| f.0);
-        list
-    })
+    prop::collection::vec((0i64..3000, 0..keys, 0..inputs, 0u64..12), 1..120).prop_map(
+        |mut list| {
+            list.sort_by_key(|f| f.0);
+            list
+        },
+    )
 }
 
 fn distinct(list: &[Fact]) -> usize {
@@ -268,7 +319,11 @@ fn strip(mut alerts: Vec<Alert>) -> Vec<Alert> {
 
 #[test]
 fn peer_refire_one_episode_however_long() {
-    let p = program(vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 1000, true)], 0, Settings::default());
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 1000, true)],
+        0,
+        Settings::default(),
+    );
     let mut list: Vec<Fact> = (0..10_000).map(|i| (i * 10, 1, 0, 0)).collect();
     list.push((1_000_000, 2, 0, 0));
     let alerts = run(&p, &list, 100, 1);
@@ -280,7 +335,11 @@ fn peer_refire_one_episode_however_long() {
 
 #[test]
 fn peer_future_event_moves_nothing() {
-    let p = program(vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 60_000, true)], 0, Settings::default());
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 5.0), 1, 60_000, true)],
+        0,
+        Settings::default(),
+    );
     let mut list: Vec<Fact> = (0..20).map(|i| (1_000_000 + i * 1000, 1, 0, 0)).collect();
     list.insert(2, (4_000_000_000_000, 1, 0, 0));
     let alerts = run(&p, &list, 3, 1);
@@ -289,10 +348,22 @@ fn peer_future_event_moves_nothing() {
 
 #[test]
 fn peer_straggler_is_counted_not_believed() {
-    let settings = Settings { lateness: Span::minutes(5), ..Settings::default() };
-    let p = program(vec![rule(window(Function::Count, Op::Gte, 3.0), 1, 60_000, true)], 0, settings);
+    let settings = Settings {
+        lateness: Span::minutes(5),
+        ..Settings::default()
+    };
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 3.0), 1, 60_000, true)],
+        0,
+        settings,
+    );
     let mut engine = Engine::new(Arc::clone(&p), 1);
-    let list: Vec<Fact> = vec![(0, 1, 0, 0), (1, 1, 0, 0), (10_000_000, 2, 0, 0), (2, 1, 0, 0)];
+    let list: Vec<Fact> = vec![
+        (0, 1, 0, 0),
+        (1, 1, 0, 0),
+        (10_000_000, 2, 0, 0),
+        (2, 1, 0, 0),
+    ];
     engine.handle(&Input::Batch(&routed(&list, 0, &[0])));
     engine.handle(&Input::End { until: None });
     assert_eq!(drain(&mut engine), vec![]);

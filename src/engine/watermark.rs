@@ -98,7 +98,13 @@ impl Default for Sequencer {
 impl Sequencer {
     /// Takes in a batch and appends to `packet` what may go on, in order. `late_ok[rule]` says
     /// which rules still want late observations.
-    pub fn accept(&mut self, batch: &Routed, settings: &Settings, late_ok: &[bool], packet: &mut Packet) {
+    pub fn accept(
+        &mut self,
+        batch: &Routed,
+        settings: &Settings,
+        late_ok: &[bool],
+        packet: &mut Packet,
+    ) {
         self.counts.keyless += batch.keyless;
         self.idle_since = None;
         let arena = self.arena_first + self.arenas.len() as u64;
@@ -129,13 +135,26 @@ impl Sequencer {
                 continue;
             }
             for o in own {
-                self.queue.push(mark.time, Held { observation: *o, arena });
+                self.queue.push(
+                    mark.time,
+                    Held {
+                        observation: *o,
+                        arena,
+                    },
+                );
                 held += 1;
             }
         }
-        self.arenas.push_back(Arena { text: batch.text.clone(), left: held });
+        self.arenas.push_back(Arena {
+            text: batch.text.clone(),
+            left: held,
+        });
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
-        let limit = if settings.sorted { self.watermark } else { self.low(0) };
+        let limit = if settings.sorted {
+            self.watermark
+        } else {
+            self.low(0)
+        };
         self.release(limit, packet);
         while self.queue.len() > HELD_MAX {
             self.counts.unordered += 1;
@@ -163,7 +182,10 @@ impl Sequencer {
     fn is_inside(&self, mark: &Mark) -> bool {
         let o = mark.origin;
         let same = |p: &&Partition| p.source == o.source && p.partition == o.partition;
-        self.partitions.iter().find(same).is_some_and(|p| o.offset < p.floor)
+        self.partitions
+            .iter()
+            .find(same)
+            .is_some_and(|p| o.offset < p.floor)
     }
 
     /// Returns whether the watermark may move: the partition held it back and has advanced.
@@ -187,9 +209,18 @@ impl Sequencer {
                 // The very first record may itself be the one from the future.
                 let alone = p.records == 2 && mark.time < newest - FAR_AHEAD;
                 p.doubtful = None;
-                if alone { mark.time } else { newest.max(mark.time) }
+                if alone {
+                    mark.time
+                } else {
+                    newest.max(mark.time)
+                }
             }
-            Some(_) if p.doubtful.is_some_and(|d| (mark.time - d).abs() <= FAR_AHEAD) => mark.time,
+            Some(_)
+                if p.doubtful
+                    .is_some_and(|d| (mark.time - d).abs() <= FAR_AHEAD) =>
+            {
+                mark.time
+            }
             Some(newest) => {
                 p.doubtful = Some(mark.time);
                 newest
@@ -208,15 +239,37 @@ impl Sequencer {
                 self.lowest = index;
                 time
             }
-            None => self.partitions.iter().map(progress).max().unwrap_or(EventTime::MIN.0),
+            None => self
+                .partitions
+                .iter()
+                .map(progress)
+                .max()
+                .unwrap_or(EventTime::MIN.0),
         };
-        if point == EventTime::MIN.0 { point } else { point - lateness }
+        if point == EventTime::MIN.0 {
+            point
+        } else {
+            point - lateness
+        }
     }
 
     /// A partition exists: until it is idle or has brought an event it holds the watermark back.
     pub fn expect(&mut self, source: u16, partition: i32, next: i64) {
-        let fresh = Partition { source, partition, newest: None, doubtful: None, records: 0, idle: false, next, floor: 0 };
-        if !self.partitions.iter().any(|p| p.source == source && p.partition == partition) {
+        let fresh = Partition {
+            source,
+            partition,
+            newest: None,
+            doubtful: None,
+            records: 0,
+            idle: false,
+            next,
+            floor: 0,
+        };
+        if !self
+            .partitions
+            .iter()
+            .any(|p| p.source == source && p.partition == partition)
+        {
             self.partitions.push(fresh);
         }
     }
@@ -249,7 +302,11 @@ impl Sequencer {
     /// Lets go on what idle partitions no longer hold back.
     pub fn settle(&mut self, settings: &Settings, packet: &mut Packet) {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
-        let limit = if settings.sorted { self.watermark } else { self.low(0) };
+        let limit = if settings.sorted {
+            self.watermark
+        } else {
+            self.low(0)
+        };
         self.release(limit, packet);
         packet.watermark = self.watermark;
     }
@@ -295,12 +352,18 @@ impl Sequencer {
     /// The greatest confirmed event time.
     #[must_use]
     pub fn newest(&self) -> Option<EventTime> {
-        self.partitions.iter().filter_map(|p| p.newest).max().map(EventTime)
+        self.partitions
+            .iter()
+            .filter_map(|p| p.newest)
+            .max()
+            .map(EventTime)
     }
 
     /// Per source and partition the offset after the last record taken in.
     pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
-        self.partitions.iter().map(|p| (p.source, p.partition, p.next))
+        self.partitions
+            .iter()
+            .map(|p| (p.source, p.partition, p.next))
     }
 
     /// Observations held back for order.
@@ -312,5 +375,6 @@ impl Sequencer {
 
 fn text_of<'a>(text: &'a [u8], o: &Observation) -> &'a [u8] {
     let start = o.start as usize;
-    text.get(start..start + usize::from(o.len)).unwrap_or_default()
+    text.get(start..start + usize::from(o.len))
+        .unwrap_or_default()
 }

@@ -23,13 +23,19 @@ pub enum Value<'a> {
 enum Slot {
     #[default]
     Missing,
-    Text { start: u32, len: u32 },
+    Text {
+        start: u32,
+        len: u32,
+    },
     Int(i64),
     Float(f64),
     Bool(bool),
     Null,
     /// Several values: a range of `items`.
-    List { start: u32, len: u32 },
+    List {
+        start: u32,
+        len: u32,
+    },
 }
 
 /// Which fields to keep: those that detectors, containment and evidence read, or all of them.
@@ -57,12 +63,20 @@ impl Projection {
     /// Keeps everything.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { wanted: Vec::new(), all: true }
+        Self {
+            wanted: Vec::new(),
+            all: true,
+        }
     }
 
     #[must_use]
     pub fn wants(&self, field: FieldId) -> bool {
-        self.all || self.wanted.get(usize::from(field.0)).copied().unwrap_or(false)
+        self.all
+            || self
+                .wanted
+                .get(usize::from(field.0))
+                .copied()
+                .unwrap_or(false)
     }
 }
 
@@ -119,7 +133,9 @@ impl Event {
     pub fn push(&mut self, field: FieldId, value: Value<'_>) {
         let i = usize::from(field.0);
         let slot = self.store(value);
-        let Some(place) = self.slots.get_mut(i) else { return };
+        let Some(place) = self.slots.get_mut(i) else {
+            return;
+        };
         match *place {
             Slot::Missing => *place = slot,
             // A list grows in place while it is the last one in `items`; otherwise it moves to the end.
@@ -133,7 +149,10 @@ impl Event {
                     moved
                 };
                 self.items.push(slot);
-                *place = Slot::List { start, len: len + 1 };
+                *place = Slot::List {
+                    start,
+                    len: len + 1,
+                };
             }
             first => {
                 let start = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
@@ -159,7 +178,8 @@ impl Event {
     /// Takes away the extra `name` and all extras below it (`name.*`).
     pub fn remove_extras(&mut self, name: &str) {
         self.extras.retain(|(n, _)| {
-            n.strip_prefix(name).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
+            n.strip_prefix(name)
+                .is_none_or(|rest| !rest.is_empty() && !rest.starts_with('.'))
         });
     }
 
@@ -181,9 +201,10 @@ impl Event {
     fn view(&self, slot: Slot) -> Option<Value<'_>> {
         match slot {
             Slot::Missing => None,
-            Slot::Text { start, len } => {
-                self.text.get(start as usize..(start + len) as usize).map(Value::Text)
-            }
+            Slot::Text { start, len } => self
+                .text
+                .get(start as usize..(start + len) as usize)
+                .map(Value::Text),
             Slot::Int(n) => Some(Value::Int(n)),
             Slot::Float(n) => Some(Value::Float(n)),
             Slot::Bool(b) => Some(Value::Bool(b)),
@@ -200,7 +221,11 @@ impl Event {
 
     /// The field's values: none if missing, one, or all of a list.
     pub fn values(&self, field: FieldId) -> impl Iterator<Item = Value<'_>> {
-        let slot = self.slots.get(usize::from(field.0)).copied().unwrap_or_default();
+        let slot = self
+            .slots
+            .get(usize::from(field.0))
+            .copied()
+            .unwrap_or_default();
         let one = [slot];
         let (list, single) = match slot {
             Slot::List { start, len } => {
@@ -241,12 +266,20 @@ impl Event {
         fields
             .iter()
             .flat_map(|(id, name)| self.values(id).map(move |v| (name, v)))
-            .chain(self.extras.iter().filter_map(|(n, s)| Some((n.as_str(), self.view(*s)?))))
+            .chain(
+                self.extras
+                    .iter()
+                    .filter_map(|(n, s)| Some((n.as_str(), self.view(*s)?))),
+            )
     }
 
     /// Every text value of the event, for Sigma's keyword search.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        let slots = self.slots.iter().chain(&self.items).chain(self.extras.iter().map(|(_, s)| s));
+        let slots = self
+            .slots
+            .iter()
+            .chain(&self.items)
+            .chain(self.extras.iter().map(|(_, s)| s));
         slots.filter_map(|s| match self.view(*s)? {
             Value::Text(text) => Some(text),
             Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => None,

@@ -86,7 +86,10 @@ pub struct Fields {
 impl Default for Fields {
     fn default() -> Self {
         let names: Vec<String> = CANONICAL.iter().map(|n| (*n).to_owned()).collect();
-        let index = (0u16..).zip(&names).map(|(i, n)| (n.clone(), FieldId(i))).collect();
+        let index = (0u16..)
+            .zip(&names)
+            .map(|(i, n)| (n.clone(), FieldId(i)))
+            .collect();
         Self { names, index }
     }
 }
@@ -100,7 +103,9 @@ impl Fields {
         if let Some(id) = self.get(name) {
             return Some(id);
         }
-        let id = u16::try_from(self.names.len()).ok().filter(|n| usize::from(*n) < Self::NAMES_MAX)?;
+        let id = u16::try_from(self.names.len())
+            .ok()
+            .filter(|n| usize::from(*n) < Self::NAMES_MAX)?;
         self.names.push(name.to_owned());
         self.index.insert(name.to_owned(), FieldId(id));
         Some(FieldId(id))
@@ -117,7 +122,9 @@ impl Fields {
 
     #[must_use]
     pub fn name(&self, id: FieldId) -> &str {
-        self.names.get(usize::from(id.0)).map_or("?", String::as_str)
+        self.names
+            .get(usize::from(id.0))
+            .map_or("?", String::as_str)
     }
 
     #[must_use]
@@ -132,6 +139,8 @@ impl Fields {
 
     /// All names with their numbers, in the order of the numbers.
     pub fn iter(&self) -> impl Iterator<Item = (FieldId, &str)> {
-        (0u16..).map(FieldId).zip(self.names.iter().map(String::as_str))
+        (0u16..)
+            .map(FieldId)
+            .zip(self.names.iter().map(String::as_str))
     }
 }

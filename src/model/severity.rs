@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Sigma's `level`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Informational,
@@ -15,8 +17,13 @@ pub enum Level {
 }
 
 impl Level {
-    pub const ALL: [Self; 5] =
-        [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
+    pub const ALL: [Self; 5] = [
+        Self::Informational,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {

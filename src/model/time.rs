@@ -118,7 +118,12 @@ impl fmt::Display for Span {
     /// The largest unit that divides it: `90s`, `5m`, `24h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
-        for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+        for (unit, size) in [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1000),
+        ] {
             if ms != 0 && ms % size == 0 && (unit != "d" || ms > size) {
                 return write!(f, "{}{unit}", ms / size);
             }
@@ -190,14 +195,22 @@ const fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + (month <= 2) as i64, month, doy - (153 * mp + 2) / 5 + 1)
+    (
+        yoe + era * 400 + (month <= 2) as i64,
+        month,
+        doy - (153 * mp + 2) / 5 + 1,
+    )
 }
 
 fn write_rfc3339(ms: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (y, m, d) = civil_from_days(days);
-    let (h, min, s, milli) =
-        (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60, rest % 1000);
+    let (h, min, s, milli) = (
+        rest / 3_600_000,
+        rest / 60_000 % 60,
+        rest / 1000 % 60,
+        rest % 1000,
+    );
     write!(f, "{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}.{milli:03}Z")
 }
 
@@ -233,12 +246,20 @@ fn parse_rfc3339(b: &[u8]) -> Option<i64> {
     }
     let mut milli = 0;
     if matches!(b.get(at), Some(b'.' | b',')) {
-        let count = b[at + 1..].iter().take_while(|c| c.is_ascii_digit()).count();
+        let count = b[at + 1..]
+            .iter()
+            .take_while(|c| c.is_ascii_digit())
+            .count();
         if count == 0 {
             return None;
         }
         for i in 0..3 {
-            milli = milli * 10 + if i < count { i64::from(b[at + 1 + i] - b'0') } else { 0 };
+            milli = milli * 10
+                + if i < count {
+                    i64::from(b[at + 1 + i] - b'0')
+                } else {
+                    0
+                };
         }
         at += 1 + count;
     }
@@ -292,7 +313,13 @@ mod tests {
         ] {
             assert_eq!(EventTime::parse(text).unwrap().to_string(), want, "{text}");
         }
-        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2025-02-29T00:00:00Z", "2026-01-12"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+            "2025-02-29T00:00:00Z",
+            "2026-01-12",
+        ] {
             assert_eq!(EventTime::parse(text), None, "{text}");
         }
     }
@@ -303,7 +330,10 @@ mod tests {
         for n in [1_768_205_523, 1_768_205_523_000, 1_768_205_523_000_000] {
             assert_eq!(EventTime::from_epoch_int(n), Some(want));
         }
-        assert_eq!(EventTime::from_epoch(1_768_205_523.25), Some(EventTime(want.0 + 250)));
+        assert_eq!(
+            EventTime::from_epoch(1_768_205_523.25),
+            Some(EventTime(want.0 + 250))
+        );
         assert_eq!(EventTime::from_epoch(f64::NAN), None);
     }
 

@@ -16,8 +16,8 @@ use super::ledger::Frontier;
 use super::{Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic};
 use crate::model::WallTime;
 
-pub mod embedded;
 mod context;
+pub mod embedded;
 mod place;
 pub mod producer;
 pub mod settings;

@@ -29,7 +29,10 @@ impl Backend for Redb {
 }
 
 fn backends() -> Vec<Box<dyn Backend>> {
-    vec![Box::new(Memory(MemoryStore::new())), Box::new(Redb(tempfile::tempdir().unwrap()))]
+    vec![
+        Box::new(Memory(MemoryStore::new())),
+        Box::new(Redb(tempfile::tempdir().unwrap())),
+    ]
 }
 
 fn put(tx: &mut dyn Tx, key: &str, value: &str) -> Result<(), StoreError> {
@@ -45,7 +48,11 @@ fn keys(view: &(impl View + ?Sized), range: &Range, limit: usize) -> Vec<String>
     let mut keys = Vec::new();
     view.scan(Table::Meta, range, &mut |key, _| {
         keys.push(String::from_utf8(key.to_vec()).unwrap());
-        Ok(if keys.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if keys.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })
     .unwrap();
     keys
@@ -112,8 +119,14 @@ fn scans_keep_order_bounds_and_limits() {
         read(&*store, |v| {
             assert_eq!(keys(v, &Range::all(), usize::MAX).len(), 701);
             assert_eq!(keys(v, &Range::prefix(b"k69"), 2), ["k690", "k691"]);
-            assert_eq!(keys(v, &Range::prefix(b"k69").reversed(), 2), ["k699", "k698"]);
-            assert_eq!(keys(v, &Range::prefix(b"k").after(b"k698".to_vec()), 9), ["k699"]);
+            assert_eq!(
+                keys(v, &Range::prefix(b"k69").reversed(), 2),
+                ["k699", "k698"]
+            );
+            assert_eq!(
+                keys(v, &Range::prefix(b"k").after(b"k698".to_vec()), 9),
+                ["k699"]
+            );
             assert_eq!(keys(v, &Range::all().before(b"k001".to_vec()), 9), ["j"]);
             assert_eq!(keys(v, &Range::all().reversed(), 1), ["l"]);
             let up = keys(v, &Range::prefix(b"k"), usize::MAX);
@@ -142,7 +155,10 @@ fn a_reader_keeps_its_view_while_writers_go_on() {
             Ok(())
         })
         .unwrap();
-        assert_eq!(read(&*store, |v| Ok(text(v, "a"))).unwrap().as_deref(), Some("2"));
+        assert_eq!(
+            read(&*store, |v| Ok(text(v, "a"))).unwrap().as_deref(),
+            Some("2")
+        );
     }
 }
 
@@ -195,8 +211,14 @@ fn large_and_odd_keys_and_values() {
         .unwrap();
         drop(store);
         read(&*backend.open(), |v| {
-            assert_eq!(v.get(Table::Evidence, b"")?.as_deref(), Some(&b"empty key"[..]));
-            assert_eq!(v.get(Table::Evidence, &[0xff; 40])?.as_deref(), Some(&b""[..]));
+            assert_eq!(
+                v.get(Table::Evidence, b"")?.as_deref(),
+                Some(&b"empty key"[..])
+            );
+            assert_eq!(
+                v.get(Table::Evidence, &[0xff; 40])?.as_deref(),
+                Some(&b""[..])
+            );
             assert_eq!(v.get(Table::Evidence, b"big")?.as_ref(), Some(&big));
             Ok(())
         })
@@ -225,7 +247,11 @@ fn memory_crashes_at_every_step_and_loses_only_what_was_not_committed() {
         seen.insert((first, state.2.is_some()));
         two_commits(&store).unwrap();
     }
-    assert_eq!(seen.len(), 3, "nothing, the first, and both were seen: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        3,
+        "nothing, the first, and both were seen: {seen:?}"
+    );
 }
 
 fn two_commits(store: &MemoryStore) -> Result<(), StoreError> {
@@ -283,7 +309,11 @@ fn a_second_process_is_kept_out_and_damage_is_found_at_opening() {
         }
     }
     assert!(wrong > 0, "some flip must have hit something");
-    for bad in [&good[..good.len() / 2], &vec![0; good.len()], b"not a database"] {
+    for bad in [
+        &good[..good.len() / 2],
+        &vec![0; good.len()],
+        b"not a database",
+    ] {
         std::fs::write(&path, bad).unwrap();
         let error = RedbStore::open(&path).unwrap_err();
         assert!(!error.to_string().is_empty());

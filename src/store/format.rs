@@ -30,8 +30,9 @@ pub fn open(table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreErr
         place: format!("{} row {}", table.name(), hex::encode(key)),
         what: what.to_owned(),
     };
-    let (sum, value) =
-        sealed.split_at_checked(SUM_LEN).ok_or_else(|| damaged("it is cut short"))?;
+    let (sum, value) = sealed
+        .split_at_checked(SUM_LEN)
+        .ok_or_else(|| damaged("it is cut short"))?;
     if sum != checksum(table, key, value) {
         return Err(damaged("its checksum does not match"));
     }
@@ -94,7 +95,11 @@ pub fn decode<T: Form>(bytes: &[u8]) -> Result<T, StoreError> {
     let head: Head = serde_json::from_slice(bytes).map_err(|e| malformed::<T>(&e))?;
     if head.v > T::VERSION {
         let place = T::NAME.to_owned();
-        return Err(StoreError::Newer { place, found: head.v, known: T::VERSION });
+        return Err(StoreError::Newer {
+            place,
+            found: head.v,
+            known: T::VERSION,
+        });
     }
     let old: Envelope<serde_json::Value> =
         serde_json::from_slice(bytes).map_err(|e| malformed::<T>(&e))?;
@@ -107,7 +112,10 @@ pub fn decode<T: Form>(bytes: &[u8]) -> Result<T, StoreError> {
 }
 
 fn malformed<T: Form>(what: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Malformed { place: T::NAME.to_owned(), what: what.to_string() }
+    StoreError::Malformed {
+        place: T::NAME.to_owned(),
+        what: what.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +138,10 @@ mod tests {
 
     #[test]
     fn reads_old_writes_new_refuses_newer() {
-        assert_eq!(decode::<Two>(br#"{"v":1,"row":{"a":7}}"#).unwrap(), Two { b: 7 });
+        assert_eq!(
+            decode::<Two>(br#"{"v":1,"row":{"a":7}}"#).unwrap(),
+            Two { b: 7 }
+        );
         assert_eq!(encode(&Two { b: 7 }).unwrap(), br#"{"v":2,"row":{"b":7}}"#);
         let newer = decode::<Two>(br#"{"v":3,"row":{"b":7,"c":1}}"#).unwrap_err();
         assert_eq!(newer.class(), Class::Operator);
@@ -138,7 +149,12 @@ mod tests {
             newer.to_string(),
             "two has version 3, this tidegate reads up to 2: run the newer tidegate"
         );
-        for bad in [&b"{\"v\":0,\"row\":{}}"[..], b"", b"{}", b"{\"v\":2,\"row\":{}}"] {
+        for bad in [
+            &b"{\"v\":0,\"row\":{}}"[..],
+            b"",
+            b"{}",
+            b"{\"v\":2,\"row\":{}}",
+        ] {
             assert_eq!(decode::<Two>(bad).unwrap_err().class(), Class::Poison);
         }
     }

@@ -91,7 +91,10 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.step()?;
-        let mut tx = Overlay { store: self, writes: BTreeMap::new() };
+        let mut tx = Overlay {
+            store: self,
+            writes: BTreeMap::new(),
+        };
         work(&mut tx)?;
         let writes = tx.writes;
         self.step()?;
@@ -135,7 +138,9 @@ struct Rows<'a> {
 impl View for Rows<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let sealed = self.rows.get(&(table, key.to_vec()));
-        sealed.map(|sealed| format::open(table, key, sealed)).transpose()
+        sealed
+            .map(|sealed| format::open(table, key, sealed))
+            .transpose()
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
@@ -155,7 +160,9 @@ impl View for Overlay<'_> {
             Some(written) => written.clone(),
             None => self.store.disk().rows.get(&row).cloned(),
         };
-        sealed.map(|sealed| format::open(table, key, &sealed)).transpose()
+        sealed
+            .map(|sealed| format::open(table, key, &sealed))
+            .transpose()
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
@@ -173,7 +180,8 @@ impl View for Overlay<'_> {
 impl Tx for Overlay<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.store.step()?;
-        self.writes.insert((table, key.to_vec()), Some(format::seal(table, key, value)));
+        self.writes
+            .insert((table, key.to_vec()), Some(format::seal(table, key, value)));
         Ok(())
     }
 

@@ -30,20 +30,29 @@ impl std::fmt::Debug for StoreOutbox {
 
 impl From<StoreError> for OutboxError {
     fn from(error: StoreError) -> Self {
-        Self { class: error.class(), what: error.to_string() }
+        Self {
+            class: error.class(),
+            what: error.to_string(),
+        }
     }
 }
 
 impl Outbox for StoreOutbox {
     fn load(&self, endpoint: &str, after: u64, limit: usize) -> Result<Vec<Message>, OutboxError> {
-        Ok(super::read(&*self.store, |view| messages::load(view, endpoint, after, limit))?)
+        Ok(super::read(&*self.store, |view| {
+            messages::load(view, endpoint, after, limit)
+        })?)
     }
 
     fn depth(&self, endpoint: &str) -> Result<u64, OutboxError> {
-        Ok(super::read(&*self.store, |view| messages::depth(view, endpoint))?)
+        Ok(super::read(&*self.store, |view| {
+            messages::depth(view, endpoint)
+        })?)
     }
 
     fn settle(&self, endpoint: &str, settled: &[Settled]) -> Result<(), OutboxError> {
-        Ok(super::write(&*self.store, |tx| messages::settle(tx, endpoint, settled))?)
+        Ok(super::write(&*self.store, |tx| {
+            messages::settle(tx, endpoint, settled)
+        })?)
     }
 }

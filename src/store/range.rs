@@ -17,14 +17,22 @@ impl Range {
     /// Every key.
     #[must_use]
     pub const fn all() -> Self {
-        Self { from: Bound::Unbounded, to: Bound::Unbounded, descending: false }
+        Self {
+            from: Bound::Unbounded,
+            to: Bound::Unbounded,
+            descending: false,
+        }
     }
 
     /// Keys that begin with these bytes.
     #[must_use]
     pub fn prefix(prefix: &[u8]) -> Self {
         let to = after_prefix(prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        Self { from: Bound::Included(prefix.to_vec()), to, descending: false }
+        Self {
+            from: Bound::Included(prefix.to_vec()),
+            to,
+            descending: false,
+        }
     }
 
     /// Only keys above this one.
@@ -50,7 +58,10 @@ impl Range {
 
     /// The bounds as slices.
     pub(super) fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
-        (self.from.as_ref().map(Vec::as_slice), self.to.as_ref().map(Vec::as_slice))
+        (
+            self.from.as_ref().map(Vec::as_slice),
+            self.to.as_ref().map(Vec::as_slice),
+        )
     }
 
     /// Whether no key can lie in it; ordered maps panic on such bounds.

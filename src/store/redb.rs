@@ -49,7 +49,10 @@ impl RedbStore {
     /// When it is in use, damaged, or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let database = RwLock::new(Some(Arc::new(open_checked(path)?)));
-        Ok(Self { path: path.to_owned(), database })
+        Ok(Self {
+            path: path.to_owned(),
+            database,
+        })
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -60,7 +63,10 @@ impl RedbStore {
     /// redb refuses to go on after a failed write. Once its cause may have passed (a full disk),
     /// the file is opened again: the last commit stands.
     fn reopen(&self) -> Result<(), StoreError> {
-        let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = open.take() {
             match Arc::try_unwrap(old) {
                 Ok(database) => drop(database),
@@ -81,7 +87,9 @@ impl RedbStore {
     ) -> Result<(), StoreError> {
         let database = self.database()?;
         let mut transaction = guarded(|| database.begin_write().map_err(fault))?;
-        transaction.set_durability(Durability::Immediate).map_err(fault)?;
+        transaction
+            .set_durability(Durability::Immediate)
+            .map_err(fault)?;
         let mut tx = Writing { transaction };
         work(&mut tx)?;
         guarded(|| tx.transaction.commit().map_err(fault))
@@ -127,7 +135,9 @@ fn open_checked(path: &Path) -> Result<Database, StoreError> {
     })?;
     let is_whole = guarded(|| {
         let transaction = database.begin_read().map_err(fault)?;
-        Ok(Table::ALL.iter().all(|table| transaction.open_table(definition(*table)).is_ok()))
+        Ok(Table::ALL
+            .iter()
+            .all(|table| transaction.open_table(definition(*table)).is_ok()))
     })?;
     if is_whole {
         return Ok(database);
@@ -151,7 +161,9 @@ impl Reading {
         &self,
         table: Table,
     ) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
-        self.transaction.open_table(definition(table)).map_err(fault)
+        self.transaction
+            .open_table(definition(table))
+            .map_err(fault)
     }
 }
 
@@ -174,7 +186,10 @@ struct Writing {
 impl View for Writing {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         guarded(|| {
-            let open = self.transaction.open_table(definition(table)).map_err(fault)?;
+            let open = self
+                .transaction
+                .open_table(definition(table))
+                .map_err(fault)?;
             get_from(&open, table, key)
         })
     }
@@ -182,7 +197,10 @@ impl View for Writing {
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         scan_chunks(table, range, visit, &|rest, rows_max| {
             guarded(|| {
-                let open = self.transaction.open_table(definition(table)).map_err(fault)?;
+                let open = self
+                    .transaction
+                    .open_table(definition(table))
+                    .map_err(fault)?;
                 chunk(&open, rest, rows_max)
             })
         })
@@ -193,7 +211,10 @@ impl Tx for Writing {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let sealed = format::seal(table, key, value);
         guarded(|| {
-            let mut open = self.transaction.open_table(definition(table)).map_err(fault)?;
+            let mut open = self
+                .transaction
+                .open_table(definition(table))
+                .map_err(fault)?;
             open.insert(key, sealed.as_slice()).map_err(fault)?;
             Ok(())
         })
@@ -201,7 +222,10 @@ impl Tx for Writing {
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
         guarded(|| {
-            let mut open = self.transaction.open_table(definition(table)).map_err(fault)?;
+            let mut open = self
+                .transaction
+                .open_table(definition(table))
+                .map_err(fault)?;
             let was = open.remove(key).map_err(fault)?.is_some();
             Ok(was)
         })
@@ -214,7 +238,9 @@ fn get_from(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let found = open.get(key).map_err(fault)?;
-    found.map(|sealed| format::open(table, key, sealed.value())).transpose()
+    found
+        .map(|sealed| format::open(table, key, sealed.value()))
+        .transpose()
 }
 
 type Chunk = Vec<(Vec<u8>, Vec<u8>)>;
@@ -227,8 +253,10 @@ fn chunk(
 ) -> Result<Chunk, StoreError> {
     let rows = open.range::<&[u8]>(range.bounds()).map_err(fault)?;
     let copy = |row: Result<_, StorageError>| {
-        let (key, value): (::redb::AccessGuard<'_, &[u8]>, ::redb::AccessGuard<'_, &[u8]>) =
-            row.map_err(fault)?;
+        let (key, value): (
+            ::redb::AccessGuard<'_, &[u8]>,
+            ::redb::AccessGuard<'_, &[u8]>,
+        ) = row.map_err(fault)?;
         Ok((key.value().to_vec(), value.value().to_vec()))
     };
     if range.descending {
@@ -277,17 +305,26 @@ fn open_fault(path: &Path, error: DatabaseError) -> StoreError {
     if let DatabaseError::DatabaseAlreadyOpen = error {
         return StoreError::Locked(path.to_owned());
     }
-    let damaged = |what: String| StoreError::Damaged { place: path.display().to_string(), what };
+    let damaged = |what: String| StoreError::Damaged {
+        place: path.display().to_string(),
+        what,
+    };
     if let DatabaseError::Storage(storage) = error {
         return match storage {
             StorageError::Corrupted(what) => damaged(what),
             StorageError::Io(e) if is_full(&e) => StoreError::Full,
             // redb says "invalid data" of a file that is not one of its own.
             StorageError::Io(e) if is_damage(&e) => damaged(e.to_string()),
-            other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
+            other => StoreError::Open {
+                path: path.to_owned(),
+                reason: other.to_string(),
+            },
         };
     }
-    StoreError::Open { path: path.to_owned(), reason: error.to_string() }
+    StoreError::Open {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn fault(error: impl Into<::redb::Error>) -> StoreError {
@@ -295,19 +332,26 @@ fn fault(error: impl Into<::redb::Error>) -> StoreError {
         ::redb::Error::Io(e) if is_full(&e) => StoreError::Full,
         // An earlier write failed and was told then; opening again shows what stands.
         ::redb::Error::PreviousIo => StoreError::Full,
-        ::redb::Error::Corrupted(what) => {
-            StoreError::Damaged { place: "the redb file".to_owned(), what }
-        }
+        ::redb::Error::Corrupted(what) => StoreError::Damaged {
+            place: "the redb file".to_owned(),
+            what,
+        },
         other => StoreError::Disk(other.to_string()),
     }
 }
 
 fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 fn is_damage(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+    )
 }

@@ -35,7 +35,9 @@ pub fn get<T: Form>(
     table: Table,
     key: &[u8],
 ) -> Result<Option<T>, StoreError> {
-    view.get(table, key)?.map(|bytes| format::decode(&bytes)).transpose()
+    view.get(table, key)?
+        .map(|bytes| format::decode(&bytes))
+        .transpose()
 }
 
 /// Reads up to `limit` typed rows of a range that meet the condition.
@@ -58,7 +60,11 @@ pub fn list<T: Form>(
         if condition(&row) {
             rows.push(row);
         }
-        Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if rows.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(rows)
 }
@@ -142,7 +148,11 @@ pub fn evidence(
     }
     view.scan(Table::Evidence, &range, &mut |key, entry| {
         entries.push((number(key, "evidence")?, entry.to_vec()));
-        Ok(if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if entries.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(entries)
 }

@@ -3,7 +3,10 @@
 //! Owns the file form, not what the state means. A file is written aside, synced and renamed, the
 //! one before it is kept, and nothing of a file is used before its checksum has been verified.
 
-#![expect(clippy::disallowed_methods, reason = "an edge: these are the files it owns")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an edge: these are the files it owns"
+)]
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -55,7 +58,11 @@ pub enum SnapshotError {
     Full(PathBuf),
     /// Reading or writing failed.
     #[error("cannot {verb} the snapshot {path}: {reason}; check the disk and the folder's rights")]
-    Disk { verb: &'static str, path: PathBuf, reason: String },
+    Disk {
+        verb: &'static str,
+        path: PathBuf,
+        reason: String,
+    },
     /// Files are there and none is good.
     #[error(
         "no snapshot of {name} is good: {what}; move them away to rebuild the state from the log"
@@ -70,7 +77,11 @@ pub enum SnapshotError {
     #[error(
         "the snapshot {path} belongs to hash key {found}, the configuration has {configured}: give back the key, or move the file away to start empty"
     )]
-    Key { path: PathBuf, found: String, configured: String },
+    Key {
+        path: PathBuf,
+        found: String,
+        configured: String,
+    },
 }
 
 impl SnapshotError {
@@ -88,10 +99,17 @@ impl SnapshotError {
 }
 
 fn disk(verb: &'static str, path: &Path, error: &io::Error) -> SnapshotError {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
         return SnapshotError::Full(path.to_owned());
     }
-    SnapshotError::Disk { verb, path: path.to_owned(), reason: error.to_string() }
+    SnapshotError::Disk {
+        verb,
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), SnapshotError> {
@@ -129,8 +147,13 @@ fn write_aside(path: &Path, name: &str, snapshot: &Snapshot) -> io::Result<()> {
     let mut file = File::create(path)?;
     let mut hasher = blake3::Hasher::new();
     let header = header(name, snapshot);
-    let parts: [&[u8]; 5] =
-        [&header, snapshot.key_id.as_bytes(), name.as_bytes(), &snapshot.frontier, &snapshot.body];
+    let parts: [&[u8]; 5] = [
+        &header,
+        snapshot.key_id.as_bytes(),
+        name.as_bytes(),
+        &snapshot.frontier,
+        &snapshot.body,
+    ];
     for part in parts {
         hasher.update(part);
         file.write_all(part)?;
@@ -144,7 +167,12 @@ fn header(name: &str, snapshot: &Snapshot) -> Vec<u8> {
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
     header.extend_from_slice(&snapshot.generation.to_le_bytes());
-    let lengths = [snapshot.key_id.len(), name.len(), snapshot.frontier.len(), snapshot.body.len()];
+    let lengths = [
+        snapshot.key_id.len(),
+        name.len(),
+        snapshot.frontier.len(),
+        snapshot.body.len(),
+    ];
     for length in lengths {
         header.extend_from_slice(&(length as u64).to_le_bytes());
     }
@@ -164,14 +192,21 @@ pub fn read(dir: &Path, name: &str, key_id: &str) -> Result<Found, SnapshotError
         match parse(name, generation, bytes) {
             Ok(snapshot) if snapshot.key_id != key_id => {
                 let (found, configured) = (snapshot.key_id, key_id.to_owned());
-                return Err(SnapshotError::Key { path, found, configured });
+                return Err(SnapshotError::Key {
+                    path,
+                    found,
+                    configured,
+                });
             }
             Ok(snapshot) => {
                 found.snapshot = Some(snapshot);
                 return Ok(found);
             }
             Err(Fault::Newer(version)) => {
-                return Err(SnapshotError::Newer { path, found: version });
+                return Err(SnapshotError::Newer {
+                    path,
+                    found: version,
+                });
             }
             Err(Fault::Damaged(what)) => found.damaged.push((path, what.to_owned())),
         }
@@ -179,9 +214,15 @@ pub fn read(dir: &Path, name: &str, key_id: &str) -> Result<Found, SnapshotError
     if found.damaged.is_empty() {
         return Ok(found);
     }
-    let what: Vec<String> =
-        found.damaged.iter().map(|(path, what)| format!("{} {what}", path.display())).collect();
-    Err(SnapshotError::NoneGood { name: name.to_owned(), what: what.join(", ") })
+    let what: Vec<String> = found
+        .damaged
+        .iter()
+        .map(|(path, what)| format!("{} {what}", path.display()))
+        .collect();
+    Err(SnapshotError::NoneGood {
+        name: name.to_owned(),
+        what: what.join(", "),
+    })
 }
 
 /// The snapshot files of a name, newest first.
@@ -256,12 +297,20 @@ fn parse(name: &str, generation: u64, mut bytes: Vec<u8>) -> Result<Snapshot, Fa
     }
     // The body is most of the file: kept where it is instead of copied.
     bytes.drain(..body_at);
-    Ok(Snapshot { generation, key_id, frontier, body: bytes })
+    Ok(Snapshot {
+        generation,
+        key_id,
+        frontier,
+        body: bytes,
+    })
 }
 
 /// Up to eight bytes as a number, lowest first.
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |n, byte| (n << 8) | u64::from(*byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |n, byte| (n << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ pub fn scratch(name: &str) -> PathBuf {
         remove_old(all);
     }
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir = all.join(format!("it-{}", std::process::id())).join(format!("{number:02}-{name}"));
+    let dir = all
+        .join(format!("it-{}", std::process::id()))
+        .join(format!("{number:02}-{name}"));
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
@@ -42,7 +44,9 @@ pub fn scratch(name: &str) -> PathBuf {
 fn remove_old(all: &Path) {
     for entry in std::fs::read_dir(all).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(pid) = name.strip_prefix("it-") else { continue };
+        let Some(pid) = name.strip_prefix("it-") else {
+            continue;
+        };
         if !Path::new("/proc").join(pid).exists() {
             std::fs::remove_dir_all(entry.path()).ok();
         }
@@ -61,7 +65,11 @@ pub fn wait<T>(
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(began.elapsed() < limit, "waited {limit:?} for {what}\n{}", otherwise());
+        assert!(
+            began.elapsed() < limit,
+            "waited {limit:?} for {what}\n{}",
+            otherwise()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -83,5 +91,9 @@ pub fn tail(path: &Path) -> String {
     let all = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = all.lines().collect();
     let from = lines.len().saturating_sub(30);
-    format!("the last lines of {}:\n{}", path.display(), lines[from..].join("\n"))
+    format!(
+        "the last lines of {}:\n{}",
+        path.display(),
+        lines[from..].join("\n")
+    )
 }

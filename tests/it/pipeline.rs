@@ -47,11 +47,21 @@ const NO_END: &str = "1970-01-01T00:00:00Z";
 /// The alerts of `replay`, comparable; `None` looks with the shipped detectors.
 fn replayed(events: &Path, detectors: Option<PathBuf>) -> Vec<String> {
     let dir = detectors.map(|dir| dir.display().to_string());
-    let mut arguments = vec!["replay", "--input", events.to_str().unwrap(), "--until", NO_END];
+    let mut arguments = vec![
+        "replay",
+        "--input",
+        events.to_str().unwrap(),
+        "--until",
+        NO_END,
+    ];
     if let Some(dir) = &dir {
         arguments.extend(["--detectors", dir]);
     }
     let lines = tidegate(&arguments).ok().lines();
-    assert!(!lines.is_empty(), "replay of {} raised nothing", events.display());
+    assert!(
+        !lines.is_empty(),
+        "replay of {} raised nothing",
+        events.display()
+    );
     lines.iter().map(|line| alerts::comparable(line)).collect()
 }

@@ -55,19 +55,34 @@ impl Summary {
             first: alert.time,
             last: alert.time,
         };
-        let entry = self.detectors.entry(alert.detector.name.clone()).or_insert_with(fresh);
+        let entry = self
+            .detectors
+            .entry(alert.detector.name.clone())
+            .or_insert_with(fresh);
         entry.alerts += 1;
         entry.first = entry.first.min(alert.time);
         entry.last = entry.last.max(alert.time);
         if entry.keys.len() < 10_000 {
-            entry.keys.insert(alert.key.0.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>().join(" "));
+            entry.keys.insert(
+                alert
+                    .key
+                    .0
+                    .iter()
+                    .map(|(_, v)| v.as_str())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
         }
     }
 
     /// Says on standard error what could not be read.
     pub fn remark(&self) {
         if !self.dead.is_empty() {
-            let list: Vec<String> = self.dead.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+            let list: Vec<String> = self
+                .dead
+                .iter()
+                .map(|(reason, n)| format!("{n} {reason}"))
+                .collect();
             super::remark(&format!(
                 "tidegate: could not read some of {} records: {} (`tidegate explain` shows which)",
                 self.records,
@@ -90,21 +105,37 @@ impl Summary {
                 .map(|(n, d)| (n, json!({"alerts": d.alerts, "keys": d.keys.len(), "level": d.level, "first": d.first, "last": d.last})))
                 .collect();
             let counts = stats.counts;
-            return json_line(out, &json!({
-                "records": self.records, "events": counts.events, "late": counts.late,
-                "duplicate": counts.duplicate, "missing_key": counts.keyless,
-                "dead_letters": self.dead, "detectors": detectors, "suppressed": stats.suppressed,
-                "contained": contained,
-            }));
+            return json_line(
+                out,
+                &json!({
+                    "records": self.records, "events": counts.events, "late": counts.late,
+                    "duplicate": counts.duplicate, "missing_key": counts.keyless,
+                    "dead_letters": self.dead, "detectors": detectors, "suppressed": stats.suppressed,
+                    "contained": contained,
+                }),
+            );
         }
-        writeln!(out, "{:<36} {:>8} {:>8}  {:<14} first .. last", "detector", "alerts", "keys", "level")?;
+        writeln!(
+            out,
+            "{:<36} {:>8} {:>8}  {:<14} first .. last",
+            "detector", "alerts", "keys", "level"
+        )?;
         for (name, d) in &self.detectors {
             let (alerts, keys, level) = (d.alerts, d.keys.len(), d.level.name());
-            writeln!(out, "{name:<36} {alerts:>8} {keys:>8}  {level:<14} {} .. {}", d.first, d.last)?;
+            writeln!(
+                out,
+                "{name:<36} {alerts:>8} {keys:>8}  {level:<14} {} .. {}",
+                d.first, d.last
+            )?;
             #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-            let per_hour = d.alerts as f64 * 3_600_000.0 / ((d.last - d.first).0.max(3_600_000) as f64);
+            let per_hour =
+                d.alerts as f64 * 3_600_000.0 / ((d.last - d.first).0.max(3_600_000) as f64);
             if per_hour > NOISY_PER_HOUR {
-                writeln!(out, "{:<36} {per_hour:>8.1} an hour: raise a bound or lengthen `suppress`", "  noisy:")?;
+                writeln!(
+                    out,
+                    "{:<36} {per_hour:>8.1} an hour: raise a bound or lengthen `suppress`",
+                    "  noisy:"
+                )?;
             }
         }
         if self.detectors.is_empty() {

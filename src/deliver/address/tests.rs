@@ -1,8 +1,14 @@
 use super::*;
 use proptest::prelude::*;
 
-const CLOSED: Permit = Permit { insecure: false, private: false };
-const HTTP: Permit = Permit { insecure: true, private: false };
+const CLOSED: Permit = Permit {
+    insecure: false,
+    private: false,
+};
+const HTTP: Permit = Permit {
+    insecure: true,
+    private: false,
+};
 
 /// T30: none of these may be connected to, even where plain http is permitted.
 const FORBIDDEN: &[&str] = &[
@@ -84,7 +90,10 @@ const FORBIDDEN: &[&str] = &[
 fn forbidden_urls_are_refused() {
     for text in FORBIDDEN {
         assert!(check_url(text, HTTP).is_err(), "{text}");
-        assert!(check_url(&text.replacen("http:", "https:", 1), CLOSED).is_err(), "{text}");
+        assert!(
+            check_url(&text.replacen("http:", "https:", 1), CLOSED).is_err(),
+            "{text}"
+        );
     }
 }
 
@@ -99,20 +108,33 @@ fn public_urls_pass_and_http_needs_a_permit() {
     ] {
         check_url(text, CLOSED).unwrap();
     }
-    assert!(matches!(check_url("http://example.com/", CLOSED), Err(AddressError::Scheme(_))));
+    assert!(matches!(
+        check_url("http://example.com/", CLOSED),
+        Err(AddressError::Scheme(_))
+    ));
     check_url("http://example.com/", HTTP).unwrap();
 }
 
 #[test]
 fn a_permit_opens_private_ranges_and_never_link_local() {
-    let open = Permit { insecure: true, private: true };
-    for text in ["http://127.0.0.1:8080/", "http://[::1]/", "http://10.1.2.3/", "http://[fd00::1]/"]
-    {
+    let open = Permit {
+        insecure: true,
+        private: true,
+    };
+    for text in [
+        "http://127.0.0.1:8080/",
+        "http://[::1]/",
+        "http://10.1.2.3/",
+        "http://[fd00::1]/",
+    ] {
         check_url(text, open).unwrap();
     }
-    for text in
-        ["http://169.254.169.254/", "http://[fe80::1]/", "http://0.0.0.0/", "http://[64:ff9b::1]/"]
-    {
+    for text in [
+        "http://169.254.169.254/",
+        "http://[fe80::1]/",
+        "http://0.0.0.0/",
+        "http://[64:ff9b::1]/",
+    ] {
         assert!(check_url(text, open).is_err(), "{text}");
     }
 }

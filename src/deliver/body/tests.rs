@@ -19,8 +19,14 @@ fn an_alert(revision: u32, status: Status) -> Alert {
         time: EventTime(1_768_205_523_000),
         key: Pairs(vec![("source.ip".into(), "203.0.113.7".into())]),
         observed: Pairs(vec![("event_count".into(), Number(51.0))]),
-        bound: Pairs(vec![("event_count".into(), Pairs(vec![("gte".into(), Number(50.0))]))]),
-        window: Window { start: EventTime(1_768_205_000_000), end: EventTime(1_768_205_523_000) },
+        bound: Pairs(vec![(
+            "event_count".into(),
+            Pairs(vec![("gte".into(), Number(50.0))]),
+        )]),
+        window: Window {
+            start: EventTime(1_768_205_000_000),
+            end: EventTime(1_768_205_523_000),
+        },
         first: EventTime(1_768_205_001_000),
         last: EventTime(1_768_205_524_500),
         events: 51,
@@ -41,9 +47,24 @@ const NOW: WallTime = WallTime(1_768_205_530_000);
 #[test]
 fn an_alert_is_worded_as_the_contract_says() {
     for (revision, status, kind, at) in [
-        (0, Status::Open, Kind::AlertOpened, "2026-01-12T08:12:03.000Z"),
-        (1, Status::Open, Kind::AlertUpdated, "2026-01-12T08:12:04.500Z"),
-        (2, Status::Closed, Kind::AlertClosed, "2026-01-12T08:12:04.500Z"),
+        (
+            0,
+            Status::Open,
+            Kind::AlertOpened,
+            "2026-01-12T08:12:03.000Z",
+        ),
+        (
+            1,
+            Status::Open,
+            Kind::AlertUpdated,
+            "2026-01-12T08:12:04.500Z",
+        ),
+        (
+            2,
+            Status::Closed,
+            Kind::AlertClosed,
+            "2026-01-12T08:12:04.500Z",
+        ),
     ] {
         let source = an_alert(revision, status);
         let draft = alert(&source, NOW);
@@ -56,10 +77,17 @@ fn an_alert_is_worded_as_the_contract_says() {
         assert_eq!(body["data"], serde_json::to_value(&source).unwrap());
         assert!(!draft.body.contains('\n'), "one line");
         let later = alert(&source, WallTime(NOW.0 + 1));
-        assert_eq!((later.body, later.webhook_id), (draft.body, draft.webhook_id));
+        assert_eq!(
+            (later.body, later.webhook_id),
+            (draft.body, draft.webhook_id)
+        );
     }
     let start = r#"{"type":"tidegate.alert.opened.v1","timestamp":"2026-01-12T08:12:03.000Z","data":{"alert_id":"abab"#;
-    assert!(alert(&an_alert(0, Status::Open), NOW).body.starts_with(start));
+    assert!(
+        alert(&an_alert(0, Status::Open), NOW)
+            .body
+            .starts_with(start)
+    );
 }
 
 #[test]
@@ -105,7 +133,10 @@ fn an_action_is_worded_as_the_contract_says() {
     assert_eq!(draft.concerns.as_ref().unwrap().target.value, "203.0.113.7");
     let ended = policy.tick(&mut state, NOW + Span::minutes(5));
     let expired = action(&ended.changes()[0]).unwrap();
-    assert_eq!((expired.kind, expired.expires_at), (Kind::ActionExpired, None));
+    assert_eq!(
+        (expired.kind, expired.expires_at),
+        (Kind::ActionExpired, None)
+    );
     assert_eq!((expired.lane, expired.slot), (draft.lane, draft.slot));
     assert_ne!(expired.webhook_id, draft.webhook_id);
 }
@@ -115,11 +146,23 @@ fn what_enforcers_need_not_hear_has_no_message() {
     let policy = Policy::new(Settings::default(), &HashKey::fixed()).unwrap();
     let detector = Detector {
         mode: Mode::Contain,
-        respond: vec![Respond { verb: Verb::DisableFlow, target: None, ttl: Span::ZERO }],
+        respond: vec![Respond {
+            verb: Verb::DisableFlow,
+            target: None,
+            ttl: Span::ZERO,
+        }],
         ..Detector::default()
     };
-    let plan = policy.decide(&mut State::default(), &an_alert(0, Status::Open), &detector, NOW);
-    assert_eq!((plan.changes().len(), action(&plan.changes()[0])), (1, None));
+    let plan = policy.decide(
+        &mut State::default(),
+        &an_alert(0, Status::Open),
+        &detector,
+        NOW,
+    );
+    assert_eq!(
+        (plan.changes().len(), action(&plan.changes()[0])),
+        (1, None)
+    );
 }
 
 #[test]

@@ -5,7 +5,10 @@ use crate::model::ids::Id;
 
 fn rules() -> Rules {
     Rules {
-        backoff: Backoff { first: Span::seconds(1), longest: Span::seconds(30) },
+        backoff: Backoff {
+            first: Span::seconds(1),
+            longest: Span::seconds(30),
+        },
         attempts_max: 5,
         age_max: Span::hours(24),
         concurrency: 4,
@@ -13,17 +16,28 @@ fn rules() -> Rules {
 }
 
 fn message(number: u64, lane: &str, slot: Option<&str>, made: i64, ends: Option<i64>) -> Message {
-    let target = Target { scope: Scope::Ip, value: lane.into() };
+    let target = Target {
+        scope: Scope::Ip,
+        value: lane.into(),
+    };
     Message {
         number,
         endpoint: "e".into(),
         draft: Draft {
             webhook_id: format!("m{number}"),
-            kind: if slot.is_some() { Kind::ActionRequested } else { Kind::AlertOpened },
+            kind: if slot.is_some() {
+                Kind::ActionRequested
+            } else {
+                Kind::AlertOpened
+            },
             lane: lane.into(),
             slot: slot.map(str::to_owned),
             subject: Id::default(),
-            concerns: slot.map(|_| Concern { target, verb: Verb::Block, simulated: false }),
+            concerns: slot.map(|_| Concern {
+                target,
+                verb: Verb::Block,
+                simulated: false,
+            }),
             level: None,
             created_at: WallTime(made),
             expires_at: ends.map(WallTime),
@@ -49,14 +63,26 @@ fn fail(fault: Fault) -> Outcome {
 }
 
 fn verdicts(queue: &mut Queue) -> Vec<(u64, Verdict)> {
-    queue.take_settled().into_iter().map(|s| (s.number, s.verdict)).collect()
+    queue
+        .take_settled()
+        .into_iter()
+        .map(|s| (s.number, s.verdict))
+        .collect()
 }
 
 #[test]
 fn lanes_keep_their_order_and_do_not_wait_for_each_other() {
     let mut q = Queue::new(rules(), 1);
-    q.accept(vec![alert(1, "a"), alert(2, "a"), alert(3, "b"), alert(4, "a")]);
-    assert_eq!((pick(&mut q, 0), pick(&mut q, 0), pick(&mut q, 0)), (Some(1), Some(3), None));
+    q.accept(vec![
+        alert(1, "a"),
+        alert(2, "a"),
+        alert(3, "b"),
+        alert(4, "a"),
+    ]);
+    assert_eq!(
+        (pick(&mut q, 0), pick(&mut q, 0), pick(&mut q, 0)),
+        (Some(1), Some(3), None)
+    );
     q.sent(1, &fail(Fault::Server), WallTime(0));
     assert_eq!(pick(&mut q, 0), None, "2 does not overtake 1");
     assert_eq!(pick(&mut q, 1000), Some(1));
@@ -92,7 +118,10 @@ fn expired_and_protected_actions_are_not_sent() {
     assert_eq!(q.next(WallTime(100), &refuse), Pick::Wait(None));
     assert_eq!(
         verdicts(&mut q),
-        [(1, Verdict::Expired), (2, Verdict::Refused("on the allow-list".into()))]
+        [
+            (1, Verdict::Expired),
+            (2, Verdict::Refused("on the allow-list".into()))
+        ]
     );
 }
 
@@ -102,7 +131,10 @@ fn an_undo_is_sent_even_for_a_protected_target() {
     let mut undo = message(1, "a", Some("block a"), 0, None);
     undo.draft.kind = Kind::ActionReverted;
     q.accept(vec![undo]);
-    assert!(matches!(q.next(WallTime(0), &|_| Some("no".into())), Pick::Send(_)));
+    assert!(matches!(
+        q.next(WallTime(0), &|_| Some("no".into())),
+        Pick::Send(_)
+    ));
 }
 
 #[test]
@@ -134,7 +166,11 @@ fn a_poisonous_message_among_good_ones_is_given_up() {
         q.accept(vec![alert(next, "good")]);
         next += 1;
         while let Some(number) = pick(&mut q, now) {
-            let outcome = if number == 1 { fail(Fault::Server) } else { Outcome::Delivered };
+            let outcome = if number == 1 {
+                fail(Fault::Server)
+            } else {
+                Outcome::Delivered
+            };
             q.sent(number, &outcome, WallTime(now));
         }
         dead = verdicts(&mut q).iter().any(|v| v.0 == 1);
@@ -160,7 +196,10 @@ fn a_dead_endpoint_is_probed_one_at_a_time() {
         }
     }
     assert!(q.is_down());
-    assert!((20..60).contains(&attempts), "{attempts} attempts in 10 minutes");
+    assert!(
+        (20..60).contains(&attempts),
+        "{attempts} attempts in 10 minutes"
+    );
     assert!(gaps.iter().all(|gap| *gap <= 30_100), "{gaps:?}");
     assert_eq!(q.len(), 50, "nothing is given up for the endpoint's fault");
 }
@@ -170,11 +209,16 @@ fn retry_after_is_honoured_by_the_whole_endpoint() {
     let mut q = Queue::new(rules(), 1);
     q.accept(vec![alert(1, "a"), alert(2, "b")]);
     assert_eq!(pick(&mut q, 0), Some(1));
-    let busy =
-        Failure { retry_after: Some(Span::seconds(100)), ..Failure::new(Fault::Busy, "429") };
+    let busy = Failure {
+        retry_after: Some(Span::seconds(100)),
+        ..Failure::new(Fault::Busy, "429")
+    };
     q.sent(1, &Outcome::Failed(busy), WallTime(0));
     assert_eq!(pick(&mut q, 99_999), None);
-    assert_eq!(q.next(WallTime(50_000), &|_| None), Pick::Wait(Some(WallTime(100_000))));
+    assert_eq!(
+        q.next(WallTime(50_000), &|_| None),
+        Pick::Wait(Some(WallTime(100_000)))
+    );
     assert!(pick(&mut q, 100_000).is_some());
 }
 
@@ -193,7 +237,13 @@ fn gone_disables() {
 /// T11: down for an hour under load, then up.
 #[test]
 fn an_hour_of_outage() {
-    let mut q = Queue::new(Rules { concurrency: 8, ..rules() }, 7);
+    let mut q = Queue::new(
+        Rules {
+            concurrency: 8,
+            ..rules()
+        },
+        7,
+    );
     let down = 60_000i64..60_000 + 3_600_000;
     let (mut number, mut under_way) = (0u64, Vec::<(i64, Arc<Message>)>::new());
     let mut delivered: Vec<(i64, Message)> = Vec::new();
@@ -204,8 +254,13 @@ fn an_hour_of_outage() {
             let target = format!("t{}", (now / 1000) % 40);
             for ends in [now + 900_000, now + 86_400_000] {
                 number += 1;
-                let m =
-                    message(number, &target, Some(&format!("{ends} {target}")), now, Some(ends));
+                let m = message(
+                    number,
+                    &target,
+                    Some(&format!("{ends} {target}")),
+                    now,
+                    Some(ends),
+                );
                 made.insert(number, m.clone());
                 q.accept(vec![m]);
             }
@@ -221,7 +276,11 @@ fn an_hour_of_outage() {
             if up {
                 delivered.push((now, (*m).clone()));
             }
-            let outcome = if up { Outcome::Delivered } else { fail(Fault::Connection) };
+            let outcome = if up {
+                Outcome::Delivered
+            } else {
+                fail(Fault::Connection)
+            };
             q.sent(m.number, &outcome, WallTime(now));
         }
         while let Pick::Send(m) = q.next(WallTime(now), &|_| None) {
@@ -237,8 +296,16 @@ fn an_hour_of_outage() {
     assert!(q.is_empty(), "all settled: {} left", q.len());
     assert_eq!(settled.len(), made.len(), "each message ends once");
     let last = delivered.iter().map(|d| d.0).max().unwrap();
-    assert!(last <= down.end + 60_000, "caught up {} ms after recovery", last - down.end);
-    assert!(delivered.iter().all(|(at, m)| m.draft.expires_at.is_none_or(|end| end.0 > *at)));
+    assert!(
+        last <= down.end + 60_000,
+        "caught up {} ms after recovery",
+        last - down.end
+    );
+    assert!(
+        delivered
+            .iter()
+            .all(|(at, m)| m.draft.expires_at.is_none_or(|end| end.0 > *at))
+    );
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, m) in &delivered {
         let before = seen.insert(&m.draft.lane, m.number);
@@ -258,7 +325,12 @@ fn an_hour_of_outage() {
 fn an_outage_coalesces_to_the_latest_of_a_slot() {
     let mut q = Queue::new(rules(), 1);
     let action = |n, verb: &str| message(n, "t", Some(&format!("{verb} t")), 0, None);
-    q.accept(vec![action(1, "block"), action(2, "block"), action(3, "revoke"), action(4, "block")]);
+    q.accept(vec![
+        action(1, "block"),
+        action(2, "block"),
+        action(3, "revoke"),
+        action(4, "block"),
+    ]);
     for _ in 0..3 {
         let mut now = 0;
         while pick(&mut q, now).is_none() {
@@ -270,8 +342,15 @@ fn an_outage_coalesces_to_the_latest_of_a_slot() {
     q.sweep(WallTime(0));
     let mut done = verdicts(&mut q);
     done.sort_by_key(|v| v.0);
-    assert_eq!(done, [(1, Verdict::Coalesced(4)), (2, Verdict::Coalesced(4))]);
-    assert_eq!(pick(&mut q, 100_000), Some(3), "another verb is not replaced");
+    assert_eq!(
+        done,
+        [(1, Verdict::Coalesced(4)), (2, Verdict::Coalesced(4))]
+    );
+    assert_eq!(
+        pick(&mut q, 100_000),
+        Some(3),
+        "another verb is not replaced"
+    );
 }
 
 #[test]

@@ -42,10 +42,19 @@ fn what_is_written_is_understood_and_routed() {
         routes(&draft(Kind::AlertOpened, Some(Level::Critical))),
         "soc archive alerts stdout"
     );
-    assert_eq!(routes(&draft(Kind::AlertOpened, Some(Level::Low))), "archive alerts stdout");
-    assert_eq!(routes(&draft(Kind::IncidentOpened, None)), "soc archive stdout");
+    assert_eq!(
+        routes(&draft(Kind::AlertOpened, Some(Level::Low))),
+        "archive alerts stdout"
+    );
+    assert_eq!(
+        routes(&draft(Kind::IncidentOpened, None)),
+        "soc archive stdout"
+    );
     assert_eq!(routes(&draft(Kind::IncidentClosed, None)), "archive stdout");
-    assert_eq!(routes(&draft(Kind::ActionRequested, None)), "edge archive stdout");
+    assert_eq!(
+        routes(&draft(Kind::ActionRequested, None)),
+        "edge archive stdout"
+    );
     assert_eq!(settings.warnings().len(), 1);
     let edge = &settings.webhooks[1];
     assert_eq!(
@@ -60,9 +69,19 @@ fn simulated_actions_can_be_left_out() {
     use crate::engine::containment::{Scope, Target, Verb};
     use crate::engine::outbox::Concern;
     let settings = read(WHOLE).unwrap();
-    let target = Target { scope: Scope::Ip, value: "203.0.113.7".into() };
-    let concerns = Some(Concern { target, verb: Verb::Block, simulated: true });
-    let one = Draft { concerns, ..draft(Kind::ActionRequested, None) };
+    let target = Target {
+        scope: Scope::Ip,
+        value: "203.0.113.7".into(),
+    };
+    let concerns = Some(Concern {
+        target,
+        verb: Verb::Block,
+        simulated: true,
+    });
+    let one = Draft {
+        concerns,
+        ..draft(Kind::ActionRequested, None)
+    };
     assert_eq!(settings.route(&one).join(" "), "archive stdout");
 }
 
@@ -90,7 +109,10 @@ webhooks:
         "scheme http",
         "outbox_max",
     ] {
-        assert!(faults.iter().any(|f| f.contains(part)), "{part}: {faults:#?}");
+        assert!(
+            faults.iter().any(|f| f.contains(part)),
+            "{part}: {faults:#?}"
+        );
     }
     for bad in [
         "webhooks: [{name: a, url: x, secret: whsec_abc}]",
@@ -109,7 +131,8 @@ impl SecretSource for Source {
         self.0.get(name).map(|s| (*s).to_owned())
     }
     fn file(&self, path: &str) -> std::io::Result<String> {
-        self.env(path).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+        self.env(path)
+            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
     }
 }
 
@@ -126,7 +149,10 @@ fn secrets_are_found_where_the_settings_say() {
     source.0.remove("/run/secrets/edge");
     let faults = edge.secrets(&source).unwrap_err();
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(!faults.join(" ").contains("not base64 at all!"), "secrets are not shown");
+    assert!(
+        !faults.join(" ").contains("not base64 at all!"),
+        "secrets are not shown"
+    );
 }
 
 #[test]
@@ -135,5 +161,8 @@ fn a_schema_can_be_made() {
     assert_eq!(schema["properties"]["webhooks"]["type"], "array");
     let policy = schemars::schema_for!(crate::engine::containment::policy::Settings);
     let text = serde_json::to_string(&policy).unwrap();
-    assert!(text.contains("active_max_by_verb") && text.contains("disable_flow"), "{text}");
+    assert!(
+        text.contains("active_max_by_verb") && text.contains("disable_flow"),
+        "{text}"
+    );
 }

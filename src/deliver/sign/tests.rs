@@ -20,7 +20,16 @@ fn the_published_vectors() {
     let body = br#"{"test": 2432232314}"#;
     let want = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     let secret = secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    assert_eq!(sign(&[secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body).unwrap(), want);
+    assert_eq!(
+        sign(
+            &[secret],
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            body
+        )
+        .unwrap(),
+        want
+    );
 }
 
 #[test]
@@ -55,21 +64,41 @@ fn ed25519_signs_and_verifies_in_every_spelling() {
     let seed = format!("whsk_{}", STANDARD.encode([7; 32]));
     assert_eq!(sign(&[secret(&seed)], ID, TIME, BODY).unwrap(), header);
     assert_eq!(
-        sign(&[secret(private.trim_start_matches("whsk_"))], ID, TIME, BODY).unwrap(),
+        sign(
+            &[secret(private.trim_start_matches("whsk_"))],
+            ID,
+            TIME,
+            BODY
+        )
+        .unwrap(),
         header
     );
-    for key in [&private, &public, &seed, &public.trim_start_matches("whpk_").to_owned()] {
+    for key in [
+        &private,
+        &public,
+        &seed,
+        &public.trim_start_matches("whpk_").to_owned(),
+    ] {
         verify(&[secret(key)], ID, TIME, BODY, &header, TIME).unwrap();
         assert!(verify(&[secret(key)], ID, TIME, b"other", &header, TIME).is_err());
     }
-    assert_eq!(sign(&[secret(&public)], ID, TIME, BODY), Err(SignError::CannotSign));
+    assert_eq!(
+        sign(&[secret(&public)], ID, TIME, BODY),
+        Err(SignError::CannotSign)
+    );
 }
 
 #[test]
 fn rotation_gives_several_signatures() {
     let (private, public) = pair();
     let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let header = sign(&[secret(new), secret(SECRET), secret(&private)], ID, TIME, BODY).unwrap();
+    let header = sign(
+        &[secret(new), secret(SECRET), secret(&private)],
+        ID,
+        TIME,
+        BODY,
+    )
+    .unwrap();
     assert_eq!(header.split(' ').count(), 3);
     for one in [new, SECRET, &public] {
         verify(&[secret(one)], ID, TIME, BODY, &header, TIME).unwrap();
@@ -83,16 +112,33 @@ fn rotation_gives_several_signatures() {
 #[test]
 fn replays_and_other_ids_are_refused() {
     let keys = [secret(SECRET)];
-    for (now, fits) in
-        [(TIME + 300, true), (TIME - 300, true), (TIME + 301, false), (TIME - 301, false)]
-    {
-        assert_eq!(verify(&keys, ID, TIME, BODY, SIGNATURE, now).is_ok(), fits, "{now}");
+    for (now, fits) in [
+        (TIME + 300, true),
+        (TIME - 300, true),
+        (TIME + 301, false),
+        (TIME - 301, false),
+    ] {
+        assert_eq!(
+            verify(&keys, ID, TIME, BODY, SIGNATURE, now).is_ok(),
+            fits,
+            "{now}"
+        );
     }
     assert!(verify(&keys, ID, i64::MIN, BODY, SIGNATURE, i64::MAX).is_err());
     assert!(verify(&keys, "msg_other", TIME, BODY, SIGNATURE, TIME).is_err());
     assert!(verify(&keys, ID, TIME + 1, BODY, SIGNATURE, TIME).is_err());
-    for header in ["", "v1", "v1,", "v1,AAAA", "v2,x", SIGNATURE.trim_start_matches("v1,")] {
-        assert!(verify(&keys, ID, TIME, BODY, header, TIME).is_err(), "{header}");
+    for header in [
+        "",
+        "v1",
+        "v1,",
+        "v1,AAAA",
+        "v2,x",
+        SIGNATURE.trim_start_matches("v1,"),
+    ] {
+        assert!(
+            verify(&keys, ID, TIME, BODY, header, TIME).is_err(),
+            "{header}"
+        );
     }
     assert_eq!(sign(&keys, "a.1", TIME, BODY), Err(SignError::BadId));
 }

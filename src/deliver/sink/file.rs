@@ -10,8 +10,12 @@ use std::path::Path;
 use crate::deliver::settings::Sync;
 
 pub(super) fn append(path: &Path, line: &str, sync: Sync) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().create(true).read(true).append(true).truncate(false).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .truncate(false)
+        .open(path)?;
     let end = file.seek(SeekFrom::End(0))?;
     let mut text = String::with_capacity(line.len() + 1);
     // A crash may have cut the last line: the next one must not be glued to it.
@@ -51,10 +55,16 @@ mod tests {
         let path = dir.path().join("alerts.ndjson");
         append(&path, "{\"a\":1}\n", Sync::Each).unwrap();
         append(&path, "{\"a\":2}\n", Sync::Never).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"a\":1}\n{\"a\":2}\n"
+        );
         std::fs::write(&path, "{\"a\":1}\n{\"a\"").unwrap();
         append(&path, "{\"a\":3}\n", Sync::Each).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\"\n{\"a\":3}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"a\":1}\n{\"a\"\n{\"a\":3}\n"
+        );
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         append(&path, "{}\n", Sync::Each).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");

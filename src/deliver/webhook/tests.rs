@@ -37,7 +37,11 @@ fn webhook(settings: &EndpointSettings) -> Result<Webhook, DeliverError> {
 }
 
 fn message() -> Message {
-    Message { number: 1, endpoint: "soc".into(), draft: body::test(Id([7; 32]), WallTime(0)) }
+    Message {
+        number: 1,
+        endpoint: "soc".into(),
+        draft: body::test(Id([7; 32]), WallTime(0)),
+    }
 }
 
 async fn attempt(answer: Answer) -> (Outcome, Stub) {
@@ -136,11 +140,17 @@ async fn no_tls_where_tls_should_be() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            stream.write_all(b"220 mail.example.com ESMTP\r\n").await.unwrap();
+            stream
+                .write_all(b"220 mail.example.com ESMTP\r\n")
+                .await
+                .unwrap();
         }
     });
     let hook = webhook(&settings(&format!("https://{address}/"))).unwrap();
-    assert_eq!(fault(&hook.send(&message(), STAMP).await), Some(Fault::Connection));
+    assert_eq!(
+        fault(&hook.send(&message(), STAMP).await),
+        Some(Fault::Connection)
+    );
 }
 
 struct Fixed(IpAddr);
@@ -157,7 +167,10 @@ impl Lookup for Fixed {
 #[tokio::test]
 async fn a_name_that_points_inside_is_never_connected_to() {
     let stub = Stub::start(|_| Answer::Status(200)).await;
-    let mut e = settings(&format!("http://hooks.example.com:{}/", stub.address.port()));
+    let mut e = settings(&format!(
+        "http://hooks.example.com:{}/",
+        stub.address.port()
+    ));
     let hook = |e: &EndpointSettings| {
         let secrets = vec![Secret::parse(SECRET).unwrap()];
         Webhook::new(e, secrets, None, Arc::new(Fixed(stub.address.ip()))).unwrap()
@@ -166,7 +179,9 @@ async fn a_name_that_points_inside_is_never_connected_to() {
     e.allow_private = false;
     let outcome = hook(&e).send(&message(), STAMP).await;
     assert_eq!(fault(&outcome), Some(Fault::Address), "{outcome:?}");
-    let Outcome::Failed(failure) = outcome else { panic!() };
+    let Outcome::Failed(failure) = outcome else {
+        panic!()
+    };
     assert!(failure.detail.contains("loopback"), "{}", failure.detail);
     assert_eq!(stub.count(), 1);
 }
@@ -186,7 +201,10 @@ async fn failures_do_not_show_the_url() {
     let mut e = settings("http://127.0.0.1:1/secret-path");
     e.timeout = Span(2000);
     let outcome = webhook(&e).unwrap().send(&message(), STAMP).await;
-    assert!(!format!("{outcome:?}").contains("secret-path"), "{outcome:?}");
+    assert!(
+        !format!("{outcome:?}").contains("secret-path"),
+        "{outcome:?}"
+    );
     assert!(!format!("{:?}", webhook(&e).unwrap()).contains("secret-path"));
     assert_eq!(fault(&outcome), Some(Fault::Connection));
 }

@@ -27,26 +27,44 @@ impl Memory {
         let mut rows = self.rows.lock().unwrap();
         let settled = self.settled.lock().unwrap().len() as u64;
         let number = rows.last().map_or(settled, |m| m.number) + 1;
-        rows.push(Message { number, endpoint: endpoint.into(), draft });
+        rows.push(Message {
+            number,
+            endpoint: endpoint.into(),
+            draft,
+        });
     }
 }
 
 impl Outbox for Memory {
     fn load(&self, endpoint: &str, after: u64, limit: usize) -> Result<Vec<Message>, OutboxError> {
         let rows = self.rows.lock().unwrap();
-        let mine = rows.iter().filter(|m| m.endpoint == endpoint && m.number > after);
+        let mine = rows
+            .iter()
+            .filter(|m| m.endpoint == endpoint && m.number > after);
         Ok(mine.take(limit).cloned().collect())
     }
     fn depth(&self, endpoint: &str) -> Result<u64, OutboxError> {
-        Ok(self.rows.lock().unwrap().iter().filter(|m| m.endpoint == endpoint).count() as u64)
+        Ok(self
+            .rows
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|m| m.endpoint == endpoint)
+            .count() as u64)
     }
     fn settle(&self, _endpoint: &str, settled: &[Settled]) -> Result<(), OutboxError> {
         let mut full = self.full.lock().unwrap();
         if *full > 0 {
             *full -= 1;
-            return Err(OutboxError { class: Class::Retry, what: "full".into() });
+            return Err(OutboxError {
+                class: Class::Retry,
+                what: "full".into(),
+            });
         }
-        self.rows.lock().unwrap().retain(|m| settled.iter().all(|s| s.number != m.number));
+        self.rows
+            .lock()
+            .unwrap()
+            .retain(|m| settled.iter().all(|s| s.number != m.number));
         self.settled.lock().unwrap().extend_from_slice(settled);
         Ok(())
     }
@@ -74,19 +92,29 @@ impl Bench {
             notices: Arc::new(move |n| heard.lock().unwrap().push(n)),
             seed: 1,
         };
-        Self { outbox, notices, around, stop: watch::channel(false).0, tasks: Vec::new() }
+        Self {
+            outbox,
+            notices,
+            around,
+            stop: watch::channel(false).0,
+            tasks: Vec::new(),
+        }
     }
 
     fn start(&mut self, name: &str, sink: Arc<dyn Sink>) -> Arc<Counters> {
         let rules = Rules {
-            backoff: Backoff { first: Span(20), longest: Span(100) },
+            backoff: Backoff {
+                first: Span(20),
+                longest: Span(100),
+            },
             attempts_max: 5,
             age_max: Span::hours(1),
             concurrency: 4,
         };
         let worker = Worker::new(name, sink, rules, self.around.clone());
         let counters = worker.counters();
-        self.tasks.push(tokio::spawn(worker.run(self.stop.subscribe())));
+        self.tasks
+            .push(tokio::spawn(worker.run(self.stop.subscribe())));
         counters
     }
 
@@ -101,7 +129,10 @@ impl Bench {
     async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
-            assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "waited in vain: {what}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -111,7 +142,13 @@ impl Bench {
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
-        self.outbox.settled.lock().unwrap().iter().map(|s| s.verdict.clone()).collect()
+        self.outbox
+            .settled
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|s| s.verdict.clone())
+            .collect()
     }
 
     async fn end(self) {
@@ -132,12 +169,19 @@ fn draft(n: u8, now: WallTime) -> Draft {
 }
 
 fn action(n: u8, target: &str, now: WallTime, ttl: Span) -> Draft {
-    let target = Target { scope: Scope::Ip, value: target.into() };
+    let target = Target {
+        scope: Scope::Ip,
+        value: target.into(),
+    };
     Draft {
         kind: Kind::ActionRequested,
         lane: target.to_string(),
         slot: Some(target.to_string()),
-        concerns: Some(Concern { target, verb: Verb::Block, simulated: false }),
+        concerns: Some(Concern {
+            target,
+            verb: Verb::Block,
+            simulated: false,
+        }),
         expires_at: Some(now + ttl),
         ..draft(n, now)
     }
@@ -164,11 +208,14 @@ async fn an_error_is_tried_again_with_the_same_id_and_bytes() {
 
 #[tokio::test]
 async fn retry_after_is_waited_for() {
-    let stub =
-        Stub::start(
-            |n| if n == 0 { Answer::With(429, "retry-after: 1") } else { Answer::Status(200) },
-        )
-        .await;
+    let stub = Stub::start(|n| {
+        if n == 0 {
+            Answer::With(429, "retry-after: 1")
+        } else {
+            Answer::Status(200)
+        }
+    })
+    .await;
     let mut bench = Bench::new();
     bench.outbox.push("soc", draft(1, bench.now()));
     let start = Instant::now();
@@ -186,8 +233,12 @@ async fn gone_disables_and_is_told() {
         bench.outbox.push("soc", draft(n, bench.now()));
     }
     let counters = bench.hook("soc", &stub);
-    let want = Notice::Disabled { endpoint: "soc".into() };
-    bench.until("the notice", |b| b.notices.lock().unwrap().contains(&want)).await;
+    let want = Notice::Disabled {
+        endpoint: "soc".into(),
+    };
+    bench
+        .until("the notice", |b| b.notices.lock().unwrap().contains(&want))
+        .await;
     let told = stub.count();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(stub.count(), told, "nothing more is sent");
@@ -202,20 +253,46 @@ async fn a_dead_endpoint_slows_no_other() {
     let hung = Stub::start(|_| Answer::Hang).await;
     let mut bench = Bench::new();
     for n in 0..100 {
-        bench.outbox.push("dead", Draft { lane: n.to_string(), ..draft(n, bench.now()) });
-        bench.outbox.push("hung", Draft { lane: n.to_string(), ..draft(n, bench.now()) });
-        bench.outbox.push("good", Draft { lane: n.to_string(), ..draft(n, bench.now()) });
+        bench.outbox.push(
+            "dead",
+            Draft {
+                lane: n.to_string(),
+                ..draft(n, bench.now())
+            },
+        );
+        bench.outbox.push(
+            "hung",
+            Draft {
+                lane: n.to_string(),
+                ..draft(n, bench.now())
+            },
+        );
+        bench.outbox.push(
+            "good",
+            Draft {
+                lane: n.to_string(),
+                ..draft(n, bench.now())
+            },
+        );
     }
     let start = Instant::now();
     bench.start("dead", Arc::new(webhook("http://127.0.0.1:1/")));
     bench.hook("hung", &hung);
     bench.hook("good", &good);
-    bench.until("the good one", |b| b.verdicts().len() >= 100).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    bench
+        .until("the good one", |b| b.verdicts().len() >= 100)
+        .await;
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(good.count(), 100);
     let down = |b: &Bench| {
         let notices = b.notices.lock().unwrap();
-        notices.iter().any(|n| matches!(n, Notice::Down { endpoint, .. } if endpoint == "dead"))
+        notices
+            .iter()
+            .any(|n| matches!(n, Notice::Down { endpoint, .. } if endpoint == "dead"))
     };
     bench.until("the notice", down).await;
     bench.end().await;
@@ -227,7 +304,10 @@ async fn a_target_keeps_its_order_while_attempts_fail() {
     let mut bench = Bench::new();
     for n in 1..=30u8 {
         let target = format!("203.0.113.{}", n % 3);
-        let one = Draft { slot: None, ..action(n, &target, bench.now(), Span::hours(1)) };
+        let one = Draft {
+            slot: None,
+            ..action(n, &target, bench.now(), Span::hours(1))
+        };
         bench.outbox.push("soc", one);
     }
     bench.hook("soc", &stub);
@@ -247,9 +327,15 @@ async fn a_target_keeps_its_order_while_attempts_fail() {
 async fn expired_and_protected_targets_are_not_sent() {
     let stub = Stub::start(|_| Answer::Status(200)).await;
     let mut bench = Bench::new();
-    bench.outbox.push("soc", action(1, "203.0.113.1", bench.now(), Span::ZERO));
-    bench.outbox.push("soc", action(2, "192.0.2.1", bench.now(), Span::hours(1)));
-    bench.outbox.push("soc", action(3, "203.0.113.3", bench.now(), Span::hours(1)));
+    bench
+        .outbox
+        .push("soc", action(1, "203.0.113.1", bench.now(), Span::ZERO));
+    bench
+        .outbox
+        .push("soc", action(2, "192.0.2.1", bench.now(), Span::hours(1)));
+    bench
+        .outbox
+        .push("soc", action(3, "203.0.113.3", bench.now(), Span::hours(1)));
     let counters = bench.hook("soc", &stub);
     bench.until("all settled", Bench::empty).await;
     assert_eq!(stub.count(), 1);
@@ -266,7 +352,11 @@ async fn a_full_store_makes_it_wait_not_fail() {
     bench.outbox.push("soc", draft(1, bench.now()));
     bench.hook("soc", &stub);
     bench.until("delivery", Bench::empty).await;
-    assert_eq!(stub.count(), 1, "not sent again while it cannot be taken out");
+    assert_eq!(
+        stub.count(),
+        1,
+        "not sent again while it cannot be taken out"
+    );
     bench.end().await;
 }
 
@@ -274,11 +364,22 @@ async fn a_full_store_makes_it_wait_not_fail() {
 async fn a_file_gets_each_line_once_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alerts.ndjson");
-    let sink = FileSink { path: path.clone(), shape: Shape::Data, sync: Sync::Each };
+    let sink = FileSink {
+        path: path.clone(),
+        shape: Shape::Data,
+        sync: Sync::Each,
+    };
     let mut bench = Bench::new();
     for n in 1..=5 {
         let data = serde_json::json!({ "n": n });
-        let one = body::incident(Kind::IncidentOpened, Id::default(), n, None, &data, bench.now());
+        let one = body::incident(
+            Kind::IncidentOpened,
+            Id::default(),
+            n,
+            None,
+            &data,
+            bench.now(),
+        );
         bench.outbox.push("file", one);
     }
     bench.start("file", Arc::new(sink));
@@ -300,7 +401,14 @@ async fn a_sink_that_panics_is_a_failed_attempt() {
     let mut bench = Bench::new();
     bench.outbox.push("bad", draft(1, bench.now()));
     let counters = bench.start("bad", Arc::new(Panics));
-    bench.until("attempts", |_| counters.read().attempts >= 2).await;
-    assert!(counters.read().faults.contains(&("local", counters.read().attempts)));
+    bench
+        .until("attempts", |_| counters.read().attempts >= 2)
+        .await;
+    assert!(
+        counters
+            .read()
+            .faults
+            .contains(&("local", counters.read().attempts))
+    );
     bench.end().await;
 }

@@ -56,7 +56,11 @@ fn widen(ip: IpAddr) -> u128 {
 }
 
 const fn mask(bits: u8) -> u128 {
-    if bits == 0 { 0 } else { u128::MAX << (128 - bits as u32) }
+    if bits == 0 {
+        0
+    } else {
+        u128::MAX << (128 - bits as u32)
+    }
 }
 
 impl Cidr {
@@ -74,7 +78,10 @@ impl Cidr {
             return None;
         }
         let bits = length + offset;
-        Some(Self { network: widen(ip) & mask(bits), bits })
+        Some(Self {
+            network: widen(ip) & mask(bits),
+            bits,
+        })
     }
 
     /// Whether the address lies in the range.
@@ -93,7 +100,11 @@ impl Cidr {
     /// The length of its prefix as written: 24 for an IPv4 /24.
     #[must_use]
     pub fn prefix(self) -> u8 {
-        if self.is_ipv4() { self.bits - 96 } else { self.bits }
+        if self.is_ipv4() {
+            self.bits - 96
+        } else {
+            self.bits
+        }
     }
 
     /// Whether it is a range of IPv4 addresses.
@@ -104,10 +115,18 @@ impl Cidr {
 }
 
 impl std::fmt::Display for Cidr {
-    #[expect(clippy::cast_possible_truncation, reason = "the low half of a mapped address")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half of a mapped address"
+    )]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_ipv4() {
-            write!(f, "{}/{}", Ipv4Addr::from_bits(self.network as u32), self.prefix())
+            write!(
+                f,
+                "{}/{}",
+                Ipv4Addr::from_bits(self.network as u32),
+                self.prefix()
+            )
         } else {
             write!(f, "{}/{}", Ipv6Addr::from_bits(self.network), self.bits)
         }
@@ -144,10 +163,18 @@ impl AllowList {
     /// # Errors
     /// One text per bad entry, with its path below `containment.allow`.
     pub fn build(settings: &AllowSettings, redactor: Redactor) -> Result<Self, Vec<String>> {
-        let mut list = Self { redactor: Some(redactor), ..Self::default() };
+        let mut list = Self {
+            redactor: Some(redactor),
+            ..Self::default()
+        };
         let mut faults = Vec::new();
         for (i, text) in settings.ips.iter().enumerate() {
-            match text.trim().parse::<IpAddr>().ok().and_then(|ip| Cidr::parse(&ip.to_string())) {
+            match text
+                .trim()
+                .parse::<IpAddr>()
+                .ok()
+                .and_then(|ip| Cidr::parse(&ip.to_string()))
+            {
                 Some(range) => list.ranges.push((range, None)),
                 None => faults.push(format!("allow.ips[{i}]: {text:?} is not an ip address")),
             }
@@ -166,18 +193,25 @@ impl AllowList {
             }
             list.add_account(account, None);
         }
-        list.asns.extend(settings.asns.iter().map(|asn| (*asn, None)));
+        list.asns
+            .extend(settings.asns.iter().map(|asn| (*asn, None)));
         if settings.private {
-            list.ranges.extend(PRIVATE.iter().filter_map(|t| Some((Cidr::parse(t)?, None))));
+            list.ranges
+                .extend(PRIVATE.iter().filter_map(|t| Some((Cidr::parse(t)?, None))));
         }
-        if faults.is_empty() { Ok(list) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(list)
+        } else {
+            Err(faults)
+        }
     }
 
     fn add_account(&mut self, account: &str, until: Option<WallTime>) {
         let account = account.trim();
         if let (true, Some(redactor)) = (account.contains('@'), &self.redactor) {
             // Events carry pseudonyms; both forms count.
-            self.accounts.insert(redactor.email(account).to_lowercase(), until);
+            self.accounts
+                .insert(redactor.email(account).to_lowercase(), until);
         }
         self.accounts.insert(account.to_lowercase(), until);
     }
@@ -215,24 +249,30 @@ impl AllowList {
         let live = |until: &Option<WallTime>| until.is_none_or(|u| now < u);
         match target.scope {
             Scope::Ip | Scope::Cidr => Cidr::parse(target.value.trim()).is_some_and(|wanted| {
-                self.ranges.iter().any(|(range, until)| live(until) && range.overlaps(wanted))
+                self.ranges
+                    .iter()
+                    .any(|(range, until)| live(until) && range.overlaps(wanted))
             }),
-            Scope::Asn => {
-                asn_number(&target.value).and_then(|n| self.asns.get(&n)).is_some_and(live)
-            }
-            Scope::Account => {
-                self.accounts.get(&target.value.trim().to_lowercase()).is_some_and(live)
-            }
-            scope @ (Scope::Geo | Scope::Token | Scope::Flow) => {
-                self.others.get(&(scope, target.value.clone())).is_some_and(live)
-            }
+            Scope::Asn => asn_number(&target.value)
+                .and_then(|n| self.asns.get(&n))
+                .is_some_and(live),
+            Scope::Account => self
+                .accounts
+                .get(&target.value.trim().to_lowercase())
+                .is_some_and(live),
+            scope @ (Scope::Geo | Scope::Token | Scope::Flow) => self
+                .others
+                .get(&(scope, target.value.clone()))
+                .is_some_and(live),
         }
     }
 
     /// Whether the list protects this autonomous system now.
     #[must_use]
     pub fn covers_asn(&self, asn: u32, now: WallTime) -> bool {
-        self.asns.get(&asn).is_some_and(|until| until.is_none_or(|u| now < u))
+        self.asns
+            .get(&asn)
+            .is_some_and(|until| until.is_none_or(|u| now < u))
     }
 
     /// The protected accounts, for a preview.
@@ -246,7 +286,10 @@ impl AllowList {
 #[must_use]
 pub fn asn_number(text: &str) -> Option<u32> {
     let text = text.trim();
-    let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
+    let digits = text
+        .strip_prefix("AS")
+        .or_else(|| text.strip_prefix("as"))
+        .unwrap_or(text);
     digits.parse().ok()
 }
 
@@ -261,7 +304,10 @@ mod tests {
     }
 
     fn target(scope: Scope, value: &str) -> Target {
-        Target { scope, value: value.to_owned() }
+        Target {
+            scope,
+            value: value.to_owned(),
+        }
     }
 
     #[test]
@@ -321,7 +367,10 @@ mod tests {
             reason: "partner".into(),
             added_at: WallTime(0),
         };
-        let bad = AllowEntry { value: "nonsense".into(), ..entry.clone() };
+        let bad = AllowEntry {
+            value: "nonsense".into(),
+            ..entry.clone()
+        };
         let (list, unread) = AllowList::default().with_entries(&[entry, bad.clone()]);
         assert_eq!(unread, [bad]);
         assert!(list.covers(&target(Scope::Ip, "203.0.113.9"), WallTime(99)));
@@ -330,7 +379,13 @@ mod tests {
 
     #[test]
     fn ranges_are_written_as_read() {
-        for text in ["192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0", "192.0.2.1/32"] {
+        for text in [
+            "192.0.2.0/24",
+            "0.0.0.0/0",
+            "2001:db8::/32",
+            "::/0",
+            "192.0.2.1/32",
+        ] {
             assert_eq!(Cidr::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Cidr::parse("192.0.2.77/24").unwrap().prefix(), 24);

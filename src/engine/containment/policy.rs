@@ -49,7 +49,12 @@ struct Wish<'a> {
 impl Wish<'_> {
     fn without(&self, why: Withheld) -> Omission {
         let (verb, alert) = (self.verb, self.alert.alert_id);
-        Omission { verb, target: Some(self.target.clone()), why, alert }
+        Omission {
+            verb,
+            target: Some(self.target.clone()),
+            why,
+            alert,
+        }
     }
 }
 
@@ -63,7 +68,11 @@ impl Policy {
         match AllowList::build(&settings.allow, Redactor::new(key)) {
             Ok(allow) if faults.is_empty() => {
                 let key = HashKey::new(key.derive("tidegate 2026 action ids"));
-                Ok(Self { settings, allow, key })
+                Ok(Self {
+                    settings,
+                    allow,
+                    key,
+                })
             }
             Ok(_) => Err(faults),
             Err(more) => {
@@ -135,7 +144,12 @@ impl Policy {
                 Ok(wish) => self.grant(state, &Wish { incident, ..wish }, &mut plan),
                 Err((target, why)) => {
                     let (verb, alert) = (respond.verb, alert.alert_id);
-                    plan.omit(Omission { verb, target, why, alert });
+                    plan.omit(Omission {
+                        verb,
+                        target,
+                        why,
+                        alert,
+                    });
                 }
             }
         }
@@ -154,7 +168,10 @@ impl Policy {
         if self.settings.is_too_wide(&target) {
             return Err((Some(target), Withheld::TooWide));
         }
-        let network = alert.key.get("source.as.number").or(alert.context.get("source.as.number"));
+        let network = alert
+            .key
+            .get("source.as.number")
+            .or(alert.context.get("source.as.number"));
         let in_allowed_network = target.scope.is_network()
             && network
                 .and_then(|text| super::allow::asn_number(text))
@@ -164,7 +181,16 @@ impl Policy {
         }
         let ttl = self.settings.ttl(respond.verb, respond.ttl);
         let verb = respond.verb;
-        Ok(Wish { alert, detector, incident: None, verb, target, ttl, simulated, now })
+        Ok(Wish {
+            alert,
+            detector,
+            incident: None,
+            verb,
+            target,
+            ttl,
+            simulated,
+            now,
+        })
     }
 
     fn grant(&self, state: &mut State, wish: &Wish<'_>, plan: &mut ActionPlan) {
@@ -246,7 +272,10 @@ impl Policy {
                 supersedes: None,
                 simulated: wish.simulated,
                 undo: Undo { verb: Verb::Allow },
-                reason: Reason { alerts: vec![wish.alert.alert_id], incident_id: wish.incident },
+                reason: Reason {
+                    alerts: vec![wish.alert.alert_id],
+                    incident_id: wish.incident,
+                },
                 parameters: BTreeMap::new(),
             },
             phase: Phase::PendingApproval,
@@ -283,7 +312,9 @@ impl Policy {
         state.spend(now, record.action.simulated);
         plan.stand(record.action.action_id);
         plan.change(Step::Requested, &record);
-        state.active.insert((record.action.target.clone(), record.action.verb), record);
+        state
+            .active
+            .insert((record.action.target.clone(), record.action.verb), record);
     }
 
     fn wait(&self, state: &mut State, wish: &Wish<'_>, note: &str, plan: &mut ActionPlan) {

@@ -62,14 +62,25 @@ pub enum Kind {
     /// A plain detection: every matching event is a detection of its own.
     Each,
     /// Aggregates over a sliding window; fires when all `bounds` hold.
-    Window { aggregates: Vec<Aggregate>, bounds: Vec<Bound> },
+    Window {
+        aggregates: Vec<Aggregate>,
+        bounds: Vec<Bound>,
+    },
     /// All inputs occurred within the timespan, in any order or in the order of `inputs`.
-    Temporal { ordered: bool },
+    Temporal {
+        ordered: bool,
+    },
     /// Input 0 was not followed by input 1 with the same key within the timespan; an input 1 up to
     /// `lookback` before counts too.
-    Absence { lookback: Span },
+    Absence {
+        lookback: Span,
+    },
     /// count(input 0) / count(input 1) meets the bound, with at least `denominator_min` of input 1.
-    Ratio { bound: Op, value: f64, denominator_min: u64 },
+    Ratio {
+        bound: Op,
+        value: f64,
+        denominator_min: u64,
+    },
     Spike(Spike),
 }
 
@@ -158,7 +169,18 @@ pub struct Spike {
 }
 
 /// What a detector may do when it fires.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Alerts are marked and actions simulated: the default.

@@ -62,15 +62,29 @@ pub struct Absence {
 impl Absence {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { table: Table::new(bytes_max), deadlines: TimeQueue::default() }
+        Self {
+            table: Table::new(bytes_max),
+            deadlines: TimeQueue::default(),
+        }
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Absence { lookback } = ctx.rule.kind else { return };
+        let Kind::Absence { lookback } = ctx.rule.kind else {
+            return;
+        };
         let settings = &ctx.program.settings;
-        let disorder = if settings.sorted { 0 } else { settings.lateness.0 };
+        let disorder = if settings.sorted {
+            0
+        } else {
+            settings.lateness.0
+        };
         let keep = lookback.0.max(disorder);
-        let fresh = || Entry { expects: [i64::MIN; EXPECTS], newest: o.time, keep, ..Entry::default() };
+        let fresh = || Entry {
+            expects: [i64::MIN; EXPECTS],
+            newest: o.time,
+            keep,
+            ..Entry::default()
+        };
         let settled = ctx.spec.consumers.iter().any(|c| c.settled);
         if o.input == 0 {
             let deadline = o.time.saturating_add(ctx.rule.timespan.0);
@@ -81,7 +95,9 @@ impl Absence {
                 Some(Wait::Full) | None => out.overflow += 1,
             }
         } else if keep > 0 || self.table.get(o.key).is_some() {
-            let known = self.table.update(o.key, ctx.watermark, fresh, |e| e.answer(o, settled));
+            let known = self
+                .table
+                .update(o.key, ctx.watermark, fresh, |e| e.answer(o, settled));
             out.overflow += u64::from(known.is_none());
         }
     }
@@ -89,7 +105,10 @@ impl Absence {
     pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
         // An `expect` at the deadline itself still counts, so the watermark must be beyond it.
         while let Some((deadline, key)) = self.deadlines.pop_until(ctx.watermark - 1) {
-            let fresh = || Entry { expects: [i64::MIN; EXPECTS], ..Entry::default() };
+            let fresh = || Entry {
+                expects: [i64::MIN; EXPECTS],
+                ..Entry::default()
+            };
             if self.table.get(key).is_none() {
                 continue;
             }
@@ -116,8 +135,14 @@ impl Absence {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most PENDING_MAX")]
     pub fn probe(&self, key: u64) -> Probe {
-        let pending = self.table.get(key).map_or(0, |e| e.pending.iter().filter(|p| !p.followed).count());
-        Probe { numbers: vec![("pending".to_owned(), pending as f64)], open: false }
+        let pending = self
+            .table
+            .get(key)
+            .map_or(0, |e| e.pending.iter().filter(|p| !p.followed).count());
+        Probe {
+            numbers: vec![("pending".to_owned(), pending as f64)],
+            open: false,
+        }
     }
 }
 
@@ -128,7 +153,14 @@ enum Wait {
 }
 
 impl Entry {
-    fn wait(&mut self, o: &Observation, deadline: i64, lookback: i64, settled: bool, text: &[u8]) -> Wait {
+    fn wait(
+        &mut self,
+        o: &Observation,
+        deadline: i64,
+        lookback: i64,
+        settled: bool,
+        text: &[u8],
+    ) -> Wait {
         self.newest = self.newest.max(o.time);
         let from = o.time.saturating_sub(lookback);
         // At equal times order decides: an `expect` seen before this `after` came before it.
@@ -141,7 +173,13 @@ impl Entry {
         if self.pending.len() >= PENDING_MAX {
             return Wait::Full;
         }
-        self.pending.push(Pending { time: o.time, deadline, followed, origin: o.origin, text: text.into() });
+        self.pending.push(Pending {
+            time: o.time,
+            deadline,
+            followed,
+            origin: o.origin,
+            text: text.into(),
+        });
         Wait::Waiting
     }
 
@@ -159,20 +197,47 @@ impl Entry {
     }
 
     fn settle(&mut self, ctx: &Context<'_>, deadline: i64, out: &mut Findings) {
-        let (due, rest) = std::mem::take(&mut self.pending).into_iter().partition(|p| p.deadline <= deadline);
+        let (due, rest) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|p| p.deadline <= deadline);
         self.pending = rest;
         for pending in due {
-            let Pending { time, deadline, followed, origin, ref text } = pending;
-            out.derive(ctx, &Detected { time: deadline, text, origin, settled_only: followed });
+            let Pending {
+                time,
+                deadline,
+                followed,
+                origin,
+                ref text,
+            } = pending;
+            out.derive(
+                ctx,
+                &Detected {
+                    time: deadline,
+                    text,
+                    origin,
+                    settled_only: followed,
+                },
+            );
             if !followed {
                 self.raise(ctx, time, deadline, &pending, out);
             }
         }
     }
 
-    fn raise(&mut self, ctx: &Context<'_>, time: i64, deadline: i64, pending: &Pending, out: &mut Findings) {
+    fn raise(
+        &mut self,
+        ctx: &Context<'_>,
+        time: i64,
+        deadline: i64,
+        pending: &Pending,
+        out: &mut Findings,
+    ) {
         let hold = ctx.detector.suppress.0;
-        if let Some(last) = self.last.as_mut().filter(|l| hold > 0 && deadline <= l.until.saturating_add(hold)) {
+        if let Some(last) = self
+            .last
+            .as_mut()
+            .filter(|l| hold > 0 && deadline <= l.until.saturating_add(hold))
+        {
             last.events += 1;
             last.last = time;
             last.until = deadline;
@@ -196,14 +261,27 @@ impl Entry {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "event counts are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "event counts are far below 2^53"
+)]
 fn facts(ctx: &Context<'_>, missed: u64, time: i64, deadline: i64) -> Facts {
-    let name = |i: usize| ctx.rule.inputs.get(i).map_or("event", |input| input.name.as_str());
+    let name = |i: usize| {
+        ctx.rule
+            .inputs
+            .get(i)
+            .map_or("event", |input| input.name.as_str())
+    };
     Facts {
         observed: vec![("absence".to_owned(), missed as f64)],
         bound: vec![("absence".to_owned(), vec![("gte", 1.0)])],
         window: (time, deadline),
         error: None,
-        summary: format!("{} was not followed by {} within {}", name(0), name(1), ctx.rule.timespan),
+        summary: format!(
+            "{} was not followed by {} within {}",
+            name(0),
+            name(1),
+            ctx.rule.timespan
+        ),
     }
 }

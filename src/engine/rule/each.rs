@@ -41,7 +41,9 @@ pub struct Each {
 impl Each {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { table: Table::new(bytes_max) }
+        Self {
+            table: Table::new(bytes_max),
+        }
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
@@ -69,9 +71,25 @@ impl Each {
         episode.origins.add(o.origin);
         let facts = facts(&episode);
         episode.announce(ctx, facts, out);
-        out.derive(ctx, &Detected { time: o.time, text, origin: o.origin, settled_only: false });
-        let entry = Entry { episode, over: o.time.saturating_add(hold.max(60_000)) };
-        let kept = self.table.update(o.key, ctx.watermark, || entry.clone(), |e| *e = entry.clone());
+        out.derive(
+            ctx,
+            &Detected {
+                time: o.time,
+                text,
+                origin: o.origin,
+                settled_only: false,
+            },
+        );
+        let entry = Entry {
+            episode,
+            over: o.time.saturating_add(hold.max(60_000)),
+        };
+        let kept = self.table.update(
+            o.key,
+            ctx.watermark,
+            || entry.clone(),
+            |e| *e = entry.clone(),
+        );
         out.overflow += u64::from(kept.is_none());
     }
 
@@ -81,7 +99,10 @@ impl Each {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "event counts are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "event counts are far below 2^53"
+)]
 fn facts(episode: &Episode) -> Facts {
     Facts {
         observed: vec![("event_count".to_owned(), episode.events as f64)],

@@ -58,7 +58,9 @@ impl Episode {
     #[must_use]
     pub fn begin(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
         let slot = time.div_euclid(slot_width(ctx.rule.timespan));
-        let ordinal = previous.filter(|p| p.slot == slot).map_or(0, |p| p.ordinal + 1);
+        let ordinal = previous
+            .filter(|p| p.slot == slot)
+            .map_or(0, |p| p.ordinal + 1);
         Self {
             open: true,
             time,
@@ -79,7 +81,11 @@ impl Episode {
     }
 
     fn id(&self, ctx: &Context<'_>) -> Id {
-        let key = self.text.split(|b| *b == SEPARATOR).take(ctx.spec.keys).collect::<Vec<_>>();
+        let key = self
+            .text
+            .split(|b| *b == SEPARATOR)
+            .take(ctx.spec.keys)
+            .collect::<Vec<_>>();
         ctx.program.key.digest(&[
             ctx.detector.id.as_bytes(),
             &ctx.detector.version.to_le_bytes(),
@@ -121,8 +127,13 @@ impl Episode {
     }
 
     fn note_peak(&mut self, facts: &Facts) {
-        let named = facts.bound.first().and_then(|(n, _)| facts.observed.iter().find(|(o, _)| o == n));
-        let value = named.or_else(|| facts.observed.first()).map_or(0.0, |(_, v)| *v);
+        let named = facts
+            .bound
+            .first()
+            .and_then(|(n, _)| facts.observed.iter().find(|(o, _)| o == n));
+        let value = named
+            .or_else(|| facts.observed.first())
+            .map_or(0.0, |(_, v)| *v);
         self.peak = self.peak.max(value);
     }
 
@@ -131,15 +142,25 @@ impl Episode {
             return;
         }
         let detector = ctx.detector;
-        let numbers = |list: Vec<(String, f64)>| Pairs(list.into_iter().map(|(n, v)| (n, Number(v))).collect());
+        let numbers = |list: Vec<(String, f64)>| {
+            Pairs(list.into_iter().map(|(n, v)| (n, Number(v))).collect())
+        };
         let ops = |list: Vec<(&'static str, f64)>| {
-            Pairs(list.into_iter().map(|(op, v)| (op.to_owned(), Number(v))).collect())
+            Pairs(
+                list.into_iter()
+                    .map(|(op, v)| (op.to_owned(), Number(v)))
+                    .collect(),
+            )
         };
         let (key, context) = key_and_context(ctx, &self.text);
         out.alerts.push(Alert {
             alert_id: self.id(ctx),
             revision: self.revision,
-            status: if self.open { Status::Open } else { Status::Closed },
+            status: if self.open {
+                Status::Open
+            } else {
+                Status::Closed
+            },
             detector: DetectorRef {
                 id: detector.id.clone(),
                 name: detector.name.clone(),
@@ -151,7 +172,10 @@ impl Episode {
             key,
             observed: numbers(facts.observed),
             bound: Pairs(facts.bound.into_iter().map(|(n, l)| (n, ops(l))).collect()),
-            window: Window { start: EventTime(facts.window.0), end: EventTime(facts.window.1) },
+            window: Window {
+                start: EventTime(facts.window.0),
+                end: EventTime(facts.window.1),
+            },
             first: EventTime(self.first),
             last: EventTime(self.last),
             events: self.events,
@@ -175,23 +199,40 @@ impl Episode {
 /// Splits a text into the alert's `key` and, for the detector's `fields`, its `context`.
 #[must_use]
 pub fn key_and_context(ctx: &Context<'_>, text: &[u8]) -> (Pairs<String>, Pairs<String>) {
-    let parts = text.split(|b| *b == SEPARATOR).map(|p| String::from_utf8_lossy(p).into_owned());
+    let parts = text
+        .split(|b| *b == SEPARATOR)
+        .map(|p| String::from_utf8_lossy(p).into_owned());
     let named: Vec<(String, String)> = ctx.spec.parts.iter().cloned().zip(parts).collect();
     let (key, carried) = named.split_at(ctx.spec.keys.min(named.len()));
     let shown = |name: &str| {
-        ctx.detector.fields.iter().any(|f| ctx.program.plan.fields.name(*f) == name)
+        ctx.detector
+            .fields
+            .iter()
+            .any(|f| ctx.program.plan.fields.name(*f) == name)
     };
-    let context = carried.iter().filter(|(n, v)| shown(n) && !v.is_empty()).cloned().collect();
+    let context = carried
+        .iter()
+        .filter(|(n, v)| shown(n) && !v.is_empty())
+        .cloned()
+        .collect();
     (Pairs(key.to_vec()), Pairs(context))
 }
 
 fn for_key(key: &Pairs<String>) -> String {
     let parts: Vec<String> = key.0.iter().map(|(n, v)| format!("{n} {v}")).collect();
-    if parts.is_empty() { String::new() } else { format!(" for {}", parts.join(", ")) }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(" for {}", parts.join(", "))
+    }
 }
 
 /// A number for a sentence: whole ones without a fraction.
 #[must_use]
 pub fn plain(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.3}")
+    }
 }

@@ -25,7 +25,12 @@ pub struct Origins {
 
 impl Origins {
     pub fn add(&mut self, o: Origin) {
-        let fresh = Range { source: o.source, partition: o.partition, from: o.offset, to: o.offset };
+        let fresh = Range {
+            source: o.source,
+            partition: o.partition,
+            from: o.offset,
+            to: o.offset,
+        };
         let Some(first) = &mut self.first else {
             self.first = Some(fresh);
             return;
@@ -53,15 +58,27 @@ impl Origins {
         let more = self.more.iter().flat_map(|m| m.iter());
         let mut ranges: Vec<&Range> = self.first.iter().chain(more).collect();
         ranges.sort_by_key(|r| (r.source, r.partition));
-        let name = |r: &Range| sources.get(usize::from(r.source)).cloned().unwrap_or_default();
+        let name = |r: &Range| {
+            sources
+                .get(usize::from(r.source))
+                .cloned()
+                .unwrap_or_default()
+        };
         ranges
             .into_iter()
-            .map(|r| Positions { source: name(r), partition: r.partition, from: r.from, to: r.to })
+            .map(|r| Positions {
+                source: name(r),
+                partition: r.partition,
+                from: r.from,
+                to: r.to,
+            })
             .collect()
     }
 
     #[must_use]
     pub fn heap(&self) -> usize {
-        self.more.as_ref().map_or(0, |m| m.capacity() * size_of::<Range>() + 24)
+        self.more
+            .as_ref()
+            .map_or(0, |m| m.capacity() * size_of::<Range>() + 24)
     }
 }

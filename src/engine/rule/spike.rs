@@ -51,7 +51,11 @@ impl Weigh for Entry {
         self.episode.as_ref().is_some_and(|e| e.open)
     }
     fn weight(&self) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative"
+        )]
         let weight = (self.rate * 1000.0) as u64;
         weight + u64::from(self.counts.iter().sum::<u32>())
     }
@@ -78,11 +82,16 @@ struct Score {
 impl SpikeRule {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { table: Table::new(bytes_max), open: Vec::new() }
+        Self {
+            table: Table::new(bytes_max),
+            open: Vec::new(),
+        }
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Spike(spike) = ctx.rule.kind else { return };
+        let Kind::Spike(spike) = ctx.rule.kind else {
+            return;
+        };
         let width = width(ctx);
         let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0);
         let open = &mut self.open;
@@ -108,9 +117,13 @@ impl SpikeRule {
     }
 
     pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
-        let Kind::Spike(spike) = ctx.rule.kind else { return };
+        let Kind::Spike(spike) = ctx.rule.kind else {
+            return;
+        };
         for key in std::mem::take(&mut self.open) {
-            let Some(entry) = self.table.get_mut(key) else { continue };
+            let Some(entry) = self.table.get_mut(key) else {
+                continue;
+            };
             entry.turn(ctx, &spike, ctx.watermark, out);
             if entry.episode.as_ref().is_some_and(|e| e.open) {
                 self.open.push(key);
@@ -120,7 +133,11 @@ impl SpikeRule {
 
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
-        let end = |key: &u64| self.table.get(*key).map(|e| (e.head + 1) * (e.span / BUCKETS as i64).max(1));
+        let end = |key: &u64| {
+            self.table
+                .get(*key)
+                .map(|e| (e.head + 1) * (e.span / BUCKETS as i64).max(1))
+        };
         self.open.iter().filter_map(end).min()
     }
 
@@ -131,11 +148,18 @@ impl SpikeRule {
 
     #[must_use]
     pub fn probe(&self, key: u64) -> Probe {
-        let Some(entry) = self.table.get(key) else { return Probe::default() };
+        let Some(entry) = self.table.get(key) else {
+            return Probe::default();
+        };
         let score = entry.score();
-        let numbers =
-            vec![("event_count".to_owned(), score.count), ("expected".to_owned(), score.expected)];
-        Probe { numbers, open: entry.pinned() }
+        let numbers = vec![
+            ("event_count".to_owned(), score.count),
+            ("expected".to_owned(), score.expected),
+        ];
+        Probe {
+            numbers,
+            open: entry.pinned(),
+        }
     }
 }
 
@@ -200,8 +224,16 @@ impl Entry {
             return;
         }
         let sigma = (self.rate * (1.0 + self.rate * self.dispersion())).sqrt();
-        let learnt = if self.weight > 10.0 { count.min(self.rate + 3.0 * sigma + 1.0) } else { count };
-        self.block = (self.block.0 + learnt, self.block.1 + self.rate, self.block.2 + 1);
+        let learnt = if self.weight > 10.0 {
+            count.min(self.rate + 3.0 * sigma + 1.0)
+        } else {
+            count
+        };
+        self.block = (
+            self.block.0 + learnt,
+            self.block.1 + self.rate,
+            self.block.2 + 1,
+        );
         if self.block.2 as usize == BUCKETS {
             if self.weight > 10.0 {
                 let (seen, mean, _) = self.block;
@@ -225,11 +257,16 @@ impl Entry {
     fn score(&self) -> Score {
         let count = f64::from(self.counts.iter().sum::<u32>());
         let expected = (self.rate * BUCKETS as f64).max(0.5);
-        let mut score = Score { count, expected, tail: 0.0 };
+        let mut score = Score {
+            count,
+            expected,
+            tail: 0.0,
+        };
         let sigma = (expected + expected * expected * self.dispersion()).sqrt();
         if count > expected + 2.0 * sigma {
             // Uncertainty of a young average widens the tail like over-dispersion does.
-            let spread = self.dispersion() + 1.0 / (expected * self.weight.max(1.0) / BUCKETS as f64 + 1.0);
+            let spread =
+                self.dispersion() + 1.0 / (expected * self.weight.max(1.0) / BUCKETS as f64 + 1.0);
             score.tail = tail(count, expected, 1.0 / spread);
         }
         score
@@ -243,22 +280,48 @@ impl Entry {
         enough && warm && (factor || score.tail >= spike.tail_min)
     }
 
-    fn open(&mut self, ctx: &Context<'_>, spike: &Spike, score: Score, o: &Observation, text: &[u8], out: &mut Findings) {
+    fn open(
+        &mut self,
+        ctx: &Context<'_>,
+        spike: &Spike,
+        score: Score,
+        o: &Observation,
+        text: &[u8],
+        out: &mut Findings,
+    ) {
         let mut episode = Episode::begin(ctx, o.time, text, self.episode.as_deref());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
         let events = score.count as u64;
-        (episode.events, episode.first) = (events, (o.time - self.span).max(self.born * width(ctx)));
+        (episode.events, episode.first) =
+            (events, (o.time - self.span).max(self.born * width(ctx)));
         (episode.last, episode.until) = (o.time, o.time);
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, spike, score, o.time), out);
-        out.derive(ctx, &Detected { time: o.time, text, origin: o.origin, settled_only: false });
+        out.derive(
+            ctx,
+            &Detected {
+                time: o.time,
+                text,
+                origin: o.origin,
+                settled_only: false,
+            },
+        );
         self.episode = Some(Box::new(episode));
     }
 
     fn close_if_over(&mut self, ctx: &Context<'_>, spike: &Spike, time: i64, out: &mut Findings) {
         let score = self.score();
-        let (still, hold) = (score.count >= spike.factor.min(2.0) * score.expected, ctx.detector.suppress.0);
-        let Some(episode) = self.episode.as_mut().filter(|e| e.open) else { return };
+        let (still, hold) = (
+            score.count >= spike.factor.min(2.0) * score.expected,
+            ctx.detector.suppress.0,
+        );
+        let Some(episode) = self.episode.as_mut().filter(|e| e.open) else {
+            return;
+        };
         if still {
             episode.until = time;
         } else if time > episode.until.saturating_add(hold) {
@@ -270,11 +333,21 @@ impl Entry {
 }
 
 /// -log10 P(X >= count), X negative binomial with this mean and size.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, at least 1")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count, at least 1"
+)]
 fn tail(count: f64, mean: f64, size: f64) -> f64 {
-    let Ok(x) = NegativeBinomial::new(size, size / (size + mean)) else { return 0.0 };
+    let Ok(x) = NegativeBinomial::new(size, size / (size + mean)) else {
+        return 0.0;
+    };
     let p = x.sf((count - 1.0).max(0.0) as u64);
-    if p > 0.0 { (-p.log10()).min(TAIL_MAX) } else { TAIL_MAX }
+    if p > 0.0 {
+        (-p.log10()).min(TAIL_MAX)
+    } else {
+        TAIL_MAX
+    }
 }
 
 fn facts(ctx: &Context<'_>, spike: &Spike, score: Score, time: i64) -> Facts {
@@ -286,7 +359,10 @@ fn facts(ctx: &Context<'_>, spike: &Spike, score: Score, time: i64) -> Facts {
             ("tail".to_owned(), round(score.tail)),
         ],
         bound: vec![
-            ("event_count".to_owned(), vec![("gte", round((spike.factor * score.expected).ceil()))]),
+            (
+                "event_count".to_owned(),
+                vec![("gte", round((spike.factor * score.expected).ceil()))],
+            ),
             ("tail".to_owned(), vec![("gte", spike.tail_min)]),
         ],
         window: (time - ctx.rule.timespan.0, time),

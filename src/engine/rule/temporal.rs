@@ -27,8 +27,6 @@ struct Step {
     seen: Vec<Seen>,
     /// Ordered: the latest start of a chain that has come to this step, and the event that took it here.
     start: Option<(i64, Seen)>,
-    /// Key and carried fields of its latest event, for what an alert says of each step.
-    text: Box<[u8]>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +36,8 @@ struct Entry {
     span: i64,
     count: u32,
     origins: Origins,
+    /// The latest text of each part over all steps: what one step does not know another one does.
+    text: Box<[u8]>,
     episode: Option<Box<Episode>>,
 }
 
@@ -52,10 +52,13 @@ impl Weigh for Entry {
         self.steps.iter().filter(|s| !s.seen.is_empty()).count() as u64
     }
     fn heap(&self) -> usize {
-        let step = |s: &Step| s.seen.capacity() * size_of::<Seen>() + s.text.len();
-        self.steps.iter().map(step).sum::<usize>()
+        self.steps
+            .iter()
+            .map(|s| s.seen.capacity() * size_of::<Seen>())
+            .sum::<usize>()
             + self.steps.capacity() * size_of::<Step>()
             + self.origins.heap()
+            + self.text.len()
             + self.episode.as_ref().map_or(0, |e| e.heap())
     }
 }
@@ -68,11 +71,15 @@ pub struct Temporal {
 impl Temporal {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { table: Table::new(bytes_max) }
+        Self {
+            table: Table::new(bytes_max),
+        }
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Temporal { ordered } = ctx.rule.kind else { return };
+        let Kind::Temporal { ordered } = ctx.rule.kind else {
+            return;
+        };
         let span = ctx.rule.timespan.0;
         let fresh = || Entry {
             steps: vec![Step::default(); ctx.rule.inputs.len()],
@@ -80,21 +87,26 @@ impl Temporal {
             span,
             count: 0,
             origins: Origins::default(),
+            text: Box::default(),
             episode: None,
         };
         let change = |entry: &mut Entry| {
             if o.time > entry.newest.saturating_add(span) {
                 entry.origins.clear();
                 entry.count = 0;
+                entry.text = Box::default();
             }
             entry.newest = entry.newest.max(o.time);
             entry.origins.add(o.origin);
             entry.count = entry.count.saturating_add(1);
-            entry.keep_text(ctx, o, text);
-            let complete = if ordered { entry.follow(o, span) } else { entry.gather(o, span) };
+            entry.text = join(&entry.text, text);
+            let complete = if ordered {
+                entry.follow(o, span)
+            } else {
+                entry.gather(o, span)
+            };
             if let Some((first, time)) = complete {
-                let text = entry.joined(text);
-                entry.found(ctx, o, &text, first, time, out);
+                entry.found(ctx, o, first, time, out);
             }
         };
         let known = self.table.update(o.key, ctx.watermark, fresh, change);
@@ -109,40 +121,32 @@ impl Temporal {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
     pub fn probe(&self, key: u64) -> Probe {
-        let Some(entry) = self.table.get(key) else { return Probe::default() };
-        let recent = |s: &&Step| s.seen.last().is_some_and(|e| e.time > entry.newest - entry.span);
+        let Some(entry) = self.table.get(key) else {
+            return Probe::default();
+        };
+        let recent = |s: &&Step| {
+            s.seen
+                .last()
+                .is_some_and(|e| e.time > entry.newest - entry.span)
+        };
         let steps = entry.steps.iter().filter(recent).count() as f64;
-        let open = entry.episode.as_ref().is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
-        Probe { numbers: vec![("steps".to_owned(), steps)], open }
+        let open = entry
+            .episode
+            .as_ref()
+            .is_some_and(|e| e.time < entry.newest && entry.newest <= e.until);
+        Probe {
+            numbers: vec![("steps".to_owned(), steps)],
+            open,
+        }
     }
 }
 
 impl Entry {
-    /// Only where something is carried: most rules need no more than the key.
-    fn keep_text(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) {
-        if ctx.spec.parts.len() > ctx.spec.keys
-            && let Some(step) = self.steps.get_mut(usize::from(o.input))
-        {
-            step.text = text.into();
-        }
-    }
-
-    /// The last event's text, with what it does not carry taken from the other steps: the commit
-    /// of the deploy that came first.
-    fn joined(&self, last: &[u8]) -> Vec<u8> {
-        let part = |text: &[u8], i: usize| text.split(|b| *b == SEPARATOR).nth(i).unwrap_or_default().to_vec();
-        let parts = last.split(|b| *b == SEPARATOR).enumerate().map(|(i, own)| {
-            if !own.is_empty() {
-                return own.to_vec();
-            }
-            let others = self.steps.iter().rev().map(|step| part(&step.text, i));
-            others.into_iter().find(|p| !p.is_empty()).unwrap_or_default()
-        });
-        parts.collect::<Vec<_>>().join(&SEPARATOR)
-    }
-
     fn remember(&mut self, o: &Observation) -> Option<Seen> {
-        let seen = Seen { time: o.time, event: o.event };
+        let seen = Seen {
+            time: o.time,
+            event: o.event,
+        };
         let step = self.steps.get_mut(usize::from(o.input))?;
         let at = step.seen.partition_point(|s| s.time <= seen.time);
         step.seen.insert(at, seen);
@@ -195,7 +199,14 @@ impl Entry {
         Some((first, end))
     }
 
-    fn found(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], first: i64, time: i64, out: &mut Findings) {
+    fn found(
+        &mut self,
+        ctx: &Context<'_>,
+        o: &Observation,
+        first: i64,
+        time: i64,
+        out: &mut Findings,
+    ) {
         let hold = ctx.detector.suppress.0;
         if let Some(last) = self.episode.as_mut()
             && time <= last.until.saturating_add(hold)
@@ -211,19 +222,45 @@ impl Entry {
             }
             return;
         }
-        let mut episode = Episode::begin(ctx, time, text, self.episode.as_deref());
+        let text = std::mem::take(&mut self.text);
+        let mut episode = Episode::begin(ctx, time, &text, self.episode.as_deref());
         episode.events = u64::from(self.count);
-        (episode.first, episode.last, episode.until) = (first, time, first.saturating_add(self.span));
+        (episode.first, episode.last, episode.until) =
+            (first, time, first.saturating_add(self.span));
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, first, time), out);
-        out.derive(ctx, &Detected { time, text, origin: o.origin, settled_only: false });
+        out.derive(
+            ctx,
+            &Detected {
+                time,
+                text: &text,
+                origin: o.origin,
+                settled_only: false,
+            },
+        );
+        self.text = text;
         self.episode = Some(Box::new(episode));
     }
 }
 
+/// Part by part the newer text, where it has one.
+fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
+    let mut known = known.split(|b| *b == SEPARATOR);
+    let parts: Vec<&[u8]> = newer
+        .split(|b| *b == SEPARATOR)
+        .map(|part| {
+            let before = known.next().unwrap_or_default();
+            if part.is_empty() { before } else { part }
+        })
+        .collect();
+    parts.join(&SEPARATOR).into_boxed_slice()
+}
+
 /// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
 fn assign(steps: &[Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
-    let Some((step, rest)) = steps.split_first() else { return Some(i64::MAX) };
+    let Some((step, rest)) = steps.split_first() else {
+        return Some(i64::MAX);
+    };
     for seen in step.seen.iter().rev().filter(|s| s.time > from) {
         if used.contains(&seen.event) {
             continue;
@@ -247,6 +284,10 @@ fn facts(ctx: &Context<'_>, first: i64, time: i64) -> Facts {
         bound: vec![("steps".to_owned(), vec![("gte", steps)])],
         window: (first, time),
         error: None,
-        summary: format!("{} within {}", names.join(if ordered { ", then " } else { " and " }), ctx.rule.timespan),
+        summary: format!(
+            "{} within {}",
+            names.join(if ordered { ", then " } else { " and " }),
+            ctx.rule.timespan
+        ),
     }
 }

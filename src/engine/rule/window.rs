@@ -75,7 +75,15 @@ impl WindowRule {
             origins: Origins::default(),
             episode: None,
         };
-        let change = |entry: &mut Entry| Turn { ctx, measure, o, text }.take(entry, out);
+        let change = |entry: &mut Entry| {
+            Turn {
+                ctx,
+                measure,
+                o,
+                text,
+            }
+            .take(entry, out)
+        };
         match self.table.update(o.key, ctx.watermark, fresh, change) {
             Some(Some(wake)) => self.timers.push(wake, o.key),
             Some(None) => {}
@@ -88,7 +96,9 @@ impl WindowRule {
         // A timer is due only when the watermark is beyond it: an event at that very time may
         // still carry the episode on.
         while let Some((_, key)) = self.timers.pop_until(ctx.watermark - 1) {
-            let Some(entry) = self.table.get_mut(key) else { continue };
+            let Some(entry) = self.table.get_mut(key) else {
+                continue;
+            };
             let end = entry.end(ctx, measure);
             match end {
                 Some(end) if end < ctx.watermark => entry.close(ctx, measure, out),
@@ -110,9 +120,16 @@ impl WindowRule {
 
     #[must_use]
     pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
-        let Some(entry) = self.table.get(key) else { return Probe::default() };
-        let numbers = Measure::new(rule).read(&entry.stores, entry.newest, entry.span).observed;
-        Probe { numbers, open: entry.pinned() }
+        let Some(entry) = self.table.get(key) else {
+            return Probe::default();
+        };
+        let numbers = Measure::new(rule)
+            .read(&entry.stores, entry.newest, entry.span)
+            .observed;
+        Probe {
+            numbers,
+            open: entry.pinned(),
+        }
     }
 }
 
@@ -142,7 +159,9 @@ impl Turn<'_> {
         entry.origins.add(o.origin);
         let in_order = o.time >= entry.newest;
         let at = self.measure.insert(&mut entry.stores, o, entry.span);
-        let crossing = self.measure.crossing(&entry.stores, at, entry.newest, entry.span);
+        let crossing = self
+            .measure
+            .crossing(&entry.stores, at, entry.newest, entry.span);
         if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
             // A straggler adds to the episode but cannot end it.
             self.extend(episode, &entry.stores, crossing.is_some() || !in_order, out);
@@ -161,14 +180,25 @@ impl Turn<'_> {
         let (ctx, o) = (self.ctx, self.o);
         let reading = self.measure.read(&entry.stores, time, entry.span);
         let mut episode = Episode::begin(ctx, time, self.text, entry.episode.as_deref());
-        episode.events = reading.events.unwrap_or_else(|| u64::from(entry.seen)).max(1);
+        episode.events = reading
+            .events
+            .unwrap_or_else(|| u64::from(entry.seen))
+            .max(1);
         episode.first = reading.first.unwrap_or(time);
         episode.last = time;
         episode.until = self.measure.holds_until(&entry.stores, time, entry.span);
         episode.origins = entry.origins.clone();
         episode.rate = self.measure.rate(&entry.stores, time, entry.span);
         episode.announce(ctx, facts(ctx, self.measure, reading, time), out);
-        out.derive(ctx, &Detected { time, text: self.text, origin: o.origin, settled_only: false });
+        out.derive(
+            ctx,
+            &Detected {
+                time,
+                text: self.text,
+                origin: o.origin,
+                settled_only: false,
+            },
+        );
         let wake = episode.until;
         entry.episode = Some(Box::new(episode));
         wake
@@ -213,7 +243,9 @@ impl Entry {
     }
 
     fn close(&mut self, ctx: &Context<'_>, measure: &Measure, out: &mut Findings) {
-        let Some(episode) = self.episode.as_mut() else { return };
+        let Some(episode) = self.episode.as_mut() else {
+            return;
+        };
         let time = episode.last;
         let mut reading = measure.read(&self.stores, time, self.span);
         measure.count_episode(&mut reading, episode);
@@ -226,10 +258,20 @@ impl Entry {
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
     let bound = measure.bound(ctx.rule);
     let part = |(name, value): &(String, f64)| {
-        let ops = bound.iter().find(|(n, _)| n == name).map(|(_, ops)| ops.as_slice());
-        let ops: Vec<String> =
-            ops.unwrap_or_default().iter().map(|(op, v)| format!("{} {}", sign(op), plain(*v))).collect();
-        let against = if ops.is_empty() { String::new() } else { format!(" ({})", ops.join(" and ")) };
+        let ops = bound
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, ops)| ops.as_slice());
+        let ops: Vec<String> = ops
+            .unwrap_or_default()
+            .iter()
+            .map(|(op, v)| format!("{} {}", sign(op), plain(*v)))
+            .collect();
+        let against = if ops.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", ops.join(" and "))
+        };
         format!("{name} {}{against}", plain(*value))
     };
     let parts: Vec<String> = reading.observed.iter().map(part).collect();
@@ -243,8 +285,15 @@ fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> F
 }
 
 fn sign(op: &str) -> &'static str {
-    [(Op::Gt, ">"), (Op::Gte, ">="), (Op::Lt, "<"), (Op::Lte, "<="), (Op::Eq, "="), (Op::Neq, "!=")]
-        .into_iter()
-        .find(|(o, _)| o.name() == op)
-        .map_or("", |(_, sign)| sign)
+    [
+        (Op::Gt, ">"),
+        (Op::Gte, ">="),
+        (Op::Lt, "<"),
+        (Op::Lte, "<="),
+        (Op::Eq, "="),
+        (Op::Neq, "!="),
+    ]
+    .into_iter()
+    .find(|(o, _)| o.name() == op)
+    .map_or("", |(_, sign)| sign)
 }

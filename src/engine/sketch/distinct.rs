@@ -49,7 +49,10 @@ impl Distinct {
             ring.insert(self.values[i], self.latest[i]);
         }
         ring.insert(value, time);
-        *self = Self { ring: Some(ring), ..Self::default() };
+        *self = Self {
+            ring: Some(ring),
+            ..Self::default()
+        };
     }
 
     fn drop_before(&mut self, time: i64) {
@@ -87,7 +90,11 @@ impl Distinct {
                     all += u32::from(*latest > from);
                     once += u32::from(*latest > from && *earlier <= from);
                 }
-                if all == 0 { 0.0 } else { f64::from(once) / f64::from(all) }
+                if all == 0 {
+                    0.0
+                } else {
+                    f64::from(once) / f64::from(all)
+                }
             }
         }
     }
@@ -99,7 +106,9 @@ impl Distinct {
             Some(ring) => ring.holds_until(),
             None => {
                 let mut times = self.latest.clone();
-                let Some(at) = times.len().checked_sub(n) else { return i64::MIN };
+                let Some(at) = times.len().checked_sub(n) else {
+                    return i64::MIN;
+                };
                 if n == 0 {
                     return i64::MAX / 4;
                 }

@@ -106,7 +106,11 @@ struct Sample {
 }
 
 const SAMPLES: usize = 256;
-const NONE: Sample = Sample { value: 0, latest: i64::MIN, earlier: i64::MIN };
+const NONE: Sample = Sample {
+    value: 0,
+    latest: i64::MIN,
+    earlier: i64::MIN,
+};
 
 /// Distinct values over the last 16 slots, and a sample of them for the share seen once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,7 +141,11 @@ impl Ring {
     }
 
     const fn width(&self) -> i64 {
-        if self.span < SLOTS { 1 } else { self.span / SLOTS }
+        if self.span < SLOTS {
+            1
+        } else {
+            self.span / SLOTS
+        }
     }
 
     fn slot(number: i64) -> usize {
@@ -193,7 +201,11 @@ impl Ring {
             all += u32::from(sample.latest > from);
             once += u32::from(sample.latest > from && sample.earlier <= from);
         }
-        if all == 0 { 0.0 } else { f64::from(once) / f64::from(all) }
+        if all == 0 {
+            0.0
+        } else {
+            f64::from(once) / f64::from(all)
+        }
     }
 
     /// The next slot turn, when the estimate may fall.
@@ -214,7 +226,11 @@ impl Sample {
             self.earlier = self.earlier.max(self.latest.min(time));
             self.latest = self.latest.max(time);
         } else if value > self.value || self.latest <= time - span {
-            *self = Self { value, latest: time, earlier: i64::MIN };
+            *self = Self {
+                value,
+                latest: time,
+                earlier: i64::MIN,
+            };
         }
     }
 }

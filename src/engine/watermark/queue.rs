@@ -44,13 +44,21 @@ pub struct TimeQueue<T> {
 
 impl<T> Default for TimeQueue<T> {
     fn default() -> Self {
-        Self { line: VecDeque::new(), stray: BinaryHeap::new(), seq: 0 }
+        Self {
+            line: VecDeque::new(),
+            stray: BinaryHeap::new(),
+            seq: 0,
+        }
     }
 }
 
 impl<T> TimeQueue<T> {
     pub fn push(&mut self, time: i64, item: T) {
-        let item = Item { time, seq: self.seq, item };
+        let item = Item {
+            time,
+            seq: self.seq,
+            item,
+        };
         self.seq += 1;
         if self.line.back().is_none_or(|last| last.time <= time) {
             self.line.push_back(item);
@@ -78,7 +86,11 @@ impl<T> TimeQueue<T> {
         if self.next()? > limit {
             return None;
         }
-        let item = if stray_first { self.stray.pop() } else { self.line.pop_front() }?;
+        let item = if stray_first {
+            self.stray.pop()
+        } else {
+            self.line.pop_front()
+        }?;
         Some((item.time, item.item))
     }
 

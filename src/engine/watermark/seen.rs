@@ -22,7 +22,9 @@ impl Seen {
         if self.young.is_empty() {
             self.young = vec![0; TABLE];
         }
-        let Err(place) = find(&self.young, id) else { return false };
+        let Err(place) = find(&self.young, id) else {
+            return false;
+        };
         if find(&self.old, id).is_ok() {
             return false;
         }

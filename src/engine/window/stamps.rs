@@ -24,7 +24,10 @@ impl Stamps {
         if self.many.is_none() {
             let len = usize::from(self.len);
             if len < FEW && len < cap {
-                let at = self.few[..len].iter().rposition(|t| *t <= time).map_or(0, |i| i + 1);
+                let at = self.few[..len]
+                    .iter()
+                    .rposition(|t| *t <= time)
+                    .map_or(0, |i| i + 1);
                 self.few.copy_within(at..len, at + 1);
                 self.few[at] = time;
                 self.len += 1;
@@ -51,7 +54,9 @@ impl Stamps {
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.many.as_ref().map_or(usize::from(self.len), |m| m.len())
+        self.many
+            .as_ref()
+            .map_or(usize::from(self.len), |m| m.len())
     }
 
     #[must_use]
@@ -78,12 +83,11 @@ impl Stamps {
     #[must_use]
     pub fn count(&self, from: i64, to: i64) -> usize {
         match &self.many {
-            Some(many) => {
-                many.partition_point(|t| *t <= to) - many.partition_point(|t| *t <= from)
-            }
-            None => {
-                self.few[..usize::from(self.len)].iter().filter(|t| **t > from && **t <= to).count()
-            }
+            Some(many) => many.partition_point(|t| *t <= to) - many.partition_point(|t| *t <= from),
+            None => self.few[..usize::from(self.len)]
+                .iter()
+                .filter(|t| **t > from && **t <= to)
+                .count(),
         }
     }
 
@@ -92,7 +96,10 @@ impl Stamps {
     pub fn first_after(&self, from: i64) -> Option<i64> {
         match &self.many {
             Some(many) => many.get(many.partition_point(|t| *t <= from)).copied(),
-            None => self.few[..usize::from(self.len)].iter().copied().find(|t| *t > from),
+            None => self.few[..usize::from(self.len)]
+                .iter()
+                .copied()
+                .find(|t| *t > from),
         }
     }
 
@@ -100,8 +107,9 @@ impl Stamps {
     /// sorted input would have crossed the bound n.
     #[must_use]
     pub fn crossing(&self, from: usize, n: usize, span: i64) -> Option<usize> {
-        (from.max(n - 1)..self.len())
-            .find(|j| matches!((self.get(*j), self.get(j + 1 - n)), (Some(b), Some(a)) if b - a < span))
+        (from.max(n - 1)..self.len()).find(
+            |j| matches!((self.get(*j), self.get(j + 1 - n)), (Some(b), Some(a)) if b - a < span),
+        )
     }
 
     /// Until when (exclusive) the count stays at n or more, from the crossing at index `at` on.
@@ -109,7 +117,9 @@ impl Stamps {
     pub fn holds_until(&self, at: usize, n: usize, span: i64) -> i64 {
         let mut until = i64::MIN;
         for j in at..self.len() {
-            let (Some(time), Some(oldest)) = (self.get(j), self.get(j + 1 - n)) else { break };
+            let (Some(time), Some(oldest)) = (self.get(j), self.get(j + 1 - n)) else {
+                break;
+            };
             if until != i64::MIN && time > until {
                 break;
             }

@@ -21,14 +21,20 @@ impl Sums {
         self.values.insert(at, (time, value));
         let newest = self.values.back().map_or(time, |(t, _)| *t);
         while self.values.len() > VALUES_MAX
-            || self.values.front().is_some_and(|(t, _)| *t <= newest - 2 * span)
+            || self
+                .values
+                .front()
+                .is_some_and(|(t, _)| *t <= newest - 2 * span)
         {
             self.values.pop_front();
         }
     }
 
     fn within(&self, from: i64, to: i64) -> impl Iterator<Item = f64> {
-        self.values.iter().filter(move |(t, _)| *t > from && *t <= to).map(|(_, v)| *v)
+        self.values
+            .iter()
+            .filter(move |(t, _)| *t > from && *t <= to)
+            .map(|(_, v)| *v)
     }
 
     #[must_use]
@@ -41,7 +47,11 @@ impl Sums {
     #[expect(clippy::cast_precision_loss, reason = "at most VALUES_MAX")]
     pub fn average(&self, from: i64, to: i64) -> f64 {
         let n = self.within(from, to).count();
-        if n == 0 { 0.0 } else { self.sum(from, to) / n as f64 }
+        if n == 0 {
+            0.0
+        } else {
+            self.sum(from, to) / n as f64
+        }
     }
 
     #[must_use]

@@ -61,7 +61,13 @@ pub fn load(view: &dyn View) -> Result<State, StoreError> {
 /// # Errors
 /// When a row is damaged.
 pub fn active(view: &dyn View) -> Result<Vec<Record>, StoreError> {
-    list(view, Table::ActiveActions, &Range::all(), usize::MAX, |_| true)
+    list(
+        view,
+        Table::ActiveActions,
+        &Range::all(),
+        usize::MAX,
+        |_| true,
+    )
 }
 
 /// One action with its life so far.
@@ -101,7 +107,11 @@ pub fn newest(
         if current && phase.is_none_or(|p| p == change.record.phase) {
             records.push(change.record);
         }
-        Ok(if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if records.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     Ok(records)
 }
@@ -168,7 +178,13 @@ pub fn add_receipt(tx: &mut dyn Tx, receipt: &Receipt) -> Result<(), StoreError>
 /// # Errors
 /// When a row is damaged.
 pub fn receipts(view: &dyn View, id: Id) -> Result<Vec<Receipt>, StoreError> {
-    list(view, Table::Receipts, &Range::prefix(&id.0), usize::MAX, |_| true)
+    list(
+        view,
+        Table::Receipts,
+        &Range::prefix(&id.0),
+        usize::MAX,
+        |_| true,
+    )
 }
 
 /// When and to whom the messages about an action were delivered.
@@ -176,5 +192,11 @@ pub fn receipts(view: &dyn View, id: Id) -> Result<Vec<Receipt>, StoreError> {
 /// # Errors
 /// When a row is damaged.
 pub fn deliveries(view: &dyn View, id: Id) -> Result<Vec<Delivery>, StoreError> {
-    list(view, Table::Deliveries, &Range::prefix(&id.0), usize::MAX, |_| true)
+    list(
+        view,
+        Table::Deliveries,
+        &Range::prefix(&id.0),
+        usize::MAX,
+        |_| true,
+    )
 }

@@ -30,7 +30,9 @@ pub struct Filter {
 impl Filter {
     fn takes(&self, alert: &Alert) -> bool {
         let d = &alert.detector;
-        self.detector.as_ref().is_none_or(|want| *want == d.id || *want == d.name)
+        self.detector
+            .as_ref()
+            .is_none_or(|want| *want == d.id || *want == d.name)
             && self.status.is_none_or(|want| want == alert.status)
             && self.level_min.is_none_or(|least| d.level >= least)
             && self
@@ -82,7 +84,11 @@ pub fn insert(tx: &mut dyn Tx, alert: &Alert) -> Result<bool, StoreError> {
     }
     super::put(tx, Table::Alerts, &key, alert)?;
     let index = time_key(alert.time, alert.alert_id);
-    tx.put(Table::AlertsByTime, &index, &u64::from(alert.revision).to_be_bytes())?;
+    tx.put(
+        Table::AlertsByTime,
+        &index,
+        &u64::from(alert.revision).to_be_bytes(),
+    )?;
     Ok(true)
 }
 
@@ -100,10 +106,14 @@ pub fn exists(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool
 /// When it is damaged.
 pub fn newest(view: &(impl View + ?Sized), id: Id) -> Result<Option<Alert>, StoreError> {
     let mut found = None;
-    view.scan(Table::Alerts, &Range::prefix(&id.0).reversed(), &mut |_, bytes| {
-        found = Some(format::decode(bytes)?);
-        Ok(ControlFlow::Break(()))
-    })?;
+    view.scan(
+        Table::Alerts,
+        &Range::prefix(&id.0).reversed(),
+        &mut |_, bytes| {
+            found = Some(format::decode(bytes)?);
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
     Ok(found)
 }
 
@@ -112,7 +122,13 @@ pub fn newest(view: &(impl View + ?Sized), id: Id) -> Result<Option<Alert>, Stor
 /// # Errors
 /// When one is damaged.
 pub fn revisions(view: &dyn View, id: Id) -> Result<Vec<Alert>, StoreError> {
-    super::list(view, Table::Alerts, &Range::prefix(&id.0), usize::MAX, |_| true)
+    super::list(
+        view,
+        Table::Alerts,
+        &Range::prefix(&id.0),
+        usize::MAX,
+        |_| true,
+    )
 }
 
 /// The newest revisions of up to `limit` alerts, newest time first.
@@ -124,13 +140,21 @@ pub fn list(view: &dyn View, filter: &Filter, limit: usize) -> Result<Vec<Alert>
     if limit == 0 {
         return Ok(alerts);
     }
-    view.scan(Table::AlertsByTime, &filter.range(), &mut |key, revision| {
-        let alert = indexed(view, key, revision)?;
-        if filter.takes(&alert) {
-            alerts.push(alert);
-        }
-        Ok(if alerts.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    })?;
+    view.scan(
+        Table::AlertsByTime,
+        &filter.range(),
+        &mut |key, revision| {
+            let alert = indexed(view, key, revision)?;
+            if filter.takes(&alert) {
+                alerts.push(alert);
+            }
+            Ok(if alerts.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        },
+    )?;
     Ok(alerts)
 }
 
@@ -139,7 +163,10 @@ fn indexed(view: &dyn View, key: &[u8], revision: &[u8]) -> Result<Alert, StoreE
         place: "alerts_by_time".to_owned(),
         what: format!("row {} names an alert that is not there", hex::encode(key)),
     };
-    let id: [u8; 32] = key.get(8..).and_then(|k| k.try_into().ok()).ok_or_else(lost)?;
+    let id: [u8; 32] = key
+        .get(8..)
+        .and_then(|k| k.try_into().ok())
+        .ok_or_else(lost)?;
     let revision = u32::try_from(number(revision, "alerts_by_time")?).map_err(|_| lost())?;
     super::get(view, Table::Alerts, &alert_key(Id(id), revision))?.ok_or_else(lost)
 }
@@ -156,12 +183,18 @@ pub fn prune(tx: &mut dyn Tx, before: EventTime, limit: usize) -> Result<usize, 
         let view: &dyn Tx = tx;
         view.scan(Table::AlertsByTime, &range, &mut |key, _| {
             old.push(key.to_vec());
-            Ok(if old.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            Ok(if old.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
     }
     let mut gone = 0;
     for index in old {
-        let Some(id) = index.get(8..).and_then(|k| <[u8; 32]>::try_from(k).ok()) else { continue };
+        let Some(id) = index.get(8..).and_then(|k| <[u8; 32]>::try_from(k).ok()) else {
+            continue;
+        };
         if newest(tx, Id(id))?.is_some_and(|a| a.status == Status::Open) {
             continue;
         }

@@ -18,7 +18,11 @@ pub const PER_ENDPOINT_MAX: u64 = 100_000;
 
 fn prefix(endpoint: &str) -> Vec<u8> {
     // The length in front: one endpoint's name may begin with another's.
-    [&(endpoint.len() as u64).to_be_bytes()[..], endpoint.as_bytes()].concat()
+    [
+        &(endpoint.len() as u64).to_be_bytes()[..],
+        endpoint.as_bytes(),
+    ]
+    .concat()
 }
 
 fn message_key(endpoint: &str, number: u64) -> Vec<u8> {
@@ -38,7 +42,8 @@ pub fn depth(view: &(impl View + ?Sized), endpoint: &str) -> Result<u64, StoreEr
 }
 
 fn count(view: &(impl View + ?Sized), key: &[u8]) -> Result<u64, StoreError> {
-    view.get(Table::Meta, key)?.map_or(Ok(0), |bytes| number(&bytes, "meta"))
+    view.get(Table::Meta, key)?
+        .map_or(Ok(0), |bytes| number(&bytes, "meta"))
 }
 
 fn set_count(tx: &mut dyn Tx, key: &[u8], count: u64) -> Result<(), StoreError> {
@@ -60,7 +65,11 @@ pub fn push(
         make_room(tx, endpoint, draft.created_at)?;
     }
     let number = next_number(tx, "outbox")?;
-    let message = Message { number, endpoint: endpoint.to_owned(), draft: draft.clone() };
+    let message = Message {
+        number,
+        endpoint: endpoint.to_owned(),
+        draft: draft.clone(),
+    };
     put(tx, Table::Outbox, &message_key(endpoint, number), &message)?;
     let depth_then = depth(tx, endpoint)? + 1;
     set_count(tx, &depth_key(endpoint), depth_then)?;
@@ -70,14 +79,18 @@ pub fn push(
 /// Gives up the oldest message that is not about an action.
 fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreError> {
     let mut oldest = None;
-    tx.scan(Table::Outbox, &Range::prefix(&prefix(endpoint)), &mut |_, bytes| {
-        let message: Message = format::decode(bytes)?;
-        if message.draft.slot.is_some() {
-            return Ok(ControlFlow::Continue(()));
-        }
-        oldest = Some(message);
-        Ok(ControlFlow::Break(()))
-    })?;
+    tx.scan(
+        Table::Outbox,
+        &Range::prefix(&prefix(endpoint)),
+        &mut |_, bytes| {
+            let message: Message = format::decode(bytes)?;
+            if message.draft.slot.is_some() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            oldest = Some(message);
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
     let Some(message) = oldest else { return Ok(()) };
     let settled = Settled {
         number: message.number,
@@ -120,7 +133,9 @@ pub fn settle(tx: &mut dyn Tx, endpoint: &str, settled: &[Settled]) -> Result<()
     let mut gone = 0;
     for one in settled {
         let key = message_key(endpoint, one.number);
-        let Some(bytes) = tx.get(Table::Outbox, &key)? else { continue };
+        let Some(bytes) = tx.get(Table::Outbox, &key)? else {
+            continue;
+        };
         tx.delete(Table::Outbox, &key)?;
         gone += 1;
         let message: Message = format::decode(&bytes)?;
@@ -186,7 +201,12 @@ fn bury(
         total -= 1;
     }
     let key = message.number.to_be_bytes();
-    let letter = DeadLetter { message, reason, attempts: one.attempts, at: one.at };
+    let letter = DeadLetter {
+        message,
+        reason,
+        attempts: one.attempts,
+        at: one.at,
+    };
     put(tx, Table::DeadLetters, &key, &letter)?;
     set_count(tx, buried, total + 1)
 }
@@ -200,9 +220,13 @@ pub fn dead_letters(
     endpoint: Option<&str>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, StoreError> {
-    super::list(view, Table::DeadLetters, &Range::all().reversed(), limit, |l: &DeadLetter| {
-        endpoint.is_none_or(|e| e == l.message.endpoint)
-    })
+    super::list(
+        view,
+        Table::DeadLetters,
+        &Range::all().reversed(),
+        limit,
+        |l: &DeadLetter| endpoint.is_none_or(|e| e == l.message.endpoint),
+    )
 }
 
 /// Every endpoint for which messages wait, with how many: also those no longer configured.

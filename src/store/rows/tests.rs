@@ -25,7 +25,10 @@ pub(crate) fn alert(id: u8, revision: u32, time: i64) -> Alert {
         key: Pairs(vec![("source.ip".into(), format!("203.0.113.{id}"))]),
         observed: Pairs(vec![("event_count".into(), Number(51.0))]),
         bound: Pairs::default(),
-        window: Window { start: EventTime(time - 1000), end: EventTime(time) },
+        window: Window {
+            start: EventTime(time - 1000),
+            end: EventTime(time),
+        },
         first: EventTime(time - 1000),
         last: EventTime(time),
         events: 51,
@@ -44,7 +47,11 @@ pub(crate) fn alert(id: u8, revision: u32, time: i64) -> Alert {
 fn draft(n: u8, slot: Option<&str>) -> Draft {
     Draft {
         webhook_id: format!("m{n}"),
-        kind: if slot.is_some() { Kind::ActionRequested } else { Kind::AlertOpened },
+        kind: if slot.is_some() {
+            Kind::ActionRequested
+        } else {
+            Kind::AlertOpened
+        },
         lane: "lane".into(),
         slot: slot.map(str::to_owned),
         subject: Id([n; 32]),
@@ -64,15 +71,24 @@ fn an_alert_revision_is_written_once() {
         assert!(alerts::insert(tx, &alert(1, 0, 100))?);
         assert!(!alerts::insert(tx, &alert(1, 0, 100))?);
         assert!(alerts::insert(tx, &alert(1, 2, 110))?);
-        assert!(alerts::insert(tx, &alert(1, 1, 105))?, "a late revision is kept");
+        assert!(
+            alerts::insert(tx, &alert(1, 1, 105))?,
+            "a late revision is kept"
+        );
         Ok(())
     })
     .unwrap();
     read(&store, |view| {
         assert_eq!(alerts::newest(view, Id([1; 32]))?, Some(alert(1, 2, 110)));
         let all = alerts::revisions(view, Id([1; 32]))?;
-        assert_eq!(all.iter().map(|a| a.revision).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(alerts::list(view, &alerts::Filter::default(), 9)?, [alert(1, 2, 110)]);
+        assert_eq!(
+            all.iter().map(|a| a.revision).collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            alerts::list(view, &alerts::Filter::default(), 9)?,
+            [alert(1, 2, 110)]
+        );
         Ok(())
     })
     .unwrap();
@@ -84,7 +100,11 @@ fn alerts_are_listed_newest_first_by_filter_and_page() {
     write(&store, |tx| {
         for id in 1..=9u8 {
             let mut a = alert(id, 0, i64::from(id) * 10 - 50);
-            a.status = if id % 2 == 0 { Status::Closed } else { Status::Open };
+            a.status = if id % 2 == 0 {
+                Status::Closed
+            } else {
+                Status::Open
+            };
             a.detector.level = if id > 6 { Level::Critical } else { Level::Low };
             alerts::insert(tx, &a)?;
         }
@@ -100,13 +120,59 @@ fn alerts_are_listed_newest_first_by_filter_and_page() {
     assert_eq!(ids(filter(), 0), [0u8; 0]);
     let behind = Some((EventTime(7 * 10 - 50), Id([7; 32])));
     assert_eq!(ids(alerts::Filter { behind, ..filter() }, 2), [6, 5]);
-    assert_eq!(ids(alerts::Filter { status: Some(Status::Closed), ..filter() }, 9), [8, 6, 4, 2]);
-    assert_eq!(ids(alerts::Filter { level_min: Some(Level::High), ..filter() }, 9), [9, 8, 7]);
+    assert_eq!(
+        ids(
+            alerts::Filter {
+                status: Some(Status::Closed),
+                ..filter()
+            },
+            9
+        ),
+        [8, 6, 4, 2]
+    );
+    assert_eq!(
+        ids(
+            alerts::Filter {
+                level_min: Some(Level::High),
+                ..filter()
+            },
+            9
+        ),
+        [9, 8, 7]
+    );
     let (since, until) = (Some(EventTime(-20)), Some(EventTime(10)));
-    assert_eq!(ids(alerts::Filter { since, until, ..filter() }, 9), [5, 4, 3]);
+    assert_eq!(
+        ids(
+            alerts::Filter {
+                since,
+                until,
+                ..filter()
+            },
+            9
+        ),
+        [5, 4, 3]
+    );
     let key_value = Some("203.0.113.4".to_owned());
-    assert_eq!(ids(alerts::Filter { key_value, ..filter() }, 9), [4]);
-    assert_eq!(ids(alerts::Filter { detector: Some("nope".into()), ..filter() }, 9), [0u8; 0]);
+    assert_eq!(
+        ids(
+            alerts::Filter {
+                key_value,
+                ..filter()
+            },
+            9
+        ),
+        [4]
+    );
+    assert_eq!(
+        ids(
+            alerts::Filter {
+                detector: Some("nope".into()),
+                ..filter()
+            },
+            9
+        ),
+        [0u8; 0]
+    );
     let gone = write(&store, |tx| alerts::prune(tx, EventTime(0), 100)).unwrap();
     assert_eq!(gone, 2, "closed ones before the time: 2 and 4");
     assert_eq!(ids(filter(), 99), [9, 8, 7, 6, 5, 3, 1]);
@@ -138,7 +204,10 @@ fn the_outbox_keeps_order_and_counts() {
     .unwrap();
     let ids = |endpoint: &str, after| {
         let found = read(&store, |view| messages::load(view, endpoint, after, 3)).unwrap();
-        found.into_iter().map(|m| m.draft.webhook_id).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|m| m.draft.webhook_id)
+            .collect::<Vec<_>>()
     };
     assert_eq!(ids("a", 0), ["m1", "m2", "m3"]);
     assert_eq!(ids("a", numbers[2]), ["m4"]);
@@ -158,16 +227,24 @@ fn the_outbox_keeps_order_and_counts() {
         assert_eq!(messages::depth(view, "ab")?, 4);
         assert_eq!(messages::oldest(view, "a")?.unwrap().draft.webhook_id, "m3");
         let dead = messages::dead_letters(view, None, 9)?;
-        assert_eq!((dead.len(), dead[0].reason.as_str(), dead[0].attempts), (1, "500", 2));
+        assert_eq!(
+            (dead.len(), dead[0].reason.as_str(), dead[0].attempts),
+            (1, "500", 2)
+        );
         let sent = actions::deliveries(view, Id([2; 32]))?;
         assert_eq!((sent.len(), sent[0].delivered_at), (1, WallTime(500)));
         Ok(())
     })
     .unwrap();
-    let revived = write(&store, |tx| messages::revive(tx, numbers[0])).unwrap().unwrap();
+    let revived = write(&store, |tx| messages::revive(tx, numbers[0]))
+        .unwrap()
+        .unwrap();
     assert!(revived > numbers[3]);
     assert_eq!(ids("a", 0), ["m3", "m4", "m1"]);
-    assert_eq!(write(&store, |tx| messages::revive(tx, numbers[0])).unwrap(), None);
+    assert_eq!(
+        write(&store, |tx| messages::revive(tx, numbers[0])).unwrap(),
+        None
+    );
 }
 
 #[test]
@@ -178,7 +255,10 @@ fn messages_of_an_endpoint_that_is_gone_are_given_up() {
             messages::push(tx, "old", &draft(n, None), 100)?;
         }
         messages::push(tx, "new", &draft(4, None), 100)?;
-        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1), ("old".to_owned(), 3)]);
+        assert_eq!(
+            messages::waiting(&*tx)?,
+            [("new".to_owned(), 1), ("old".to_owned(), 3)]
+        );
         assert_eq!(messages::abandon(tx, "old", WallTime(9), 2)?, 2);
         assert_eq!(messages::abandon(tx, "old", WallTime(9), 9)?, 1);
         assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1)]);
@@ -255,7 +335,10 @@ fn commit(
             return Ok(());
         }
         let plan = policy.decide(state, alert, &detector, now);
-        let told = Alert { actions: plan.actions().to_vec(), ..alert.clone() };
+        let told = Alert {
+            actions: plan.actions().to_vec(),
+            ..alert.clone()
+        };
         alerts::insert(tx, &told)?;
         actions::save(tx, &plan, state)?;
         for change in plan.changes() {
@@ -274,10 +357,14 @@ fn commit(
 /// T2 for this part: a crash at every step, then a replay, ends where no crash ends.
 #[test]
 fn a_replay_after_a_crash_at_any_step_decides_nothing_twice() {
-    let settings = Settings { mode: Enforcement::Enforce, ..Settings::default() };
+    let settings = Settings {
+        mode: Enforcement::Enforce,
+        ..Settings::default()
+    };
     let policy = Policy::new(settings, &HashKey::fixed()).unwrap();
-    let alerts_in_order: Vec<Alert> =
-        (0..6).map(|n| alert(n % 3 + 1, u32::from(n / 3), 100 + i64::from(n))).collect();
+    let alerts_in_order: Vec<Alert> = (0..6)
+        .map(|n| alert(n % 3 + 1, u32::from(n / 3), 100 + i64::from(n)))
+        .collect();
     let now = WallTime(1_000_000);
     let run = |store: &MemoryStore| {
         let mut state = read(store, actions::load)?;
@@ -290,7 +377,12 @@ fn a_replay_after_a_crash_at_any_step_decides_nothing_twice() {
         read(store, |view| {
             let all = alerts::list(view, &alerts::Filter::default(), 99)?;
             let changes = actions::changes_after(view, 0, 99)?;
-            Ok((all, changes, messages::load(view, "enforcer", 0, 99)?, actions::load(view)?))
+            Ok((
+                all,
+                changes,
+                messages::load(view, "enforcer", 0, 99)?,
+                actions::load(view)?,
+            ))
         })
         .unwrap()
     };
@@ -310,7 +402,10 @@ fn a_replay_after_a_crash_at_any_step_decides_nothing_twice() {
 
 #[test]
 fn actions_are_listed_newest_first_and_pruned() {
-    let settings = Settings { mode: Enforcement::Enforce, ..Settings::default() };
+    let settings = Settings {
+        mode: Enforcement::Enforce,
+        ..Settings::default()
+    };
     let policy = Policy::new(settings, &HashKey::fixed()).unwrap();
     let store = MemoryStore::new();
     let mut state = State::default();
@@ -329,7 +424,10 @@ fn actions_are_listed_newest_first_and_pruned() {
         assert_eq!(page[0].action.seq, 4);
         let active = actions::newest(view, Some(Phase::Active), None, 9)?;
         assert_eq!((active.len(), actions::active(view)?.len()), (1, 1));
-        assert_eq!(actions::find(view, active[0].action.action_id)?.as_ref(), active.first());
+        assert_eq!(
+            actions::find(view, active[0].action.action_id)?.as_ref(),
+            active.first()
+        );
         assert_eq!(actions::changes_after(view, 3, 9)?.len(), 2);
         Ok(())
     })

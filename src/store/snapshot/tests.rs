@@ -7,7 +7,12 @@ fn snapshot(generation: u64) -> Snapshot {
     let body = (0..200u32)
         .flat_map(|n| (n.wrapping_mul(u32::try_from(generation).unwrap())).to_le_bytes())
         .collect();
-    Snapshot { generation, key_id: KEY.into(), frontier: b"{\"0\":7}".to_vec(), body }
+    Snapshot {
+        generation,
+        key_id: KEY.into(),
+        frontier: b"{\"0\":7}".to_vec(),
+        body,
+    }
 }
 
 fn dir() -> tempfile::TempDir {
@@ -22,8 +27,15 @@ fn the_newest_is_read_and_the_previous_is_kept() {
         write(dir.path(), "shard-0", &snapshot(generation)).unwrap();
     }
     write(dir.path(), "shard-01", &snapshot(9)).unwrap();
-    assert_eq!(read(dir.path(), "shard-0", KEY).unwrap().snapshot, Some(snapshot(4)));
-    let kept: Vec<u64> = list(dir.path(), "shard-0").unwrap().iter().map(|f| f.0).collect();
+    assert_eq!(
+        read(dir.path(), "shard-0", KEY).unwrap().snapshot,
+        Some(snapshot(4))
+    );
+    let kept: Vec<u64> = list(dir.path(), "shard-0")
+        .unwrap()
+        .iter()
+        .map(|f| f.0)
+        .collect();
     assert_eq!(kept, [4, 3]);
 }
 
@@ -32,7 +44,10 @@ fn half_written_files_are_never_seen() {
     let dir = dir();
     write(dir.path(), "s", &snapshot(1)).unwrap();
     fs::write(dir.path().join("s.writing"), b"half").unwrap();
-    assert_eq!(read(dir.path(), "s", KEY).unwrap().snapshot, Some(snapshot(1)));
+    assert_eq!(
+        read(dir.path(), "s", KEY).unwrap().snapshot,
+        Some(snapshot(1))
+    );
     write(dir.path(), "s", &snapshot(2)).unwrap();
     assert!(!dir.path().join("s.writing").exists());
 }
@@ -43,7 +58,11 @@ fn falls_back_to_the_previous_and_says_so() {
     write(dir.path(), "s", &snapshot(1)).unwrap();
     let newest = write(dir.path(), "s", &snapshot(2)).unwrap();
     for damage in ["", "TIDEGATE", "zeros"] {
-        let bytes = if damage == "zeros" { vec![0; 900] } else { damage.as_bytes().to_vec() };
+        let bytes = if damage == "zeros" {
+            vec![0; 900]
+        } else {
+            damage.as_bytes().to_vec()
+        };
         fs::write(&newest, bytes).unwrap();
         let found = read(dir.path(), "s", KEY).unwrap();
         assert_eq!(found.snapshot, Some(snapshot(1)));
@@ -61,10 +80,16 @@ fn an_old_file_under_a_new_name_is_refused() {
     let two = write(dir.path(), "s", &snapshot(2)).unwrap();
     fs::copy(&one, &two).unwrap();
     let found = read(dir.path(), "s", KEY).unwrap();
-    assert_eq!((found.snapshot, found.damaged.len()), (Some(snapshot(1)), 1));
+    assert_eq!(
+        (found.snapshot, found.damaged.len()),
+        (Some(snapshot(1)), 1)
+    );
     let other = write(dir.path(), "t", &snapshot(3)).unwrap();
     fs::copy(&other, dir.path().join("s.00000000000000000003.snapshot")).unwrap();
-    assert_eq!(read(dir.path(), "s", KEY).unwrap().snapshot, Some(snapshot(1)));
+    assert_eq!(
+        read(dir.path(), "s", KEY).unwrap().snapshot,
+        Some(snapshot(1))
+    );
 }
 
 #[test]
@@ -83,7 +108,10 @@ fn other_keys_and_newer_versions_stop() {
     assert!(matches!(error, SnapshotError::Newer { found: 2, .. }));
     assert_eq!(error.class(), Class::Operator);
     for name in ["", "../x", "A", "a.b"] {
-        assert!(matches!(write(dir.path(), name, &snapshot(1)), Err(SnapshotError::Name(_))));
+        assert!(matches!(
+            write(dir.path(), name, &snapshot(1)),
+            Err(SnapshotError::Name(_))
+        ));
     }
 }
 

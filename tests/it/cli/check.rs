@@ -39,15 +39,22 @@ fn told(arguments: &[&str], file: &str, place: &str, word: &str) {
     let done = tidegate(arguments).run().code(64);
     let lines = done.lines();
     let start = format!("{file}:{place}: fault: ");
-    let at = lines.iter().position(|l| l.starts_with(&start) && l.contains(word));
+    let at = lines
+        .iter()
+        .position(|l| l.starts_with(&start) && l.contains(word));
     let at = at.unwrap_or_else(|| panic!("no `{start}…{word}…`\n{done}"));
     let hint = lines.get(at + 1).and_then(|l| l.strip_prefix("  hint: "));
-    assert!(hint.is_some_and(|h| !h.is_empty()), "the fault has no hint\n{done}");
+    assert!(
+        hint.is_some_and(|h| !h.is_empty()),
+        "the fault has no hint\n{done}"
+    );
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -71,7 +78,12 @@ fn each_wrong_detector_is_placed_and_has_a_hint() {
         let alone = scratch("check");
         let file = alone.join(name);
         std::fs::copy(dir.join(name), &file).unwrap();
-        told(&["check", "--detectors", alone.to_str().unwrap()], file.to_str().unwrap(), place, word);
+        told(
+            &["check", "--detectors", alone.to_str().unwrap()],
+            file.to_str().unwrap(),
+            place,
+            word,
+        );
     }
 }
 
@@ -79,22 +91,39 @@ fn each_wrong_detector_is_placed_and_has_a_hint() {
 fn all_faults_are_told_at_once_for_machines_too() {
     let config = fixture("wrong/configs/unknown-key.yaml");
     let detectors = fixture("wrong/detectors");
-    let arguments =
-        ["check", "-c", config.to_str().unwrap(), "--detectors", detectors.to_str().unwrap(), "-o", "ndjson"];
+    let arguments = [
+        "check",
+        "-c",
+        config.to_str().unwrap(),
+        "--detectors",
+        detectors.to_str().unwrap(),
+        "-o",
+        "ndjson",
+    ];
     let findings = tidegate(&arguments).run().code(64).json();
     for (name, place, word) in DETECTORS {
         let (line, column) = place.split_once(':').unwrap();
         let is = |f: &&Value| {
             f["about"] == "detector"
-                && f["file"].as_str().is_some_and(|file| Path::new(file).file_name().unwrap() == name)
+                && f["file"]
+                    .as_str()
+                    .is_some_and(|file| Path::new(file).file_name().unwrap() == name)
                 && f["line"].to_string() == line
                 && f["column"].to_string() == column
         };
         // Two of them claim one name: that is a finding of its own, so more than one may fit.
         let found = findings.iter().find(is);
-        assert!(found.is_some(), "{name}:{place} {word} is not among\n{findings:#?}");
+        assert!(
+            found.is_some(),
+            "{name}:{place} {word} is not among\n{findings:#?}"
+        );
     }
-    assert!(findings.iter().any(|f| f["about"] == "config" && f["line"] == 5), "{findings:#?}");
+    assert!(
+        findings
+            .iter()
+            .any(|f| f["about"] == "config" && f["line"] == 5),
+        "{findings:#?}"
+    );
 }
 
 #[test]
@@ -110,7 +139,11 @@ fn a_configuration_may_run_from_any_folder() {
     // No `detectors/` there: the shipped set is used, and nobody asked for another.
     let dir = scratch("anywhere");
     let file: PathBuf = dir.join("c.yaml");
-    std::fs::write(&file, "version: 1\nsources: [{kind: stdin}]\nalerts: {sinks: [{kind: stdout}]}\n").unwrap();
+    std::fs::write(
+        &file,
+        "version: 1\nsources: [{kind: stdin}]\nalerts: {sinks: [{kind: stdout}]}\n",
+    )
+    .unwrap();
     tidegate(&["check", "-c", file.to_str().unwrap()]).ok();
 }
 
@@ -118,7 +151,16 @@ fn a_configuration_may_run_from_any_folder() {
 fn the_schemas_are_what_the_repository_has() {
     let config = tidegate(&["config", "schema"]).ok().text();
     let kept = std::fs::read_to_string(root().join("config/tidegate.schema.json")).unwrap();
-    assert!(config.trim() == kept.trim(), "config/tidegate.schema.json is old: tidegate config schema > it");
-    let detectors: Value = serde_json::from_str(&tidegate(&["detectors", "schema"]).ok().text()).unwrap();
-    assert!(detectors["$schema"].as_str().is_some_and(|s| s.contains("json-schema.org")), "{detectors}");
+    assert!(
+        config.trim() == kept.trim(),
+        "config/tidegate.schema.json is old: tidegate config schema > it"
+    );
+    let detectors: Value =
+        serde_json::from_str(&tidegate(&["detectors", "schema"]).ok().text()).unwrap();
+    assert!(
+        detectors["$schema"]
+            .as_str()
+            .is_some_and(|s| s.contains("json-schema.org")),
+        "{detectors}"
+    );
 }

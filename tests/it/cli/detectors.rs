@@ -21,27 +21,42 @@ fn the_catalogue_lists_what_is_shipped() {
     let rows = tidegate(&["detectors", "list", "-o", "ndjson"]).ok().json();
     for folder in SHIPPED {
         let file = format!("detectors/{folder}/detector.yml");
-        assert!(rows.iter().any(|row| row["file"] == file.as_str()), "{folder} is not listed");
+        assert!(
+            rows.iter().any(|row| row["file"] == file.as_str()),
+            "{folder} is not listed"
+        );
     }
     for row in &rows {
         let (name, id) = (row["name"].as_str().unwrap(), row["id"].as_str().unwrap());
         tidegate(&["detectors", "show", id]).ok().says(name);
     }
-    tidegate(&["detectors", "show", "nobody"]).run().code(2).says("detectors list");
+    tidegate(&["detectors", "show", "nobody"])
+        .run()
+        .code(2)
+        .says("detectors list");
 }
 
 #[test]
 fn the_shipped_detectors_pass_their_tests() {
     let junit = scratch("junit").join("report.xml");
-    tidegate(&["test", "--junit", junit.to_str().unwrap()]).ok().says(" 0 failed");
+    tidegate(&["test", "--junit", junit.to_str().unwrap()])
+        .ok()
+        .says(" 0 failed");
     let report = std::fs::read_to_string(junit).unwrap();
-    assert!(report.contains("<testsuite ") && report.contains("failures=\"0\""), "{report}");
+    assert!(
+        report.contains("<testsuite ") && report.contains("failures=\"0\""),
+        "{report}"
+    );
 }
 
 #[test]
 fn a_case_that_does_not_hold_ends_with_1_and_says_why() {
     let dir = scratch("test");
-    std::fs::copy(fixture("detectors/containing.yml"), dir.join("detector.yml")).unwrap();
+    std::fs::copy(
+        fixture("detectors/containing.yml"),
+        dir.join("detector.yml"),
+    )
+    .unwrap();
     std::fs::create_dir(dir.join("tests")).unwrap();
     let case = "name: one reset is a flood\nevents:\n  - {event.kind: recovery.requested, time: 2026-01-12T08:00:00Z, source.ip: 203.0.113.7, user.target.id: u-1}\nexpect:\n  - {detector: it-resets}\n";
     std::fs::write(dir.join("tests/wrong.yml"), case).unwrap();

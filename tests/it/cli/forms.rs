@@ -30,9 +30,17 @@ fn an_alert_has_the_form_of_the_contract() {
     let alerts = replay("-").stdin(SIX).ok().json();
     let mut alert = alerts.first().expect("an alert").clone();
 
-    let id = |v: &Value| v.as_str().is_some_and(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()));
+    let id = |v: &Value| {
+        v.as_str()
+            .is_some_and(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
     assert!(id(&alert["alert_id"]), "{alert}");
-    assert!(alert["actions"].as_array().is_some_and(|a| a.len() == 1 && a.iter().all(id)), "{alert}");
+    assert!(
+        alert["actions"]
+            .as_array()
+            .is_some_and(|a| a.len() == 1 && a.iter().all(id)),
+        "{alert}"
+    );
     let fields = alert.as_object_mut().unwrap();
     for drawn in ["alert_id", "actions"] {
         fields.remove(drawn);
@@ -54,9 +62,16 @@ fn an_alert_has_the_form_of_the_contract() {
 #[test]
 fn a_pipe_a_file_and_compressed_files_are_one_input() {
     let dir = scratch("forms");
-    let (plain, gz, zst) = (dir.join("e.jsonl"), dir.join("e.jsonl.gz"), dir.join("e.jsonl.zst"));
+    let (plain, gz, zst) = (
+        dir.join("e.jsonl"),
+        dir.join("e.jsonl.gz"),
+        dir.join("e.jsonl.zst"),
+    );
     std::fs::write(&plain, SIX).unwrap();
-    let mut packer = flate2::write::GzEncoder::new(std::fs::File::create(&gz).unwrap(), flate2::Compression::fast());
+    let mut packer = flate2::write::GzEncoder::new(
+        std::fs::File::create(&gz).unwrap(),
+        flate2::Compression::fast(),
+    );
     packer.write_all(SIX.as_bytes()).unwrap();
     packer.finish().unwrap();
     std::fs::write(&zst, zstd::encode_all(SIX.as_bytes(), 1).unwrap()).unwrap();
@@ -64,7 +79,10 @@ fn a_pipe_a_file_and_compressed_files_are_one_input() {
     // The source's name is the input's, and nothing else differs.
     let anonymous = |input: &Path| {
         let name = input.to_str().unwrap();
-        replay(name).ok().text().replace(&format!("\"source\":\"{name}\""), "\"source\":\"-\"")
+        replay(name)
+            .ok()
+            .text()
+            .replace(&format!("\"source\":\"{name}\""), "\"source\":\"-\"")
     };
     let piped = replay("-").stdin(SIX).ok().text();
     assert!(piped.contains("it-resets"));
@@ -74,7 +92,10 @@ fn a_pipe_a_file_and_compressed_files_are_one_input() {
     // All lines in one array are the same events on one line.
     let array = format!("[{}]", SIX.trim().replace('\n', ","));
     let positions = "\"from\":1,\"to\":5";
-    assert_eq!(replay("-").stdin(array).ok().text(), piped.replace(positions, "\"from\":1,\"to\":1"));
+    assert_eq!(
+        replay("-").stdin(array).ok().text(),
+        piped.replace(positions, "\"from\":1,\"to\":1")
+    );
 }
 
 #[test]
@@ -83,34 +104,79 @@ fn simulate_and_replay_give_equal_bytes_each_time() {
         let dir = scratch("simulate");
         let labels = dir.join("labels.jsonl");
         let events = tidegate(&[
-            "simulate", "--scenario", "mixed", "--seed", seed, "--events", "30000", "--labels", labels.to_str().unwrap(),
+            "simulate",
+            "--scenario",
+            "mixed",
+            "--seed",
+            seed,
+            "--events",
+            "30000",
+            "--labels",
+            labels.to_str().unwrap(),
         ]);
         (events.ok().stdout, std::fs::read(labels).unwrap())
     };
     let (events, labels) = simulate("11");
     let again = simulate("11");
-    assert!(events == again.0 && labels == again.1, "the same seed gave other bytes");
-    assert!(events != simulate("12").0, "another seed gave the same bytes");
+    assert!(
+        events == again.0 && labels == again.1,
+        "the same seed gave other bytes"
+    );
+    assert!(
+        events != simulate("12").0,
+        "another seed gave the same bytes"
+    );
     let count = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'\n').count();
     assert_eq!((count(&events), count(&labels)), (30_000, 30_000));
 
     let shipped = |shards: &str, threads: &str| {
-        let run = tidegate(&["replay", "--input", "-", "--shards", shards, "--threads", threads]);
+        let run = tidegate(&[
+            "replay",
+            "--input",
+            "-",
+            "--shards",
+            shards,
+            "--threads",
+            threads,
+        ]);
         run.stdin(events.clone()).ok().text()
     };
     let first = shipped("1", "1");
     assert!(!first.is_empty(), "mixed traffic raised no alert");
-    assert!(first == shipped("1", "1"), "the same input gave other alerts");
-    assert!(first == shipped("3", "2"), "shards or threads changed the alerts");
+    assert!(
+        first == shipped("1", "1"),
+        "the same input gave other alerts"
+    );
+    assert!(
+        first == shipped("3", "2"),
+        "shards or threads changed the alerts"
+    );
 }
 
 #[test]
 fn explain_says_why_an_event_did_not_alert() {
-    let told = tidegate(&["explain", "--input", "-", "-o", "ndjson", "--detectors", &detectors(), "--detector", "it-resets"]);
+    let told = tidegate(&[
+        "explain",
+        "--input",
+        "-",
+        "-o",
+        "ndjson",
+        "--detectors",
+        &detectors(),
+        "--detector",
+        "it-resets",
+    ]);
     let told = told.stdin(SIX).ok().json();
     let verdict = |n: usize| told[n]["detectors"][0].clone();
     assert_eq!(told.len(), 6);
-    assert_eq!((&told[0]["line"], &told[0]["schema"], &told[0]["dead_letter"]), (&json!(1), &json!("tidegate"), &json!(null)));
+    assert_eq!(
+        (
+            &told[0]["line"],
+            &told[0]["schema"],
+            &told[0]["dead_letter"]
+        ),
+        (&json!(1), &json!("tidegate"), &json!(null))
+    );
     assert_eq!(told[0]["event"]["source.ip"], "203.0.113.7");
     assert_eq!(
         verdict(2),
@@ -120,21 +186,43 @@ fn explain_says_why_an_event_did_not_alert() {
         })
     );
     assert_eq!(verdict(4)["outcome"], "alerted");
-    assert_eq!((&verdict(5)["matched"], &verdict(5)["outcome"]), (&json!(false), &json!("no_match")));
-    assert!(verdict(5)["leaf"].as_str().is_some_and(|leaf| leaf.contains("event.kind")), "{}", verdict(5));
+    assert_eq!(
+        (&verdict(5)["matched"], &verdict(5)["outcome"]),
+        (&json!(false), &json!("no_match"))
+    );
+    assert!(
+        verdict(5)["leaf"]
+            .as_str()
+            .is_some_and(|leaf| leaf.contains("event.kind")),
+        "{}",
+        verdict(5)
+    );
 }
 
 #[test]
 fn the_summary_counts_per_detector_and_what_would_be_contained() {
     let dir = detectors();
     let summary = |form: &str| {
-        let arguments = ["replay", "--input", "-", "--detectors", &dir, "--summary", "-o", form];
+        let arguments = [
+            "replay",
+            "--input",
+            "-",
+            "--detectors",
+            &dir,
+            "--summary",
+            "-o",
+            form,
+        ];
         tidegate(&arguments).stdin(SIX).ok()
     };
     summary("human").says("it-resets").says("block ip");
     let told = summary("json").json().remove(0);
     assert_eq!(told["detectors"]["it-resets"]["alerts"], 1, "{told}");
-    assert_eq!((&told["records"], &told["contained"]["block ip"]), (&json!(6), &json!(1)), "{told}");
+    assert_eq!(
+        (&told["records"], &told["contained"]["block ip"]),
+        (&json!(6), &json!(1)),
+        "{told}"
+    );
 }
 
 #[test]
@@ -148,7 +236,18 @@ fn wrong_use_ends_with_2_and_says_what_is_right() {
         (&["replay", "--input", "-", "--memory", "lots"], "512MiB"),
         (&["simulate", "--scenario", "x"], "mixed"),
         (&["simulate", "--start", "soon"], "2026-01-12T08:00:00Z"),
-        (&["explain", "--input", "-", "--detector", "nobody", "--detectors", &shown], "detectors list"),
+        (
+            &[
+                "explain",
+                "--input",
+                "-",
+                "--detector",
+                "nobody",
+                "--detectors",
+                &shown,
+            ],
+            "detectors list",
+        ),
     ];
     for (arguments, hint) in cases {
         tidegate(arguments).run().code(2).says(hint);
@@ -158,12 +257,32 @@ fn wrong_use_ends_with_2_and_says_what_is_right() {
 #[test]
 fn a_run_that_cannot_be_ends_with_3_and_faults_with_64() {
     let missing = scratch("nothing").join("nothing.jsonl");
-    replay(missing.to_str().unwrap()).run().code(3).says("nothing.jsonl");
+    replay(missing.to_str().unwrap())
+        .run()
+        .code(3)
+        .says("nothing.jsonl");
     let wrong = fixture("wrong/detectors").display().to_string();
-    tidegate(&["replay", "--input", "-", "--detectors", &wrong]).run().code(64).says("fault");
-    tidegate(&["run", "-c", missing.to_str().unwrap()]).run().code(64).says("cannot read");
+    tidegate(&["replay", "--input", "-", "--detectors", &wrong])
+        .run()
+        .code(64)
+        .says("fault");
+    tidegate(&["run", "-c", missing.to_str().unwrap()])
+        .run()
+        .code(64)
+        .says("cannot read");
     let table = scratch("table").join("asn.mmdb");
     std::fs::write(&table, "not a table").unwrap();
     let table = table.to_str().unwrap();
-    tidegate(&["replay", "--input", "-", "--detectors", &detectors(), "--asn", table]).run().code(64).says("asn.mmdb");
+    tidegate(&[
+        "replay",
+        "--input",
+        "-",
+        "--detectors",
+        &detectors(),
+        "--asn",
+        table,
+    ])
+    .run()
+    .code(64)
+    .says("asn.mmdb");
 }

@@ -14,11 +14,22 @@ impl Case {
     fn new() -> Self {
         let body = scratch("webhook").join("body.json");
         std::fs::write(&body, "{\"type\":\"tidegate.alert.opened.v1\",\"data\":{}}").unwrap();
-        Self { body: body.display().to_string() }
+        Self {
+            body: body.display().to_string(),
+        }
     }
 
     fn sign(&self, secrets: &[&str]) -> String {
-        let mut arguments = vec!["webhook", "sign", "--id", "msg_1", "--timestamp", AT, "--body", &self.body];
+        let mut arguments = vec![
+            "webhook",
+            "sign",
+            "--id",
+            "msg_1",
+            "--timestamp",
+            AT,
+            "--body",
+            &self.body,
+        ];
         for secret in secrets {
             arguments.extend(["--secret", secret]);
         }
@@ -27,8 +38,20 @@ impl Case {
 
     fn verify(&self, secret: &str, signature: &str, at: &str) -> Done {
         let arguments = [
-            "webhook", "verify", "--secret", secret, "--id", "msg_1", "--timestamp", AT, "--body", &self.body,
-            "--signature", signature, "--at", at,
+            "webhook",
+            "verify",
+            "--secret",
+            secret,
+            "--id",
+            "msg_1",
+            "--timestamp",
+            AT,
+            "--body",
+            &self.body,
+            "--signature",
+            signature,
+            "--at",
+            at,
         ];
         tidegate(&arguments).run()
     }
@@ -42,7 +65,9 @@ fn the_published_library_signs_and_believes_the_same() {
                   at=datetime.datetime.fromtimestamp(int(sys.argv[3]),tz=datetime.timezone.utc)\n\
                   print(Webhook(sys.argv[1]).sign('msg_1',at,body))";
     let python = cache().join("venv/bin/python");
-    let theirs = Run::new(python, &["-c", script, SECRET, &case.body, AT]).ok().text();
+    let theirs = Run::new(python, &["-c", script, SECRET, &case.body, AT])
+        .ok()
+        .text();
     assert_eq!(case.sign(&[SECRET]), theirs.trim());
     case.verify(SECRET, theirs.trim(), AT).code(0);
 }
@@ -55,7 +80,12 @@ fn verify_ends_with_0_or_1() {
     case.verify(bare, &signature, AT).code(0);
     case.verify(SECRET, &signature, "1768205823").code(0);
     case.verify(SECRET, &signature, "1768205824").code(1);
-    case.verify("whsec_b3RoZXIga2V5IG90aGVyIGtleSBvdGhlciBrZXk=", &signature, AT).code(1);
+    case.verify(
+        "whsec_b3RoZXIga2V5IG90aGVyIGtleSBvdGhlciBrZXk=",
+        &signature,
+        AT,
+    )
+    .code(1);
     case.verify(SECRET, "v1,AAAA", AT).code(1);
     case.verify(SECRET, &signature, "soon").code(2);
     // While secrets rotate both sign, and either is enough.

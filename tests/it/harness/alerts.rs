@@ -8,7 +8,10 @@ pub fn comparable(line: &str) -> String {
     let mut text = line.to_owned();
     for name in ["positions", "actions"] {
         let opening = format!("\"{name}\":[");
-        let from = text.find(&opening).unwrap_or_else(|| panic!("no {name}: {line}")) + opening.len();
+        let from = text
+            .find(&opening)
+            .unwrap_or_else(|| panic!("no {name}: {line}"))
+            + opening.len();
         // Neither holds a nested array.
         let to = from + text[from..].find(']').unwrap();
         text.replace_range(from..to, "");
@@ -18,7 +21,10 @@ pub fn comparable(line: &str) -> String {
 
 /// Identity of one state of an episode.
 pub fn revision(alert: &Value) -> (String, u64) {
-    (alert["alert_id"].as_str().unwrap().to_owned(), alert["revision"].as_u64().unwrap())
+    (
+        alert["alert_id"].as_str().unwrap().to_owned(),
+        alert["revision"].as_u64().unwrap(),
+    )
 }
 
 /// Fails with the first line that differs, and what stands around it.

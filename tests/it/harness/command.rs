@@ -23,9 +23,16 @@ impl Run {
     pub fn new(program: impl AsRef<Path>, arguments: &[&str]) -> Self {
         let program = program.as_ref();
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(super::root()).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(super::root())
+            .env("NO_COLOR", "1");
         let name = program.file_name().unwrap_or_default().to_string_lossy();
-        Self { command, shown: format!("{name} {}", arguments.join(" ")), input: Vec::new() }
+        Self {
+            command,
+            shown: format!("{name} {}", arguments.join(" ")),
+            input: Vec::new(),
+        }
     }
 
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
@@ -35,8 +42,14 @@ impl Run {
 
     /// Runs it; whether that went well is for the caller to say.
     pub fn run(mut self) -> Done {
-        let pipes = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = pipes.spawn().unwrap_or_else(|e| panic!("{}: {e}: run `make test`", self.shown));
+        let pipes = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = pipes
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}: run `make test`", self.shown));
         let mut stdin = child.stdin.take().unwrap();
         let input = std::mem::take(&mut self.input);
         // A command that does not read its input closes the pipe.
@@ -69,7 +82,11 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.text();
         let shown: String = text.chars().take(4000).collect();
-        write!(f, "$ {}\nexit {:?}\nstdout:\n{shown}\nstderr:\n{}", self.shown, self.code, self.stderr)
+        write!(
+            f,
+            "$ {}\nexit {:?}\nstdout:\n{shown}\nstderr:\n{}",
+            self.shown, self.code, self.stderr
+        )
     }
 }
 

@@ -24,9 +24,14 @@ impl Home {
     /// `replay`'s, so that alert ids can be compared.
     pub fn new(name: &str, body: &str) -> Self {
         let dir = super::scratch(name);
-        let key = b"tidegate replay: a fixed hashkey".map(|byte| format!("{byte:02x}")).concat();
+        let key = b"tidegate replay: a fixed hashkey"
+            .map(|byte| format!("{byte:02x}"))
+            .concat();
         std::fs::write(dir.join("hash.key"), key).unwrap();
-        let home = Self { dir, env: Vec::new() };
+        let home = Self {
+            dir,
+            env: Vec::new(),
+        };
         home.configure(body);
         home.with_env("WEBHOOK_SECRET", super::receiver::SECRET)
     }
@@ -52,19 +57,35 @@ impl Home {
     pub fn start(&self) -> Daemon {
         let mut daemon = self.spawn();
         let log = daemon.log.clone();
-        daemon.address = super::wait("the daemon's address", LIMIT, || super::tail(&log), || {
-            let ended = daemon.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the daemon has ended: {ended:?}\n{}", super::tail(&log));
-            let lines = super::lines(&log);
-            let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
-            line.split("address=").nth(1)?.split_whitespace().next().map(str::to_owned)
-        });
+        daemon.address = super::wait(
+            "the daemon's address",
+            LIMIT,
+            || super::tail(&log),
+            || {
+                let ended = daemon.child.try_wait().unwrap();
+                assert!(
+                    ended.is_none(),
+                    "the daemon has ended: {ended:?}\n{}",
+                    super::tail(&log)
+                );
+                let lines = super::lines(&log);
+                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
+                line.split("address=")
+                    .nth(1)?
+                    .split_whitespace()
+                    .next()
+                    .map(str::to_owned)
+            },
+        );
         daemon
     }
 
     /// Starts the daemon and asks nothing of it.
     fn spawn(&self) -> Daemon {
-        let log = (0..).map(|n| self.file(&format!("run-{n}.log"))).find(|p| !p.exists()).unwrap();
+        let log = (0..)
+            .map(|n| self.file(&format!("run-{n}.log")))
+            .find(|p| !p.exists())
+            .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["run", "-c", "tidegate.yaml"])
             .current_dir(&self.dir)
@@ -75,7 +96,12 @@ impl Home {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Daemon { child, log, address: String::new(), began: Instant::now() }
+        Daemon {
+            child,
+            log,
+            address: String::new(),
+            began: Instant::now(),
+        }
     }
 }
 
@@ -88,7 +114,9 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn ready(self) -> Self {
-        self.until("/readyz says 200", |d| (d.get("/readyz").0 == 200).then_some(()));
+        self.until("/readyz says 200", |d| {
+            (d.get("/readyz").0 == 200).then_some(())
+        });
         self
     }
 
@@ -110,12 +138,17 @@ impl Daemon {
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(&self.address)?;
             stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                self.address
+            )?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         };
-        let answer = ask().unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)));
+        let answer =
+            ask().unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, body.to_owned())
@@ -132,7 +165,12 @@ impl Daemon {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = self.json(&format!("{path}?limit=500{cursor}"));
-            all.extend(page["items"].as_array().unwrap_or_else(|| panic!("no items: {page}")).clone());
+            all.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap_or_else(|| panic!("no items: {page}"))
+                    .clone(),
+            );
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return all,
@@ -145,7 +183,8 @@ impl Daemon {
         let (_, text) = self.get("/metrics");
         let mine = text.lines().filter(|l| {
             let after = l.strip_prefix(name);
-            after.is_some_and(|a| a.starts_with(['{', ' '])) && labels.iter().all(|label| l.contains(label))
+            after.is_some_and(|a| a.starts_with(['{', ' ']))
+                && labels.iter().all(|label| l.contains(label))
         });
         let value = |l: &str| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
         let sum: f64 = mine.map(value).sum();
@@ -156,9 +195,19 @@ impl Daemon {
     pub fn dead_letters(&self) -> BTreeMap<String, u64> {
         let (_, text) = self.get("/metrics");
         let mut all = BTreeMap::new();
-        for line in text.lines().filter(|l| l.starts_with("tidegate_events_dead_lettered_total{")) {
-            let reason = line.split("reason=\"").nth(1).unwrap().split('"').next().unwrap();
-            *all.entry(reason.to_owned()).or_default() += line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        for line in text
+            .lines()
+            .filter(|l| l.starts_with("tidegate_events_dead_lettered_total{"))
+        {
+            let reason = line
+                .split("reason=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap();
+            *all.entry(reason.to_owned()).or_default() +=
+                line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
         }
         all
     }
@@ -170,17 +219,26 @@ impl Daemon {
 
     /// Waits until so many records were taken in and nothing waits to be sent.
     pub fn settled(&self, records: u64) {
-        self.until(&format!("{records} records"), |d| (d.received() >= records).then_some(()));
+        self.until(&format!("{records} records"), |d| {
+            (d.received() >= records).then_some(())
+        });
         // The gauge is set by the housekeeping: wait for one that has seen the last batch.
         std::thread::sleep(Duration::from_millis(1200));
-        self.until("an empty outbox", |d| (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(()));
+        self.until("an empty outbox", |d| {
+            (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
+        });
     }
 
     /// SIGTERM: it drains and must end well.
     pub fn stop(mut self) {
         self.signal("-TERM");
         let log = self.log.clone();
-        let status = super::wait("the daemon's end", LIMIT, || super::tail(&log), || self.child.try_wait().unwrap());
+        let status = super::wait(
+            "the daemon's end",
+            LIMIT,
+            || super::tail(&log),
+            || self.child.try_wait().unwrap(),
+        );
         assert!(status.success(), "{status}\n{}", super::tail(&self.log));
     }
 
@@ -193,7 +251,12 @@ impl Daemon {
     /// Waits for it to end by itself.
     pub fn ended(mut self) -> ExitStatus {
         let log = self.log.clone();
-        super::wait("the daemon's end", LIMIT, || super::tail(&log), || self.child.try_wait().unwrap())
+        super::wait(
+            "the daemon's end",
+            LIMIT,
+            || super::tail(&log),
+            || self.child.try_wait().unwrap(),
+        )
     }
 
     fn signal(&self, signal: &str) {

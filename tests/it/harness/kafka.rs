@@ -31,11 +31,17 @@ fn script() -> PathBuf {
 impl Broker {
     fn start(name: &str, options: &[&str]) -> Self {
         let dir = super::scratch(name).join("data");
-        let (path, pid) = (dir.to_str().unwrap().to_owned(), std::process::id().to_string());
+        let (path, pid) = (
+            dir.to_str().unwrap().to_owned(),
+            std::process::id().to_string(),
+        );
         let arguments = [&["start", &path, "--owner", &pid], options].concat();
         let done = Run::new(script(), &arguments).run();
         // 3 is the script's word for something that is missing.
-        assert!(!done.stderr.contains("is missing"), "no broker without Java and Maven: run `make test`\n{done}");
+        assert!(
+            !done.stderr.contains("is missing"),
+            "no broker without Java and Maven: run `make test`\n{done}"
+        );
         done.code(0);
         Self { dir }
     }
@@ -48,7 +54,10 @@ impl Broker {
     pub fn topic(&self, name: &str, partitions: u32) {
         // Records of one test stay for it: no clean-up by age, and large ones are let in.
         let config = ["retention.ms=-1", "max.message.bytes=4194304"];
-        self.run("topic", &[&[name, &partitions.to_string()], &config[..]].concat());
+        self.run(
+            "topic",
+            &[&[name, &partitions.to_string()], &config[..]].concat(),
+        );
     }
 
     /// One record per line of the file.
@@ -59,8 +68,20 @@ impl Broker {
     /// One record per line; what stands before the first tab is its key.
     pub fn produce_keyed(&self, topic: &str, file: &Path) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
-        let arguments =
-            ["-b", &bootstrap, "-P", "-q", "-t", topic, "-X", "enable.idempotence=true", "-K", "\t", "-l", file];
+        let arguments = [
+            "-b",
+            &bootstrap,
+            "-P",
+            "-q",
+            "-t",
+            topic,
+            "-X",
+            "enable.idempotence=true",
+            "-K",
+            "\t",
+            "-l",
+            file,
+        ];
         Run::new("kcat", &arguments).ok();
     }
 
@@ -68,12 +89,19 @@ impl Broker {
     pub fn produce_whole(&self, topic: &str, file: &Path) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
         let big = "message.max.bytes=4194304";
-        Run::new("kcat", &["-b", &bootstrap, "-P", "-q", "-t", topic, "-X", big, file]).ok();
+        Run::new(
+            "kcat",
+            &["-b", &bootstrap, "-P", "-q", "-t", topic, "-X", big, file],
+        )
+        .ok();
     }
 
     /// Every value, to the end of the log.
     pub fn consume(&self, topic: &str) -> Vec<String> {
-        self.run("consume", &[topic]).lines().map(str::to_owned).collect()
+        self.run("consume", &[topic])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn bootstrap(&self) -> String {
@@ -91,10 +119,16 @@ impl Broker {
     /// PLAIN_USER, PLAIN_PASSWORD, SCRAM_USER, SCRAM_PASSWORD.
     pub fn credentials(&self) -> BTreeMap<String, String> {
         let text = self.read("credentials");
-        text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        text.lines()
+            .filter_map(|l| l.split_once('='))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.dir.join(name)).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.dir.join(name))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 }

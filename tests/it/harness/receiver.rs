@@ -20,17 +20,30 @@ impl Receiver {
     /// Answers the n-th request with the n-th word of `script`, the last one from then on.
     pub fn start(script: &str) -> Self {
         let python = super::cache().join("venv/bin/python");
-        assert!(python.exists(), "{} is missing: run `make test`", python.display());
+        assert!(
+            python.exists(),
+            "{} is missing: run `make test`",
+            python.display()
+        );
         let seen = super::scratch("receiver").join("seen.ndjson");
         let mut child = Command::new(python)
             .arg(super::root().join("dev/receiver.py"))
-            .args(["--require-library", "--secret", SECRET, "--script", script, "--out"])
+            .args([
+                "--require-library",
+                "--secret",
+                SECRET,
+                "--script",
+                script,
+                "--out",
+            ])
             .arg(&seen)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let port = line.trim().parse().expect("the receiver prints its port");
         Self { child, port, seen }
     }
@@ -41,7 +54,9 @@ impl Receiver {
 
     /// Every request so far; a signature that does not hold fails the test.
     pub fn seen(&self) -> Vec<Request> {
-        let requests = super::lines(&self.seen).into_iter().map(|line| Request::of(&line));
+        let requests = super::lines(&self.seen)
+            .into_iter()
+            .map(|line| Request::of(&line));
         requests.collect()
     }
 }
@@ -67,9 +82,18 @@ pub struct Request {
 impl Request {
     fn of(line: &str) -> Self {
         let seen: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(seen["valid"], true, "the receiver refuses a signature: {line}");
-        assert_eq!(seen["library"], true, "the published library refuses a signature: {line}");
-        assert_ne!(seen["repeat"], false, "one webhook id with two bodies: {line}");
+        assert_eq!(
+            seen["valid"], true,
+            "the receiver refuses a signature: {line}"
+        );
+        assert_eq!(
+            seen["library"], true,
+            "the published library refuses a signature: {line}"
+        );
+        assert_ne!(
+            seen["repeat"], false,
+            "one webhook id with two bodies: {line}"
+        );
         let body: Value = serde_json::from_str(seen["body"].as_str().unwrap()).unwrap();
         Self {
             id: seen["id"].as_str().unwrap().to_owned(),

@@ -15,22 +15,44 @@ const CANARY: &str = "canary-4711";
 fn broken() -> Vec<(&'static str, Vec<u8>)> {
     let time = "\"time\":\"2026-01-12T08:00:00Z\"";
     let kind = "\"event.kind\":\"x.y\"";
-    let deep = format!("{{{kind},{time},\"a\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    let deep = format!(
+        "{{{kind},{time},\"a\":{}1{}}}",
+        "[".repeat(100),
+        "]".repeat(100)
+    );
     let members: Vec<String> = (0..5000).map(|n| format!("\"m{n}\":{n}")).collect();
     let texts = [
         ("empty", "  ".to_owned()),
-        ("invalid_json", format!("{{{kind},{time},\"note\":\"{CANARY}\"")),
+        (
+            "invalid_json",
+            format!("{{{kind},{time},\"note\":\"{CANARY}\""),
+        ),
         ("too_deep", deep),
-        ("too_many_fields", format!("{{{kind},{time},{}}}", members.join(","))),
+        (
+            "too_many_fields",
+            format!("{{{kind},{time},{}}}", members.join(",")),
+        ),
         ("unknown_schema", format!("{{\"note\":\"{CANARY}\"}}")),
         ("missing_kind", format!("{{{time},\"note\":\"{CANARY}\"}}")),
         ("missing_time", format!("{{{kind},\"note\":\"{CANARY}\"}}")),
         ("invalid_time", format!("{{{kind},\"time\":\"{CANARY}\"}}")),
-        ("wrong_type", format!("{{{kind},{time},\"user.id\":{{\"a\":\"{CANARY}\"}}}}")),
-        ("invalid_value", format!("{{{kind},{time},\"source.ip\":\"{CANARY}\"}}")),
-        ("too_large", format!("{{{kind},{time},\"note\":\"{}\"}}", CANARY.repeat(200_000))),
+        (
+            "wrong_type",
+            format!("{{{kind},{time},\"user.id\":{{\"a\":\"{CANARY}\"}}}}"),
+        ),
+        (
+            "invalid_value",
+            format!("{{{kind},{time},\"source.ip\":\"{CANARY}\"}}"),
+        ),
+        (
+            "too_large",
+            format!("{{{kind},{time},\"note\":\"{}\"}}", CANARY.repeat(200_000)),
+        ),
     ];
-    let mut all: Vec<_> = texts.into_iter().map(|(reason, text)| (reason, text.into_bytes())).collect();
+    let mut all: Vec<_> = texts
+        .into_iter()
+        .map(|(reason, text)| (reason, text.into_bytes()))
+        .collect();
     let mut bad = format!("{{{kind},{time},\"note\":\"{CANARY} ?\"}}").into_bytes();
     let at = bad.iter().position(|b| *b == b'?').unwrap();
     bad[at] = 0xff;
@@ -71,8 +93,15 @@ fn every_kind_of_broken_event_is_a_dead_letter_and_the_rest_goes_on() {
 
     let daemon = home.start().ready();
     daemon.settled(25);
-    let want: BTreeMap<String, u64> = broken.iter().map(|(reason, _)| ((*reason).to_owned(), 1)).collect();
-    assert_eq!(daemon.dead_letters(), want, "dead letters by reason in /metrics");
+    let want: BTreeMap<String, u64> = broken
+        .iter()
+        .map(|(reason, _)| ((*reason).to_owned(), 1))
+        .collect();
+    assert_eq!(
+        daemon.dead_letters(),
+        want,
+        "dead letters by reason in /metrics"
+    );
     assert_eq!(daemon.metric("tidegate_events_decoded_total", &[]), 13);
     daemon.stop();
 
@@ -87,6 +116,13 @@ fn every_kind_of_broken_event_is_a_dead_letter_and_the_rest_goes_on() {
     }
     assert_eq!(told.len(), broken.len());
 
-    let got: Vec<String> = lines(&home.file("alerts.ndjson")).iter().map(|l| alerts::comparable(l)).collect();
-    alerts::assert_same("alerts on the good events", &got, &replayed(&events, Some(fixture("detectors"))));
+    let got: Vec<String> = lines(&home.file("alerts.ndjson"))
+        .iter()
+        .map(|l| alerts::comparable(l))
+        .collect();
+    alerts::assert_same(
+        "alerts on the good events",
+        &got,
+        &replayed(&events, Some(fixture("detectors"))),
+    );
 }

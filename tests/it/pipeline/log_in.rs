@@ -19,8 +19,15 @@ fn home(topic: &str, mechanism: &str, user: &str, password: &str) -> Home {
 fn reads_with(mechanism: &str, topic: &str) {
     let broker = kafka::tls();
     let of = broker.credentials();
-    let short = if mechanism == "PLAIN" { "PLAIN" } else { "SCRAM" };
-    let (user, password) = (&of[&format!("{short}_USER")], &of[&format!("{short}_PASSWORD")]);
+    let short = if mechanism == "PLAIN" {
+        "PLAIN"
+    } else {
+        "SCRAM"
+    };
+    let (user, password) = (
+        &of[&format!("{short}_USER")],
+        &of[&format!("{short}_PASSWORD")],
+    );
     broker.topic(topic, 2);
     let home = home(topic, mechanism, user, password);
     let events = home.file("events.jsonl");
@@ -29,7 +36,10 @@ fn reads_with(mechanism: &str, topic: &str) {
     let daemon = home.start().ready();
     daemon.settled(10);
     assert_eq!(daemon.received(), 10);
-    assert!(!daemon.log().contains(password.as_str()), "the log holds the password");
+    assert!(
+        !daemon.log().contains(password.as_str()),
+        "the log holds the password"
+    );
     daemon.stop();
     assert!(!lines(&home.file("alerts.ndjson")).is_empty(), "no alert");
 }
@@ -52,11 +62,17 @@ fn a_wrong_password_is_said_and_never_ready() {
     let home = home("tls-wrong", "SCRAM-SHA-512", user, "not the right one");
     let daemon = home.start();
     daemon.until("an error about the log-in", |d| {
-        d.log().to_lowercase().contains("authentication failed").then_some(())
+        d.log()
+            .to_lowercase()
+            .contains("authentication failed")
+            .then_some(())
     });
     let (status, body) = daemon.get("/readyz");
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("source"), "/readyz names the part: {body}");
-    assert!(!daemon.log().contains("not the right one"), "the log holds the password");
+    assert!(
+        !daemon.log().contains("not the right one"),
+        "the log holds the password"
+    );
     daemon.stop();
 }

@@ -13,12 +13,23 @@ use crate::harness::{alerts, kafka, lines, tell};
 
 /// `TIDEGATE_TEST_EVENTS=1000000` for the full measure.
 fn count(default: u64) -> u64 {
-    std::env::var("TIDEGATE_TEST_EVENTS").map_or(default, |n| n.parse().expect("TIDEGATE_TEST_EVENTS is a number"))
+    std::env::var("TIDEGATE_TEST_EVENTS").map_or(default, |n| {
+        n.parse().expect("TIDEGATE_TEST_EVENTS is a number")
+    })
 }
 
 fn simulate(events: &Path, count: u64) {
     let count = count.to_string();
-    let done = tidegate(&["simulate", "--scenario", "mixed", "--seed", "7", "--events", &count]).ok();
+    let done = tidegate(&[
+        "simulate",
+        "--scenario",
+        "mixed",
+        "--seed",
+        "7",
+        "--events",
+        &count,
+    ])
+    .ok();
     std::fs::write(events, done.stdout).unwrap();
 }
 
@@ -46,9 +57,16 @@ fn every_event_is_counted_once_and_alerts_are_those_of_replay() {
         metric("tidegate_events_duplicate_total"),
     );
     daemon.stop();
-    assert_eq!(counted, (count, count, 0, 0, 0), "received, decoded, dead, late, duplicate");
+    assert_eq!(
+        counted,
+        (count, count, 0, 0, 0),
+        "received, decoded, dead, late, duplicate"
+    );
 
-    let got: Vec<String> = lines(&home.file("alerts.ndjson")).iter().map(|l| alerts::comparable(l)).collect();
+    let got: Vec<String> = lines(&home.file("alerts.ndjson"))
+        .iter()
+        .map(|l| alerts::comparable(l))
+        .collect();
     let began = std::time::Instant::now();
     let want = replayed(&events, None);
     let replay_seconds = began.elapsed().as_secs_f64();
@@ -73,7 +91,10 @@ fn over_four_partitions_the_same_alerts_open() {
     let text = std::fs::read_to_string(&events).unwrap();
     let by_address = |line: &str| {
         let event: Value = serde_json::from_str(line).unwrap();
-        format!("{}\t{line}\n", event["source.ip"].as_str().unwrap_or("none"))
+        format!(
+            "{}\t{line}\n",
+            event["source.ip"].as_str().unwrap_or("none")
+        )
     };
     std::fs::write(&keyed, text.lines().map(by_address).collect::<String>()).unwrap();
     kafka::shared().produce_keyed("quarter", &keyed);
@@ -81,14 +102,28 @@ fn over_four_partitions_the_same_alerts_open() {
     let daemon = home.start();
     daemon.settled(count);
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!((daemon.received(), daemon.metric("tidegate_events_late_total", &[])), (count, 0));
+    assert_eq!(
+        (
+            daemon.received(),
+            daemon.metric("tidegate_events_late_total", &[])
+        ),
+        (count, 0)
+    );
     daemon.stop();
 
     // The order of two events in one millisecond is the broker's; what opens when is not.
     let opened = |lines: &[String]| -> BTreeSet<(String, String)> {
-        let parsed = lines.iter().map(|l| serde_json::from_str::<Value>(l).unwrap());
-        parsed.filter(|a| a["revision"] == 0).map(|a| (a["alert_id"].to_string(), a["time"].to_string())).collect()
+        let parsed = lines
+            .iter()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap());
+        parsed
+            .filter(|a| a["revision"] == 0)
+            .map(|a| (a["alert_id"].to_string(), a["time"].to_string()))
+            .collect()
     };
-    let (got, want) = (opened(&lines(&home.file("alerts.ndjson"))), opened(&replayed(&events, None)));
+    let (got, want) = (
+        opened(&lines(&home.file("alerts.ndjson"))),
+        opened(&replayed(&events, None)),
+    );
     assert_eq!(got, want, "alert ids and times, wanted those of replay");
 }

@@ -18,7 +18,10 @@ fn home(topic: &str, detectors: &str) -> Home {
 }
 
 fn comparable(path: &Path) -> Vec<String> {
-    lines(path).iter().map(|line| alerts::comparable(line)).collect()
+    lines(path)
+        .iter()
+        .map(|line| alerts::comparable(line))
+        .collect()
 }
 
 /// The store, through the API: every alert once, at its last revision, as the file has it.
@@ -32,8 +35,18 @@ fn store_agrees(daemon: &Daemon, file: &[String]) {
     }
     let stored = daemon.list("/api/v1/alerts");
     let ids: BTreeSet<_> = stored.iter().map(|a| alerts::revision(a).0).collect();
-    assert_eq!(ids.len(), stored.len(), "an alert stands in the store twice");
-    assert_eq!(stored.iter().map(alerts::revision).collect::<BTreeMap<_, _>>(), last);
+    assert_eq!(
+        ids.len(),
+        stored.len(),
+        "an alert stands in the store twice"
+    );
+    assert_eq!(
+        stored
+            .iter()
+            .map(alerts::revision)
+            .collect::<BTreeMap<_, _>>(),
+        last
+    );
 }
 
 #[test]
@@ -51,15 +64,27 @@ fn after_sigterm_counting_goes_on_in_the_middle_of_a_window() {
     let daemon = home.start().ready();
     daemon.settled(8);
     daemon.stop();
-    assert_eq!(lines(&home.file("alerts.ndjson")).len(), 0, "nothing has crossed a bound yet");
+    assert_eq!(
+        lines(&home.file("alerts.ndjson")).len(),
+        0,
+        "nothing has crossed a bound yet"
+    );
 
     std::fs::write(&half, second).unwrap();
     kafka::shared().produce("restart-term", &half);
     let daemon = home.start().ready();
     daemon.settled(32);
-    assert_eq!(daemon.received(), 32, "what was counted before is not read again");
+    assert_eq!(
+        daemon.received(),
+        32,
+        "what was counted before is not read again"
+    );
     let got = comparable(&home.file("alerts.ndjson"));
-    alerts::assert_same("alerts over both runs", &got, &replayed(&events, Some(fixture("detectors"))));
+    alerts::assert_same(
+        "alerts over both runs",
+        &got,
+        &replayed(&events, Some(fixture("detectors"))),
+    );
     store_agrees(&daemon, &got);
     daemon.stop();
 }
@@ -71,14 +96,26 @@ fn after_kill_9_every_alert_is_there_and_none_twice() {
     let home = home("restart-kill", "");
     let events = home.file("events.jsonl");
     let count = EVENTS.to_string();
-    let simulated = tidegate(&["simulate", "--scenario", "mixed", "--seed", "9", "--events", &count]).ok();
+    let simulated = tidegate(&[
+        "simulate",
+        "--scenario",
+        "mixed",
+        "--seed",
+        "9",
+        "--events",
+        &count,
+    ])
+    .ok();
     std::fs::write(&events, &simulated.stdout).unwrap();
 
     // Each part comes while the daemon runs, which is killed in the middle of it.
     let text = simulated.text();
     let all: Vec<&str> = text.lines().collect();
     let part = home.file("part.jsonl");
-    for (n, chunk) in all.chunks(EVENTS / usize::try_from(KILLS).unwrap()).enumerate() {
+    for (n, chunk) in all
+        .chunks(EVENTS / usize::try_from(KILLS).unwrap())
+        .enumerate()
+    {
         std::fs::write(&part, chunk.join("\n") + "\n").unwrap();
         kafka::shared().produce("restart-kill", &part);
         let daemon = home.start();
@@ -100,14 +137,24 @@ fn after_kill_9_every_alert_is_there_and_none_twice() {
     // A kill between writing a line and noting that may write the line again, byte for byte.
     let written = comparable(&home.file("alerts.ndjson"));
     let mut seen = BTreeSet::new();
-    let once: Vec<String> = written.iter().filter(|line| seen.insert(line.as_str())).cloned().collect();
+    let once: Vec<String> = written
+        .iter()
+        .filter(|line| seen.insert(line.as_str()))
+        .cloned()
+        .collect();
     let again = written.len() - once.len();
-    assert!(again <= usize::try_from(KILLS).unwrap(), "{again} lines were written again");
+    assert!(
+        again <= usize::try_from(KILLS).unwrap(),
+        "{again} lines were written again"
+    );
     let want: BTreeSet<String> = replayed(&events, None).into_iter().collect();
     let got: BTreeSet<String> = once.iter().cloned().collect();
     let lost: Vec<_> = want.difference(&got).take(3).collect();
     let invented: Vec<_> = got.difference(&want).take(3).collect();
-    assert!(lost.is_empty() && invented.is_empty(), "lost: {lost:#?}\ninvented: {invented:#?}");
+    assert!(
+        lost.is_empty() && invented.is_empty(),
+        "lost: {lost:#?}\ninvented: {invented:#?}"
+    );
     assert_eq!(once.len(), want.len(), "one revision with two contents");
     store_agrees(&daemon, &once);
     daemon.stop();

@@ -58,51 +58,108 @@ fn run(mode: &str) -> Outcome {
 /// Whatever the mode: every channel has the alerts of `replay`, once.
 fn every_channel_agrees(got: &Outcome) {
     let want = replayed(&got.home.file("events.jsonl"), Some(fixture("detectors")));
-    let comparable = |lines: &[String]| lines.iter().map(|l| alerts::comparable(l)).collect::<Vec<_>>();
+    let comparable = |lines: &[String]| {
+        lines
+            .iter()
+            .map(|l| alerts::comparable(l))
+            .collect::<Vec<_>>()
+    };
     alerts::assert_same("the alerts file", &comparable(&got.file), &want);
 
     let sorted = |lines: Vec<String>| lines.into_iter().collect::<BTreeSet<_>>();
     assert_eq!(got.topic.len(), got.file.len());
-    assert_eq!(sorted(got.topic.clone()), sorted(got.file.clone()), "the alerts topic");
+    assert_eq!(
+        sorted(got.topic.clone()),
+        sorted(got.file.clone()),
+        "the alerts topic"
+    );
 
     let sent: Vec<String> = got.alerts.iter().map(|r| r.data.to_string()).collect();
-    let filed = got.file.iter().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap().to_string());
+    let filed = got.file.iter().map(|l| {
+        serde_json::from_str::<serde_json::Value>(l)
+            .unwrap()
+            .to_string()
+    });
     assert_eq!(sent.len(), got.file.len());
     assert_eq!(sorted(sent), filed.collect(), "the alerts' webhooks");
 
-    let revisions: BTreeSet<_> = got.alerts.iter().map(|r| alerts::revision(&r.data)).collect();
+    let revisions: BTreeSet<_> = got
+        .alerts
+        .iter()
+        .map(|r| alerts::revision(&r.data))
+        .collect();
     assert_eq!(revisions.len(), got.alerts.len(), "one revision told twice");
-    let opened: Vec<_> = got.alerts.iter().filter(|r| r.data["revision"] == 0).collect();
-    let ids: BTreeSet<_> = opened.iter().map(|r| r.data["alert_id"].to_string()).collect();
+    let opened: Vec<_> = got
+        .alerts
+        .iter()
+        .filter(|r| r.data["revision"] == 0)
+        .collect();
+    let ids: BTreeSet<_> = opened
+        .iter()
+        .map(|r| r.data["alert_id"].to_string())
+        .collect();
     // Two detectors, three addresses.
     assert_eq!((opened.len(), ids.len()), (6, 6), "alert ids are unique");
     for request in got.alerts.iter().chain(&got.actions) {
-        let known = ["alert.opened", "alert.updated", "alert.closed", "action.requested", "action.extended"];
-        assert!(known.iter().any(|k| request.kind == format!("tidegate.{k}.v1")), "{request:?}");
+        let known = [
+            "alert.opened",
+            "alert.updated",
+            "alert.closed",
+            "action.requested",
+            "action.extended",
+        ];
+        assert!(
+            known
+                .iter()
+                .any(|k| request.kind == format!("tidegate.{k}.v1")),
+            "{request:?}"
+        );
     }
 }
 
 /// The first request of each action: verb, target and whether it is only shown.
 fn asked(got: &Outcome) -> BTreeSet<(String, String, bool)> {
-    let requested = got.actions.iter().filter(|r| r.kind == "tidegate.action.requested.v1");
+    let requested = got
+        .actions
+        .iter()
+        .filter(|r| r.kind == "tidegate.action.requested.v1");
     let tell = |r: &Request| {
         let text = |v: &serde_json::Value| v.as_str().unwrap().to_owned();
         assert_eq!(r.data["target"]["scope"], "ip", "{r:?}");
-        for key in ["action_id", "seq", "issued_at", "expires_at", "undo", "reason"] {
+        for key in [
+            "action_id",
+            "seq",
+            "issued_at",
+            "expires_at",
+            "undo",
+            "reason",
+        ] {
             assert!(!r.data[key].is_null(), "no {key}: {r:?}");
         }
         let simulated = r.data["simulated"].as_bool().unwrap();
-        (text(&r.data["verb"]), text(&r.data["target"]["value"]), simulated)
+        (
+            text(&r.data["verb"]),
+            text(&r.data["target"]["value"]),
+            simulated,
+        )
     };
     let all: Vec<_> = requested.map(tell).collect();
     let set: BTreeSet<_> = all.iter().cloned().collect();
-    assert_eq!(all.len(), set.len(), "an action was asked for twice: {all:?}");
+    assert_eq!(
+        all.len(),
+        set.len(),
+        "an action was asked for twice: {all:?}"
+    );
     set
 }
 
 fn expected(block_simulated: bool) -> BTreeSet<(String, String, bool)> {
-    let of = |verb: &str, simulated| ATTACKERS.map(|ip| (verb.to_owned(), ip.to_owned(), simulated));
-    of("block", block_simulated).into_iter().chain(of("challenge", true)).collect()
+    let of =
+        |verb: &str, simulated| ATTACKERS.map(|ip| (verb.to_owned(), ip.to_owned(), simulated));
+    of("block", block_simulated)
+        .into_iter()
+        .chain(of("challenge", true))
+        .collect()
 }
 
 #[test]

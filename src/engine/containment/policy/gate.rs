@@ -30,7 +30,9 @@ impl Policy {
             if agreeing < rules.detectors_min {
                 return Passage::Waits("the kill-switch needs a second detector or a human");
             }
-            return Passage::Open { waiting: state.pending.remove(&slot).map(Box::new) };
+            return Passage::Open {
+                waiting: state.pending.remove(&slot).map(Box::new),
+            };
         }
         let harms_account = wish.target.scope == Scope::Account && wish.verb == Verb::Block;
         let risky = wish.verb.is_irreversible() || harms_account;

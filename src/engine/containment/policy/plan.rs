@@ -150,7 +150,10 @@ impl ActionPlan {
     }
 
     pub(super) fn change(&mut self, step: Step, record: &Record) {
-        self.changes.push(Change { step, record: record.clone() });
+        self.changes.push(Change {
+            step,
+            record: record.clone(),
+        });
     }
 
     pub(super) fn stand(&mut self, id: Id) {

@@ -128,7 +128,10 @@ impl Budgets {
     /// How many actions of the verb may be active.
     #[must_use]
     pub fn active_max_of(&self, verb: Verb) -> u32 {
-        self.active_max_by_verb.get(&verb).copied().unwrap_or(self.active_max)
+        self.active_max_by_verb
+            .get(&verb)
+            .copied()
+            .unwrap_or(self.active_max)
     }
 }
 
@@ -150,7 +153,11 @@ pub struct KillSwitch {
 
 impl Default for KillSwitch {
     fn default() -> Self {
-        Self { detectors_min: 2, within: Span::minutes(10), pending_for: Span::hours(1) }
+        Self {
+            detectors_min: 2,
+            within: Span::minutes(10),
+            pending_for: Span::hours(1),
+        }
     }
 }
 
@@ -165,9 +172,18 @@ impl Settings {
             }
         };
         check(self.ttl_min.0 > 0, "ttl_min must be above zero");
-        check(self.ttl_min <= self.ttl_default, "ttl_default must not be below ttl_min");
-        check(self.ttl_default <= self.ttl_max, "ttl_default must not be above ttl_max");
-        check(self.ttl_max <= self.lifetime_max, "lifetime_max must not be below ttl_max");
+        check(
+            self.ttl_min <= self.ttl_default,
+            "ttl_default must not be below ttl_min",
+        );
+        check(
+            self.ttl_default <= self.ttl_max,
+            "ttl_default must not be above ttl_max",
+        );
+        check(
+            self.ttl_max <= self.lifetime_max,
+            "lifetime_max must not be below ttl_max",
+        );
         check(
             self.kill_switch_ttl_max >= self.ttl_min,
             "kill_switch_ttl_max must not be below ttl_min",
@@ -180,8 +196,14 @@ impl Settings {
             self.kill_switch.detectors_min >= 2,
             "kill_switch.detectors_min must be at least 2: one detector alone may be wrong",
         );
-        check(self.kill_switch.within.0 > 0, "kill_switch.within must be above zero");
-        check(self.kill_switch.pending_for.0 > 0, "kill_switch.pending_for must be above zero");
+        check(
+            self.kill_switch.within.0 > 0,
+            "kill_switch.within must be above zero",
+        );
+        check(
+            self.kill_switch.pending_for.0 > 0,
+            "kill_switch.pending_for must be above zero",
+        );
         faults
     }
 
@@ -202,7 +224,11 @@ impl Settings {
     pub fn is_too_wide(&self, target: &Target) -> bool {
         target.scope == Scope::Cidr
             && Cidr::parse(&target.value).is_none_or(|range| {
-                let widest = if range.is_ipv4() { self.widest_ipv4 } else { self.widest_ipv6 };
+                let widest = if range.is_ipv4() {
+                    self.widest_ipv4
+                } else {
+                    self.widest_ipv6
+                };
                 range.prefix() < widest
             })
     }

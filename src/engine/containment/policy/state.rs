@@ -68,7 +68,10 @@ impl State {
     /// The state as it was stored: the journal, and every record that is active or waits.
     #[must_use]
     pub fn restore(journal: Journal, records: Vec<Record>) -> Self {
-        let mut state = Self { journal, ..Self::default() };
+        let mut state = Self {
+            journal,
+            ..Self::default()
+        };
         for record in records {
             let slot = (record.action.target.clone(), record.action.verb);
             // Rows and journal are of one commit, but a wrong seq must never be given twice.
@@ -101,7 +104,11 @@ impl State {
     /// When the next action ends, active or waiting.
     #[must_use]
     pub fn next_end(&self) -> Option<WallTime> {
-        self.active.values().chain(self.pending.values()).map(|r| r.action.expires_at).min()
+        self.active
+            .values()
+            .chain(self.pending.values())
+            .map(|r| r.action.expires_at)
+            .min()
     }
 
     pub(super) fn next_seq(&mut self) -> u64 {
@@ -109,14 +116,21 @@ impl State {
     }
 
     pub(super) fn spend(&mut self, now: WallTime, simulated: bool) {
-        let times =
-            if simulated { &mut self.journal.spent_simulated } else { &mut self.journal.spent };
+        let times = if simulated {
+            &mut self.journal.spent_simulated
+        } else {
+            &mut self.journal.spent
+        };
         times.retain(|at| within(*at, now, Span::minutes(1)));
         times.push(now);
     }
 
     pub(super) fn spent_within(&self, span: Span, simulated: bool, now: WallTime) -> u32 {
-        let times = if simulated { &self.journal.spent_simulated } else { &self.journal.spent };
+        let times = if simulated {
+            &self.journal.spent_simulated
+        } else {
+            &self.journal.spent
+        };
         let count = times.iter().filter(|at| within(**at, now, span)).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
@@ -149,14 +163,22 @@ impl State {
             .filter(|r| r.action.simulated || !new.simulated)
             .filter(|r| {
                 r.action.verb == new.verb
-                    || r.action.verb.strength().is_some_and(|s| Some(s) < new.verb.strength())
+                    || r.action
+                        .verb
+                        .strength()
+                        .is_some_and(|s| Some(s) < new.verb.strength())
             })
             .collect();
         // The last one is named in `supersedes`: an enforced one, if there is one.
         replaced.sort_by_key(|r| !r.action.simulated);
-        let slots: Vec<Slot> =
-            replaced.iter().map(|r| (r.action.target.clone(), r.action.verb)).collect();
-        slots.iter().filter_map(|slot| self.active.remove(slot)).collect()
+        let slots: Vec<Slot> = replaced
+            .iter()
+            .map(|r| (r.action.target.clone(), r.action.verb))
+            .collect();
+        slots
+            .iter()
+            .filter_map(|slot| self.active.remove(slot))
+            .collect()
     }
 
     /// Counts a vote and tells how many different detectors agree within the time.
@@ -176,7 +198,9 @@ impl State {
                 all.len() - 1
             }
         };
-        let Some((_, votes)) = all.get_mut(at) else { return 1 };
+        let Some((_, votes)) = all.get_mut(at) else {
+            return 1;
+        };
         votes.retain(|v| within(v.at, now, span) && v.detector != opinion.detector);
         votes.push(opinion);
         votes.len()
@@ -205,8 +229,12 @@ impl State {
             votes.retain(|v| within(v.at, now, opinions_for));
         }
         journal.opinions.retain(|(_, votes)| !votes.is_empty());
-        journal.spent.retain(|at| within(*at, now, Span::minutes(1)));
-        journal.spent_simulated.retain(|at| within(*at, now, Span::minutes(1)));
+        journal
+            .spent
+            .retain(|at| within(*at, now, Span::minutes(1)));
+        journal
+            .spent_simulated
+            .retain(|at| within(*at, now, Span::minutes(1)));
     }
 }
 
@@ -215,9 +243,15 @@ pub(super) fn take(
     records: &mut BTreeMap<Slot, Record>,
     condition: impl Fn(&Record) -> bool,
 ) -> Vec<Record> {
-    let slots: Vec<Slot> =
-        records.iter().filter(|(_, r)| condition(r)).map(|(slot, _)| slot.clone()).collect();
-    slots.iter().filter_map(|slot| records.remove(slot)).collect()
+    let slots: Vec<Slot> = records
+        .iter()
+        .filter(|(_, r)| condition(r))
+        .map(|(slot, _)| slot.clone())
+        .collect();
+    slots
+        .iter()
+        .filter_map(|slot| records.remove(slot))
+        .collect()
 }
 
 /// Whether the two moments are less than `span` apart; a clock set back counts as well.

@@ -41,8 +41,15 @@ impl Scope {
 /// The target of one response to an alert.
 pub(super) fn of(alert: &Alert, respond: &Respond) -> Result<Target, Withheld> {
     let Some(field) = &respond.target else {
-        let value = if respond.verb == Verb::FreezeDeploys { DEPLOYS } else { FLOW };
-        return Ok(Target { scope: Scope::Flow, value: value.to_owned() });
+        let value = if respond.verb == Verb::FreezeDeploys {
+            DEPLOYS
+        } else {
+            FLOW
+        };
+        return Ok(Target {
+            scope: Scope::Flow,
+            value: value.to_owned(),
+        });
     };
     let raw = alert.key.get(field).or_else(|| alert.context.get(field));
     let scope = Scope::of_field(field).ok_or(Withheld::NoScope)?;

@@ -9,17 +9,28 @@ use settings::{Budgets, Enforcement, KillSwitch};
 type Key<'a> = &'a [(&'a str, &'a str)];
 
 fn alert(id: u8, revision: u32, key: Key<'_>) -> Alert {
-    let pairs = key.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let pairs = key
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     Alert {
         alert_id: Id([id; 32]),
         revision,
         status: Status::Open,
-        detector: DetectorRef { id: "d".into(), name: "d".into(), version: 1, level: Level::High },
+        detector: DetectorRef {
+            id: "d".into(),
+            name: "d".into(),
+            version: 1,
+            level: Level::High,
+        },
         time: EventTime(0),
         key: Pairs(pairs),
         observed: Pairs::default(),
         bound: Pairs::default(),
-        window: Window { start: EventTime(0), end: EventTime(0) },
+        window: Window {
+            start: EventTime(0),
+            end: EventTime(0),
+        },
         first: EventTime(0),
         last: EventTime(0),
         events: 1,
@@ -52,7 +63,10 @@ fn detector(id: &str, respond: &[(Verb, Option<&str>, i64)]) -> Detector {
 }
 
 fn enforcing() -> Settings {
-    Settings { mode: Enforcement::Enforce, ..Settings::default() }
+    Settings {
+        mode: Enforcement::Enforce,
+        ..Settings::default()
+    }
 }
 
 fn policy(settings: Settings) -> Policy {
@@ -73,11 +87,17 @@ const BLOCK_IP: &[(Verb, Option<&str>, i64)] = &[(Verb::Block, Some("source.ip")
 
 #[test]
 fn shadow_is_the_default_and_real_needs_both() {
-    let both = [(Enforcement::Shadow, Mode::Contain), (Enforcement::Enforce, Mode::Shadow)];
+    let both = [
+        (Enforcement::Shadow, Mode::Contain),
+        (Enforcement::Enforce, Mode::Shadow),
+    ];
     for (mode, detector_mode) in both {
         let mut d = detector("d", BLOCK_IP);
         d.mode = detector_mode;
-        let p = policy(Settings { mode, ..Settings::default() });
+        let p = policy(Settings {
+            mode,
+            ..Settings::default()
+        });
         let plan = p.decide(&mut State::default(), &alert(1, 0, IP), &d, NOW);
         assert!(plan.changes()[0].record.action.simulated);
     }
@@ -85,23 +105,38 @@ fn shadow_is_the_default_and_real_needs_both() {
     let plan = policy(enforcing()).decide(&mut State::default(), &alert(1, 0, IP), &d, NOW);
     let action = &plan.changes()[0].record.action;
     assert!(!action.simulated);
-    assert_eq!(action.target, Target { scope: Scope::Ip, value: "203.0.113.7".into() });
+    assert_eq!(
+        action.target,
+        Target {
+            scope: Scope::Ip,
+            value: "203.0.113.7".into()
+        }
+    );
     assert_eq!(action.expires_at, NOW + Span::minutes(15));
     assert_eq!((action.seq, plan.actions()), (1, &[action.action_id][..]));
     let mut quiet = detector("d", BLOCK_IP);
     quiet.mode = Mode::Alert;
     assert!(
-        policy(enforcing()).decide(&mut State::default(), &alert(1, 0, IP), &quiet, NOW).is_empty()
+        policy(enforcing())
+            .decide(&mut State::default(), &alert(1, 0, IP), &quiet, NOW)
+            .is_empty()
     );
     assert_eq!(Settings::default().mode, Enforcement::Shadow);
 }
 
 #[test]
 fn a_preview_changes_nothing_and_an_incident_is_named() {
-    let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
+    let (p, d, mut state) = (
+        policy(enforcing()),
+        detector("d", BLOCK_IP),
+        State::default(),
+    );
     let shown = p.preview(&state, &alert(1, 0, IP), &d, NOW);
     assert_eq!(state, State::default());
-    assert_eq!(shown, p.decide(&mut state.clone(), &alert(1, 0, IP), &d, NOW));
+    assert_eq!(
+        shown,
+        p.decide(&mut state.clone(), &alert(1, 0, IP), &d, NOW)
+    );
     let incident = Some(Id([9; 32]));
     let plan = p.decide_in(&mut state, &alert(1, 0, IP), &d, incident, NOW);
     assert_eq!(plan.changes()[0].record.action.reason.incident_id, incident);
@@ -109,11 +144,19 @@ fn a_preview_changes_nothing_and_an_incident_is_named() {
 
 #[test]
 fn the_same_alert_extends_instead_of_asking_again() {
-    let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
+    let (p, d, mut state) = (
+        policy(enforcing()),
+        detector("d", BLOCK_IP),
+        State::default(),
+    );
     let first = p.decide(&mut state, &alert(1, 0, IP), &d, NOW);
     let id = first.actions()[0];
     let soon = p.decide(&mut state, &alert(1, 1, IP), &d, NOW + Span::seconds(5));
-    assert_eq!((steps(&soon), soon.actions()), (vec![], &[id][..]), "too little to tell");
+    assert_eq!(
+        (steps(&soon), soon.actions()),
+        (vec![], &[id][..]),
+        "too little to tell"
+    );
     let later = p.decide(&mut state, &alert(1, 2, IP), &d, NOW + Span::minutes(10));
     assert_eq!(steps(&later), [Step::Extended]);
     let action = &later.changes()[0].record.action;
@@ -126,14 +169,21 @@ fn the_same_alert_extends_instead_of_asking_again() {
 
 #[test]
 fn a_lifetime_has_an_end() {
-    let settings = Settings { lifetime_max: Span::hours(24), ..enforcing() };
+    let settings = Settings {
+        lifetime_max: Span::hours(24),
+        ..enforcing()
+    };
     let (p, d, mut state) = (policy(settings), detector("d", BLOCK_IP), State::default());
     drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     let mut now = NOW;
     for revision in 1..200 {
         now = now + Span::minutes(10);
         drop(p.decide(&mut state, &alert(1, revision, IP), &d, now));
-        if state.active().next().is_none_or(|r| r.action.expires_at <= now) {
+        if state
+            .active()
+            .next()
+            .is_none_or(|r| r.action.expires_at <= now)
+        {
             break;
         }
     }
@@ -142,17 +192,27 @@ fn a_lifetime_has_an_end() {
     assert_eq!(steps(&over), [Step::Expired]);
     let again = p.decide(&mut state, &alert(1, 900, IP), &d, NOW + Span::hours(25));
     assert_eq!(steps(&again), [Step::Requested]);
-    assert_ne!(again.actions()[0], over.changes()[0].record.action.action_id);
+    assert_ne!(
+        again.actions()[0],
+        over.changes()[0].record.action.action_id
+    );
 }
 
 #[test]
 fn actions_expire_and_seq_rises() {
-    let (p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
+    let (p, d, mut state) = (
+        policy(enforcing()),
+        detector("d", BLOCK_IP),
+        State::default(),
+    );
     drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     assert_eq!(state.next_end(), Some(NOW + Span::minutes(15)));
     assert!(p.tick(&mut state, NOW + Span::minutes(14)).is_empty());
     let plan = p.tick(&mut state, NOW + Span::minutes(15));
-    assert_eq!((steps(&plan), plan.changes()[0].record.action.seq), (vec![Step::Expired], 2));
+    assert_eq!(
+        (steps(&plan), plan.changes()[0].record.action.seq),
+        (vec![Step::Expired], 2)
+    );
     assert_eq!(plan.changes()[0].record.phase, Phase::Expired);
     assert_eq!((state.next_end(), state.active().count()), (None, 0));
 }
@@ -173,19 +233,35 @@ fn the_allow_list_is_absolute() {
     let cases: [(Key<'_>, &str, Verb); 4] = [
         (IP, "source.ip", Verb::Block),
         (&[("user.id", "VIP")], "user.id", Verb::RequireMfa),
-        (&[("source.as.number", "AS64500")], "source.as.number", Verb::Throttle),
-        (&[("source.ip", "198.51.100.1"), ("source.as.number", "64500")], "source.ip", Verb::Block),
+        (
+            &[("source.as.number", "AS64500")],
+            "source.as.number",
+            Verb::Throttle,
+        ),
+        (
+            &[("source.ip", "198.51.100.1"), ("source.as.number", "64500")],
+            "source.ip",
+            Verb::Block,
+        ),
     ];
     for (key, field, verb) in cases {
         let d = detector("d", &[(verb, Some(field), 5)]);
         let plan = p.decide(&mut state, &alert(1, 0, key), &d, NOW);
-        assert_eq!((whys(&plan), steps(&plan)), (vec![Withheld::Allowed], vec![]), "{field}");
+        assert_eq!(
+            (whys(&plan), steps(&plan)),
+            (vec![Withheld::Allowed], vec![]),
+            "{field}"
+        );
     }
 }
 
 #[test]
 fn what_is_allowed_later_is_reverted() {
-    let (mut p, d, mut state) = (policy(enforcing()), detector("d", BLOCK_IP), State::default());
+    let (mut p, d, mut state) = (
+        policy(enforcing()),
+        detector("d", BLOCK_IP),
+        State::default(),
+    );
     drop(p.decide(&mut state, &alert(1, 0, IP), &d, NOW));
     let entry = AllowEntry {
         scope: Scope::Ip,
@@ -211,7 +287,10 @@ fn budgets_withhold_and_recover() {
         active_max_by_verb: BTreeMap::from([(Verb::Throttle, 4)]),
         ..Budgets::default()
     };
-    let p = policy(Settings { budgets, ..enforcing() });
+    let p = policy(Settings {
+        budgets,
+        ..enforcing()
+    });
     let d = detector("d", &[(Verb::Throttle, Some("user.id"), 60)]);
     let mut state = State::default();
     let ask = |state: &mut State, n: u8, now| {
@@ -227,8 +306,17 @@ fn budgets_withhold_and_recover() {
     assert_eq!(whys(&ask(&mut state, 4, minute)), [Withheld::BudgetActive]);
     let mut shadow = d.clone();
     shadow.mode = Mode::Shadow;
-    let plan = p.decide(&mut state, &alert(5, 0, &[("user.id", "u5")]), &shadow, minute);
-    assert_eq!(steps(&plan), [Step::Requested], "simulated ones have budgets of their own");
+    let plan = p.decide(
+        &mut state,
+        &alert(5, 0, &[("user.id", "u5")]),
+        &shadow,
+        minute,
+    );
+    assert_eq!(
+        steps(&plan),
+        [Step::Requested],
+        "simulated ones have budgets of their own"
+    );
 }
 
 #[test]
@@ -239,9 +327,23 @@ fn the_kill_switch_needs_two_detectors() {
     let one = p.decide(&mut state, &alert(1, 0, &[]), &kill("a"), NOW);
     assert_eq!(steps(&one), [Step::Pending]);
     assert_eq!(Step::Pending.message(), None);
-    let same = p.decide(&mut state, &alert(2, 0, &[]), &kill("a"), NOW + Span::minutes(1));
-    assert_eq!((steps(&same), same.actions()), (vec![], one.actions()), "one detector stays one");
-    let two = p.decide(&mut state, &alert(3, 0, &[]), &kill("b"), NOW + Span::minutes(2));
+    let same = p.decide(
+        &mut state,
+        &alert(2, 0, &[]),
+        &kill("a"),
+        NOW + Span::minutes(1),
+    );
+    assert_eq!(
+        (steps(&same), same.actions()),
+        (vec![], one.actions()),
+        "one detector stays one"
+    );
+    let two = p.decide(
+        &mut state,
+        &alert(3, 0, &[]),
+        &kill("b"),
+        NOW + Span::minutes(2),
+    );
     assert_eq!(steps(&two), [Step::Requested]);
     let record = &two.changes()[0].record;
     assert_eq!((two.actions(), record.detectors.len()), (one.actions(), 2));
@@ -256,9 +358,17 @@ fn two_detectors_far_apart_are_not_two() {
     let kill = |id| detector(id, &[(Verb::DisableFlow, None, 5)]);
     let mut state = State::default();
     drop(p.decide(&mut state, &alert(1, 0, &[]), &kill("a"), NOW));
-    let late = p.decide(&mut state, &alert(2, 0, &[]), &kill("b"), NOW + Span::minutes(11));
+    let late = p.decide(
+        &mut state,
+        &alert(2, 0, &[]),
+        &kill("b"),
+        NOW + Span::minutes(11),
+    );
     assert_eq!(steps(&late), []);
-    assert_eq!(steps(&p.tick(&mut state, NOW + Span::hours(1))), [Step::Denied]);
+    assert_eq!(
+        steps(&p.tick(&mut state, NOW + Span::hours(1))),
+        [Step::Denied]
+    );
 }
 
 #[test]
@@ -266,21 +376,59 @@ fn a_human_approves_denies_and_reverts() {
     let p = policy(enforcing());
     let kill = detector("a", &[(Verb::DisableFlow, None, 5)]);
     let mut state = State::default();
-    let id = p.decide(&mut state, &alert(1, 0, &[]), &kill, NOW).actions()[0];
-    assert_eq!(p.answer(&mut state, id, Answer::Revert, "", NOW), Err(Refusal::NotActive));
-    let yes = p.answer(&mut state, id, Answer::Approve, "by soc", NOW + Span::minutes(3)).unwrap();
+    let id = p
+        .decide(&mut state, &alert(1, 0, &[]), &kill, NOW)
+        .actions()[0];
+    assert_eq!(
+        p.answer(&mut state, id, Answer::Revert, "", NOW),
+        Err(Refusal::NotActive)
+    );
+    let yes = p
+        .answer(
+            &mut state,
+            id,
+            Answer::Approve,
+            "by soc",
+            NOW + Span::minutes(3),
+        )
+        .unwrap();
     assert_eq!(steps(&yes), [Step::Requested]);
-    assert_eq!(yes.changes()[0].record.action.expires_at, NOW + Span::minutes(8));
-    assert_eq!(p.answer(&mut state, id, Answer::Approve, "", NOW), Err(Refusal::NotPending));
-    let back = p.answer(&mut state, id, Answer::Revert, "wrong", NOW + Span::minutes(4)).unwrap();
+    assert_eq!(
+        yes.changes()[0].record.action.expires_at,
+        NOW + Span::minutes(8)
+    );
+    assert_eq!(
+        p.answer(&mut state, id, Answer::Approve, "", NOW),
+        Err(Refusal::NotPending)
+    );
+    let back = p
+        .answer(
+            &mut state,
+            id,
+            Answer::Revert,
+            "wrong",
+            NOW + Span::minutes(4),
+        )
+        .unwrap();
     assert_eq!(steps(&back), [Step::Reverted]);
     let again = p.decide(&mut state, &alert(1, 1, &[]), &kill, NOW + Span::minutes(5));
     assert_eq!(whys(&again), [Withheld::HeldByHuman]);
     drop(p.tick(&mut state, NOW + Span::minutes(65)));
-    let later = p.decide(&mut state, &alert(1, 2, &[]), &kill, NOW + Span::minutes(65));
+    let later = p.decide(
+        &mut state,
+        &alert(1, 2, &[]),
+        &kill,
+        NOW + Span::minutes(65),
+    );
     assert_eq!(steps(&later), [Step::Pending]);
     let no = p
-        .answer(&mut state, later.actions()[0], Answer::Deny, "no", NOW + Span::minutes(66))
+        .answer(
+            &mut state,
+            later.actions()[0],
+            Answer::Deny,
+            "no",
+            NOW + Span::minutes(66),
+        )
         .unwrap();
     assert_eq!(steps(&no), [Step::Denied]);
 }
@@ -308,12 +456,20 @@ fn a_stronger_action_takes_the_place_of_a_weaker() {
     let with = |verb| detector("d", &[(verb, Some("source.ip"), 5)]);
     let weak = p.decide(&mut state, &alert(1, 0, IP), &with(Verb::Throttle), NOW);
     let mail = p.decide(&mut state, &alert(1, 0, IP), &with(Verb::HoldMail), NOW);
-    assert_eq!(steps(&mail), [Step::Requested], "another kind stands beside it");
+    assert_eq!(
+        steps(&mail),
+        [Step::Requested],
+        "another kind stands beside it"
+    );
     let strong = p.decide(&mut state, &alert(2, 0, IP), &with(Verb::Block), NOW);
     assert_eq!(steps(&strong), [Step::Superseded, Step::Requested]);
     let block = &strong.changes()[1].record.action;
     assert_eq!(block.supersedes, Some(weak.actions()[0]));
-    let seqs: Vec<u64> = strong.changes().iter().map(|c| c.record.action.seq).collect();
+    let seqs: Vec<u64> = strong
+        .changes()
+        .iter()
+        .map(|c| c.record.action.seq)
+        .collect();
     assert!(seqs.is_sorted());
     let weak = p.decide(&mut state, &alert(3, 0, IP), &with(Verb::Challenge), NOW);
     assert_eq!(
@@ -332,9 +488,21 @@ fn enforcing_takes_the_place_of_simulating_and_never_the_reverse() {
     let first = p.decide(&mut state, &alert(1, 0, IP), &shadow, NOW);
     let second = p.decide(&mut state, &alert(2, 0, IP), &real, NOW);
     assert_eq!(steps(&second), [Step::Superseded, Step::Requested]);
-    assert_eq!(second.changes()[1].record.action.supersedes, Some(first.actions()[0]));
-    let third = p.decide(&mut state, &alert(3, 0, IP), &shadow, NOW + Span::minutes(14));
-    assert_eq!((steps(&third), third.actions()), (vec![], second.actions()), "not prolonged");
+    assert_eq!(
+        second.changes()[1].record.action.supersedes,
+        Some(first.actions()[0])
+    );
+    let third = p.decide(
+        &mut state,
+        &alert(3, 0, IP),
+        &shadow,
+        NOW + Span::minutes(14),
+    );
+    assert_eq!(
+        (steps(&third), third.actions()),
+        (vec![], second.actions()),
+        "not prolonged"
+    );
 }
 
 #[test]
@@ -358,7 +526,12 @@ fn targets_are_clean_or_refused() {
         ("device.id", "d", Err(Withheld::NoScope)),
     ] {
         let d = detector("d", &[(Verb::Throttle, Some(field), 5)]);
-        let plan = p.decide(&mut State::default(), &alert(1, 0, &[(field, value)]), &d, NOW);
+        let plan = p.decide(
+            &mut State::default(),
+            &alert(1, 0, &[(field, value)]),
+            &d,
+            NOW,
+        );
         match want {
             Ok(text) => assert_eq!(plan.changes()[0].record.action.target.to_string(), text),
             Err(why) => assert_eq!(whys(&plan), [why], "{field} {value}"),
@@ -380,15 +553,31 @@ fn every_fault_of_the_settings_is_told() {
     let settings = Settings {
         ttl_min: Span::hours(2),
         widest_ipv4: 40,
-        kill_switch: KillSwitch { detectors_min: 1, ..KillSwitch::default() },
-        allow: AllowSettings { ips: vec!["x".into()], ..AllowSettings::default() },
+        kill_switch: KillSwitch {
+            detectors_min: 1,
+            ..KillSwitch::default()
+        },
+        allow: AllowSettings {
+            ips: vec!["x".into()],
+            ..AllowSettings::default()
+        },
         ..Settings::default()
     };
-    assert_eq!(Policy::new(settings, &HashKey::fixed()).unwrap_err().len(), 5);
+    assert_eq!(
+        Policy::new(settings, &HashKey::fixed()).unwrap_err().len(),
+        5
+    );
     let text = r#"{"mode":"enforce","ttl_max":"2h","budgets":{"active_max_by_verb":{"block":5}}}"#;
     let read: Settings = serde_json::from_str(text).unwrap();
-    assert_eq!((read.ttl_max, read.budgets.active_max_of(Verb::Block)), (Span::hours(2), 5));
-    for bad in [r#"{"mod":"enforce"}"#, r#"{"ttl_max":"2"}"#, r#"{"mode":"on"}"#] {
+    assert_eq!(
+        (read.ttl_max, read.budgets.active_max_of(Verb::Block)),
+        (Span::hours(2), 5)
+    );
+    for bad in [
+        r#"{"mod":"enforce"}"#,
+        r#"{"ttl_max":"2"}"#,
+        r#"{"mode":"on"}"#,
+    ] {
         assert!(serde_json::from_str::<Settings>(bad).is_err(), "{bad}");
     }
     let back: Settings = serde_json::from_value(serde_json::to_value(&read).unwrap()).unwrap();
@@ -397,7 +586,13 @@ fn every_fault_of_the_settings_is_told() {
 
 #[derive(Clone, Debug)]
 enum Deed {
-    Alert { id: u8, ip: u8, verb: usize, detector: u8, real: bool },
+    Alert {
+        id: u8,
+        ip: u8,
+        verb: usize,
+        detector: u8,
+        real: bool,
+    },
     Wait(i64),
     Answer(u8, usize),
     Restart,

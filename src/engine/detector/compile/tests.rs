@@ -348,3 +348,44 @@ proptest! {
         }
     }
 }
+
+/// The files of `detectors/` as the binary carries them.
+const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+/// The shipped detectors have no finding at all, and each has its runbook and cases of every kind.
+#[test]
+fn the_shipped_detectors_are_clean() {
+    let exists = |path: &str| SHIPPED.iter().any(|(p, _)| *p == path);
+    let mut sources = Vec::new();
+    for (path, text) in SHIPPED
+        .iter()
+        .filter(|(path, _)| path.ends_with("/detector.yml"))
+    {
+        let folder = path.trim_end_matches("/detector.yml");
+        assert!(exists(&format!("{folder}/runbook.md")), "{folder}");
+        for kind in ["fires", "near_miss", "boundary", "out_of_order", "evasion"] {
+            assert!(
+                exists(&format!("{folder}/tests/{kind}.yml")),
+                "{folder} {kind}"
+            );
+        }
+        sources.push(source(path, text));
+    }
+    assert!(sources.len() >= 9);
+    let got = compile(&sources, &Options::default());
+    assert_eq!(messages(&got), Vec::<String>::new());
+    let known = |name: &str| {
+        got.plan
+            .detectors
+            .iter()
+            .any(|d| d.name == name || d.id == name)
+    };
+    for (path, text) in SHIPPED.iter().filter(|(path, _)| path.contains("/tests/")) {
+        let (cases, findings) = crate::engine::detector::case::parse(path, text);
+        assert_eq!(findings, [], "{path}");
+        assert!(!cases.is_empty(), "{path}");
+        for expected in cases.iter().flat_map(|c| &c.expect) {
+            assert!(known(&expected.detector), "{path}: {}", expected.detector);
+        }
+    }
+}

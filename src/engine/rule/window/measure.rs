@@ -47,7 +47,10 @@ impl Stores {
 
     #[must_use]
     pub fn heap(&self) -> usize {
-        std::iter::once(&self.first).chain(&self.rest).map(Store::heap).sum::<usize>()
+        std::iter::once(&self.first)
+            .chain(&self.rest)
+            .map(Store::heap)
+            .sum::<usize>()
             + self.rest.capacity() * size_of::<Store>()
     }
 }
@@ -111,7 +114,11 @@ impl Measure {
     pub fn new(rule: &Rule) -> Self {
         let (aggregates, bounds, ratio) = match &rule.kind {
             Kind::Window { aggregates, bounds } => (aggregates.clone(), bounds.clone(), None),
-            Kind::Ratio { bound, value, denominator_min } => (
+            Kind::Ratio {
+                bound,
+                value,
+                denominator_min,
+            } => (
                 vec![count_of("numerator", 0), count_of("denominator", 1)],
                 Vec::new(),
                 Some((*bound, *value, *denominator_min)),
@@ -130,22 +137,37 @@ impl Measure {
         let mut slots = Vec::new();
         for (i, aggregate) in aggregates.iter().enumerate() {
             let slot = slot_of(aggregate).map(|s| {
-                slots.iter().position(|known| *known == s).unwrap_or_else(|| {
-                    slots.push(s);
-                    slots.len() - 1
-                })
+                slots
+                    .iter()
+                    .position(|known| *known == s)
+                    .unwrap_or_else(|| {
+                        slots.push(s);
+                        slots.len() - 1
+                    })
             });
             let kind = measure.kind_of(i, aggregate);
-            let place = measure.place(StoreSpec { kind, slot, input: aggregate.input });
+            let place = measure.place(StoreSpec {
+                kind,
+                slot,
+                input: aggregate.input,
+            });
             measure.places.push(place);
         }
         let counts_all = |s: &StoreSpec| {
             s.input.is_none() && matches!(s.kind, StoreKind::Count { .. } | StoreKind::Rate)
         };
-        measure.all = measure.specs.iter().position(counts_all).unwrap_or_else(|| {
-            let kind = StoreKind::Count { cap: UNBOUNDED };
-            measure.place(StoreSpec { kind, slot: None, input: None })
-        });
+        measure.all = measure
+            .specs
+            .iter()
+            .position(counts_all)
+            .unwrap_or_else(|| {
+                let kind = StoreKind::Count { cap: UNBOUNDED };
+                measure.place(StoreSpec {
+                    kind,
+                    slot: None,
+                    input: None,
+                })
+            });
         measure.aggregates = aggregates;
         measure.single = measure.single_count();
         measure
@@ -155,7 +177,11 @@ impl Measure {
         match aggregate.function {
             Function::Count if self.ratio.is_some() => StoreKind::Count { cap: EXACT_MAX },
             Function::Count => {
-                let needs = self.bounds.iter().filter(|b| b.aggregate == index).map(|b| needed(*b));
+                let needs = self
+                    .bounds
+                    .iter()
+                    .filter(|b| b.aggregate == index)
+                    .map(|b| needed(*b));
                 match needs.max() {
                     None => StoreKind::Count { cap: UNBOUNDED },
                     Some(n) if n > EXACT_MAX => StoreKind::Rate,
@@ -168,15 +194,23 @@ impl Measure {
     }
 
     fn place(&mut self, spec: StoreSpec) -> usize {
-        self.specs.iter().position(|s| *s == spec).unwrap_or_else(|| {
-            self.specs.push(spec);
-            self.specs.len() - 1
-        })
+        self.specs
+            .iter()
+            .position(|s| *s == spec)
+            .unwrap_or_else(|| {
+                self.specs.push(spec);
+                self.specs.len() - 1
+            })
     }
 
     fn single_count(&self) -> Option<usize> {
-        let [bound] = self.bounds.as_slice() else { return None };
-        let exact = matches!(self.specs.get(*self.places.get(bound.aggregate)?)?.kind, StoreKind::Count { .. });
+        let [bound] = self.bounds.as_slice() else {
+            return None;
+        };
+        let exact = matches!(
+            self.specs.get(*self.places.get(bound.aggregate)?)?.kind,
+            StoreKind::Count { .. }
+        );
         let rising = matches!(bound.op, Op::Gt | Op::Gte);
         (exact && rising && self.places.first() == Some(&0) && self.aggregates.len() == 1)
             .then(|| needed(*bound))
@@ -191,7 +225,10 @@ impl Measure {
             StoreKind::Sums => Store::Sums(Box::default()),
         };
         let mut all = self.specs.iter().map(store);
-        Stores { first: all.next().unwrap_or(Store::Count(Stamps::default())), rest: all.collect() }
+        Stores {
+            first: all.next().unwrap_or(Store::Count(Stamps::default())),
+            rest: all.collect(),
+        }
     }
 
     /// Adds an observation; returns its place in the first store if that is an exact count.
@@ -199,7 +236,10 @@ impl Measure {
         let mut place = None;
         let all = std::iter::once(&mut stores.first).chain(&mut stores.rest);
         for (i, (store, spec)) in all.zip(&self.specs).enumerate() {
-            if spec.input.is_some_and(|input| input != usize::from(o.input)) {
+            if spec
+                .input
+                .is_some_and(|input| input != usize::from(o.input))
+            {
                 continue;
             }
             let value = spec.slot.and_then(|s| {
@@ -215,7 +255,9 @@ impl Measure {
                 }
                 (Store::Rate(rate), _, _) => rate.add(o.time, 1),
                 (Store::Distinct(distinct), _, Some(value)) => distinct.insert(value, o.time, span),
-                (Store::Sums(sums), _, Some(bits)) => sums.insert(o.time, f64::from_bits(bits), span),
+                (Store::Sums(sums), _, Some(bits)) => {
+                    sums.insert(o.time, f64::from_bits(bits), span)
+                }
                 _ => {}
             }
         }
@@ -230,7 +272,9 @@ impl Measure {
         match (store, function) {
             (Some(Store::Count(stamps)), _) => (stamps.count(from, now) as f64, None),
             (Some(Store::Rate(rate)), _) => (rate.total() as f64, Some(Buckets::RESOLUTION)),
-            (Some(Store::Distinct(d)), Some(Function::OnceShare)) => (d.once_share(from), d.error()),
+            (Some(Store::Distinct(d)), Some(Function::OnceShare)) => {
+                (d.once_share(from), d.error())
+            }
             (Some(Store::Distinct(d)), _) => (d.count(from), d.error()),
             (Some(Store::Sums(s)), Some(Function::Average)) => (s.average(from, now), None),
             (Some(Store::Sums(s)), _) => (s.sum(from, now), None),
@@ -241,7 +285,13 @@ impl Measure {
     /// The time at which the bounds are crossed now that something was inserted at place `at`;
     /// `None` if they do not hold.
     #[must_use]
-    pub fn crossing(&self, stores: &Stores, at: Option<usize>, newest: i64, span: i64) -> Option<i64> {
+    pub fn crossing(
+        &self,
+        stores: &Stores,
+        at: Option<usize>,
+        newest: i64,
+        span: i64,
+    ) -> Option<i64> {
         if let (Some(n), Store::Count(stamps)) = (self.single, &stores.first) {
             let index = stamps.crossing(at?, n, span)?;
             return stamps.get(index);
@@ -269,7 +319,9 @@ impl Measure {
     pub fn holds_until(&self, stores: &Stores, now: i64, span: i64) -> i64 {
         if let (Some(n), Store::Count(stamps)) = (self.single, &stores.first) {
             let first = stamps.len() - stamps.count(now - 1, i64::MAX);
-            let Some(at) = stamps.crossing(first, n, span) else { return now };
+            let Some(at) = stamps.crossing(first, n, span) else {
+                return now;
+            };
             return stamps.holds_until(at, n, span).max(now);
         }
         let until = self.bounds.iter().map(|b| {
@@ -317,18 +369,28 @@ impl Measure {
     #[must_use]
     pub fn rate(&self, stores: &Stores, now: i64, span: i64) -> Option<Box<Buckets>> {
         self.single?;
-        let Store::Count(stamps) = &stores.first else { return None };
+        let Store::Count(stamps) = &stores.first else {
+            return None;
+        };
         let mut rate = Box::new(Buckets::new(span));
-        for time in (0..stamps.len()).filter_map(|i| stamps.get(i)).filter(|t| *t > now - span) {
+        for time in (0..stamps.len())
+            .filter_map(|i| stamps.get(i))
+            .filter(|t| *t > now - span)
+        {
             rate.add(time, 1);
         }
         Some(rate)
     }
 
     /// In a later revision the exact count shows no more than its stamps; the episode knows more.
-    #[expect(clippy::cast_precision_loss, reason = "event counts are far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "event counts are far below 2^53"
+    )]
     pub fn count_episode(&self, reading: &mut Reading, episode: &Episode) {
-        let (Some(n), Some((_, value))) = (self.single, reading.observed.first_mut()) else { return };
+        let (Some(n), Some((_, value))) = (self.single, reading.observed.first_mut()) else {
+            return;
+        };
         if let Some(rate) = &episode.rate
             && *value >= (n + SLACK) as f64
         {
@@ -349,7 +411,9 @@ impl Measure {
         }
         let mut shown: Vec<(String, Vec<(&'static str, f64)>)> = Vec::new();
         for b in &self.bounds {
-            let Some(aggregate) = self.aggregates.get(b.aggregate) else { continue };
+            let Some(aggregate) = self.aggregates.get(b.aggregate) else {
+                continue;
+            };
             let op = (b.op.name(), b.value);
             match shown.iter_mut().find(|(n, _)| *n == aggregate.name) {
                 Some((_, ops)) => ops.push(op),
@@ -373,11 +437,20 @@ impl MaxBy for Option<f64> {
 }
 
 fn count_of(name: &str, input: usize) -> Aggregate {
-    Aggregate { name: name.to_owned(), function: Function::Count, field: None, input: Some(input) }
+    Aggregate {
+        name: name.to_owned(),
+        function: Function::Count,
+        field: None,
+        input: Some(input),
+    }
 }
 
 /// The count at which a bound on it is decided.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..2^40")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 1..2^40"
+)]
 fn needed(bound: Bound) -> usize {
     let n = match bound.op {
         Op::Gte => bound.value.ceil(),
