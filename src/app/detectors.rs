@@ -29,6 +29,8 @@ pub struct DetectorFile {
     /// With `/` between its parts, whatever the system writes.
     pub path: String,
     pub text: String,
+    /// A test case beside a detector.
+    pub is_test: bool,
 }
 
 /// All files of a detector folder, in order of path.
@@ -40,6 +42,7 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
         let own = |(path, text): &(&str, &str)| DetectorFile {
             path: (*path).into(),
             text: (*text).into(),
+            is_test: is_test(path),
         };
         return Ok(SHIPPED.iter().map(own).collect());
     };
@@ -52,15 +55,13 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     let mut paths = Vec::new();
     walk(dir, 0, &mut paths)?;
     paths.sort();
-    paths.into_iter().map(read).collect()
+    paths.into_iter().map(|path| read(dir, &path)).collect()
 }
 
 /// The detector files among `files`, ready to compile.
 #[must_use]
 pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
-    let detectors = files
-        .iter()
-        .filter(|f| is_yaml(&f.path) && !is_test(&f.path));
+    let detectors = files.iter().filter(|f| is_yaml(&f.path) && !f.is_test);
     let source = |f: &DetectorFile| {
         let folder = f.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let beside = |name: &str| format!("{folder}/{name}");
@@ -76,9 +77,9 @@ pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
     detectors.map(source).collect()
 }
 
-/// Whether a path is a test case beside a detector.
-#[must_use]
-pub fn is_test(path: &str) -> bool {
+/// Whether a path below the detectors' folder is that of a test case. What stands above the folder
+/// does not count: it may itself be below one named `tests`.
+fn is_test(path: &str) -> bool {
     is_yaml(path) && path.rsplit('/').skip(1).any(|part| part == "tests")
 }
 
@@ -118,15 +119,21 @@ fn walk(dir: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> anyhow::Result<()
     Ok(())
 }
 
-fn read(path: PathBuf) -> anyhow::Result<DetectorFile> {
+fn read(dir: &Path, path: &Path) -> anyhow::Result<DetectorFile> {
     let name = path.to_string_lossy().replace('\\', "/");
-    let size = fs::metadata(&path)
+    let size = fs::metadata(path)
         .with_context(|| format!("cannot read {name}"))?
         .len();
     if size > FILE_MAX {
         bail!("{name} has {size} bytes, a detector file has at most {FILE_MAX}");
     }
     let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {name} as UTF-8 text"))?;
-    Ok(DetectorFile { path: name, text })
+        fs::read_to_string(path).with_context(|| format!("cannot read {name} as UTF-8 text"))?;
+    let below = path.strip_prefix(dir).unwrap_or(path);
+    let is_test = is_test(&below.to_string_lossy());
+    Ok(DetectorFile {
+        path: name,
+        text,
+        is_test,
+    })
 }

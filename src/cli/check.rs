@@ -143,7 +143,7 @@ fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failur
     })?;
     let sources = detectors::sources(&files);
     let mut diagnostics = detector::compile(&sources, &detector::Options::default()).diagnostics;
-    for file in files.iter().filter(|f| detectors::is_test(&f.path)) {
+    for file in files.iter().filter(|f| f.is_test) {
         diagnostics.extend(detector::case::parse(&file.path, &file.text).1);
     }
     Ok((diagnostics, sources.len()))

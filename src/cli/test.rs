@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Outcome {
     let program = Arc::new(Program::new(plan, HashKey::fixed(), Settings::default()));
     let mut out = stdout();
     let (mut verdicts, mut faults) = (Vec::new(), 0);
-    for file in files.iter().filter(|f| detectors::is_test(&f.path)) {
+    for file in files.iter().filter(|f| f.is_test) {
         let (cases, diagnostics) = case::parse(&file.path, &file.text);
         for fault in diagnostics.iter().filter(|d| d.is_fault()) {
             note(&fault.to_string());
