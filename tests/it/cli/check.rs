@@ -111,7 +111,6 @@ fn all_faults_are_told_at_once_for_machines_too() {
                 && f["line"].to_string() == line
                 && f["column"].to_string() == column
         };
-        // Two of them claim one name: that is a finding of its own, so more than one may fit.
         let found = findings.iter().find(is);
         assert!(
             found.is_some(),

@@ -27,6 +27,17 @@ pub fn revision(alert: &Value) -> (String, u64) {
     )
 }
 
+/// As sets: the daemon tells what crosses a bound at once and what waits for time later, `replay`
+/// tells all in order of event time.
+pub fn assert_same_set(what: &str, got: &[String], want: &[String]) {
+    let sorted = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines
+    };
+    assert_same(what, &sorted(got), &sorted(want));
+}
+
 /// Fails with the first line that differs, and what stands around it.
 pub fn assert_same(what: &str, got: &[String], want: &[String]) {
     let first = got.iter().zip(want).position(|(a, b)| a != b);
