@@ -37,7 +37,7 @@ build: ## the binary to ship, in target/release (slow: one codegen unit, link-ti
 	@dev/setup build
 	$(CARGO) build --release --locked --bin tidegate
 
-test: ## all tests, with a real Kafka (TESTS=NAME for some of cargo's)
+test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS=1000000 for more events)
 	@dev/setup test helm
 	$(call say,'the test broker')
 	@dev/kafka/kafka fetch
