@@ -86,7 +86,7 @@ fn keys_and_metadata() {
     flood(
         "id: abc",
         "id: abc\nid: def",
-        "3:1 the key `id` stands here twice | remove one of them; the first is at line 2",
+        "3:1 key `id` is given twice, first on line 2 | keep one of the two",
     );
     flood(
         "id: abc",
@@ -487,6 +487,16 @@ fn lints() {
         "    event.kind: recovery.requested",
         "    event.kind|all: [a, b]",
         "1:8 lint: the condition can never match | check which event.kind its parts ask for",
+    );
+    flood(
+        "[source.ip]",
+        "[customer]",
+        "9:14 lint: `customer` is no canonical field and no selection reads it | events without it are not counted: check the name",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nmode: contain",
+        "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
     );
     let file = SourceFile {
         path: "d/t.yml".into(),
