@@ -186,7 +186,7 @@ impl<S: Shards> Engine<S> {
             self.shards
                 .handle(level, &mut self.parts, &mut self.findings);
         }
-        let mut alerts: Vec<Alert> = Vec::new();
+        let mut alerts: Vec<(i64, Alert)> = Vec::new();
         for found in &mut self.findings {
             let mut found = std::mem::take(found);
             self.totals.add(&found);
@@ -194,7 +194,7 @@ impl<S: Shards> Engine<S> {
         }
         merge::sort_alerts(&mut alerts);
         self.outputs
-            .extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
+            .extend(alerts.into_iter().map(|(_, a)| Output::Alert(Box::new(a))));
     }
 
     /// The next thing it has to say.

@@ -3,7 +3,7 @@
 //! Reads go straight to the store's last commit. What changes something goes through the engine's
 //! thread, so that one thread decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +35,8 @@ const DECIDE: Duration = Duration::from_secs(5);
 /// The console's plot: points of this length, and how many.
 const POINT_MS: i64 = 10_000;
 const POINTS: usize = 360;
+/// Different troubles of the source that are kept to be shown.
+const TROUBLES: usize = 4;
 
 /// A decision on its way to the engine's thread.
 pub struct Ask {
@@ -54,6 +56,8 @@ struct Told {
     halted: BTreeMap<String, String>,
     store_trouble: Option<String>,
     ended: Option<String>,
+    /// What the source says is wrong since it last gave a record.
+    troubles: BTreeSet<String>,
     usage: Vec<Usage>,
     alerts_by_detector: BTreeMap<String, u64>,
     points: BTreeMap<i64, Point>,
@@ -114,6 +118,15 @@ impl Shared {
     /// The source has its partitions.
     pub fn assigned(&self) {
         self.assigned.store(true, Ordering::Relaxed);
+        self.told().troubles.clear();
+    }
+
+    /// The source cannot read, and why.
+    pub fn trouble(&self, detail: &str) {
+        let mut told = self.told();
+        if told.troubles.len() < TROUBLES {
+            told.troubles.insert(detail.to_owned());
+        }
     }
 
     /// A partition has been read to its end.
@@ -130,7 +143,6 @@ impl Shared {
 
     pub fn count_events(&self, events: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);
-        self.assigned.store(true, Ordering::Relaxed);
         self.point(|p| p.events += events);
     }
 
@@ -411,6 +423,9 @@ impl View for Shared {
         };
         if !self.assigned.load(Ordering::Relaxed) {
             because("source", "no partition has been read yet");
+            for trouble in &told.troubles {
+                because("source", trouble);
+            }
         }
         if let Some(why) = &told.store_trouble {
             because("store", why);

@@ -119,6 +119,9 @@ impl Work {
         self.engine.handle(&Input::Batch(&intake.routed));
         let after = self.engine.counts();
         self.shared.count_events(after.events - before.events);
+        if intake.records > 0 {
+            self.shared.assigned();
+        }
         let source = || Label::from("all");
         self.metrics
             .events_late
@@ -226,7 +229,10 @@ impl Work {
                     "the source gave nothing though there was more; reconnected"
                 );
             }
-            Notice::Trouble { detail } => tracing::warn!(detail, "the source has trouble"),
+            Notice::Trouble { detail } => {
+                tracing::warn!(detail, "the source has trouble");
+                self.shared.trouble(detail);
+            }
         }
     }
 

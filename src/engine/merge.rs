@@ -42,11 +42,13 @@ pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Pa
     packet
 }
 
-/// The order in which alerts of one packet are told.
-pub fn sort_alerts(alerts: &mut [Alert]) {
-    alerts.sort_by(|a, b| {
-        (a.time, &a.detector.name, a.alert_id, a.revision).cmp(&(
-            b.time,
+/// The order in which alerts of one packet are told: by the event time that brought them about.
+/// Sorted packets cover ranges of event time that do not overlap, so the order of all alerts does
+/// not depend on how input was cut.
+pub fn sort_alerts(alerts: &mut [(i64, Alert)]) {
+    alerts.sort_by(|(a_at, a), (b_at, b)| {
+        (a_at, &a.detector.name, a.alert_id, a.revision).cmp(&(
+            b_at,
             &b.detector.name,
             b.alert_id,
             b.revision,

@@ -33,7 +33,8 @@ pub struct Context<'a> {
 /// What rules have found in one packet.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    pub alerts: Vec<Alert>,
+    /// Each with the event time at which it is told.
+    pub alerts: Vec<(i64, Alert)>,
     /// Observations for rules that are fed by detections; they go through the exchange again.
     pub derived: Packet,
     /// Detections (episodes opened) of any rule, also of those that only serve others.

@@ -150,11 +150,7 @@ impl Sequencer {
             left: held,
         });
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
-        let limit = if settings.sorted {
-            self.watermark
-        } else {
-            self.low(0)
-        };
+        let limit = self.limit(settings);
         self.release(limit, packet);
         while self.queue.len() > HELD_MAX {
             self.counts.unordered += 1;
@@ -162,6 +158,16 @@ impl Sequencer {
             self.release(next, packet);
         }
         packet.watermark = self.watermark;
+    }
+
+    /// Until when observations may go on. In order: to before the watermark, as deadlines do, so
+    /// that one packet ends where the next begins.
+    fn limit(&mut self, settings: &Settings) -> i64 {
+        if settings.sorted {
+            self.watermark.saturating_sub(1)
+        } else {
+            self.low(0)
+        }
     }
 
     fn release(&mut self, limit: i64, packet: &mut Packet) {
@@ -302,11 +308,7 @@ impl Sequencer {
     /// Lets go on what idle partitions no longer hold back.
     pub fn settle(&mut self, settings: &Settings, packet: &mut Packet) {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
-        let limit = if settings.sorted {
-            self.watermark
-        } else {
-            self.low(0)
-        };
+        let limit = self.limit(settings);
         self.release(limit, packet);
         packet.watermark = self.watermark;
     }

@@ -12,17 +12,20 @@ use std::path::{Path, PathBuf};
 use crate::harness::command::tidegate;
 use crate::harness::{alerts, fixture, kafka};
 
-/// Resets on one morning: `count` from each address, a second apart, each for an account of its own.
-fn resets(addresses: &[&str], count: u32) -> String {
+const RESET: &str = "recovery.requested";
+const FAILURE: &str = "token.failed";
+
+/// One morning: `count` events of each kind and address, a second apart, each about an account of
+/// its own.
+fn morning(attackers: &[(&str, &str)], count: u32) -> String {
     let mut text = String::new();
     for second in 0..count {
-        for (i, ip) in addresses.iter().enumerate() {
-            let (minute, second) = (second / 60, second % 60);
+        for (i, (kind, ip)) in attackers.iter().enumerate() {
             writeln!(
                 text,
-                "{{\"event.kind\":\"recovery.requested\",\"event.id\":\"r-{i}-{minute}-{second}\",\
-                 \"time\":\"2026-01-12T08:{minute:02}:{second:02}.{i:03}Z\",\
-                 \"source.ip\":\"{ip}\",\"user.target.id\":\"u-{i}-{minute}-{second}\"}}"
+                "{{\"event.kind\":\"{kind}\",\"event.id\":\"e-{i}-{second}\",\
+                 \"time\":\"2026-01-12T08:00:{second:02}.{i:03}Z\",\
+                 \"source.ip\":\"{ip}\",\"user.target.id\":\"u-{i}-{second}\"}}"
             )
             .unwrap();
         }

@@ -101,7 +101,7 @@ impl Episode {
         out.detections += 1;
         self.update_at = self.events.saturating_mul(2).max(2);
         self.note_peak(&facts);
-        self.write(ctx, facts, out);
+        self.write(ctx, facts.window.1, facts, out);
     }
 
     /// Whether the episode has doubled since its last revision.
@@ -115,15 +115,16 @@ impl Episode {
         self.update_at = self.events.saturating_mul(2);
         self.revision += 1;
         self.note_peak(&facts);
-        self.write(ctx, facts, out);
+        self.write(ctx, facts.window.1, facts, out);
     }
 
-    /// Writes the last revision: the value has fallen below the bound, and the hold is over.
-    pub fn close(&mut self, ctx: &Context<'_>, facts: Facts, out: &mut Findings) {
+    /// Writes the last revision: the value has fallen below the bound, and at event time `at` the
+    /// hold is over.
+    pub fn close(&mut self, ctx: &Context<'_>, at: i64, facts: Facts, out: &mut Findings) {
         self.open = false;
         self.revision += 1;
         self.note_peak(&facts);
-        self.write(ctx, facts, out);
+        self.write(ctx, at, facts, out);
     }
 
     fn note_peak(&mut self, facts: &Facts) {
@@ -137,7 +138,7 @@ impl Episode {
         self.peak = self.peak.max(value);
     }
 
-    fn write(&self, ctx: &Context<'_>, facts: Facts, out: &mut Findings) {
+    fn write(&self, ctx: &Context<'_>, at: i64, facts: Facts, out: &mut Findings) {
         if !ctx.rule.alerts {
             return;
         }
@@ -153,7 +154,7 @@ impl Episode {
             )
         };
         let (key, context) = key_and_context(ctx, &self.text);
-        out.alerts.push(Alert {
+        let alert = Alert {
             alert_id: self.id(ctx),
             revision: self.revision,
             status: if self.open {
@@ -187,7 +188,8 @@ impl Episode {
             positions: self.origins.positions(&ctx.program.settings.sources),
             peak: Number(self.peak),
             context,
-        });
+        };
+        out.alerts.push((at, alert));
     }
 
     #[must_use]

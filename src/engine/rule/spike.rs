@@ -124,7 +124,8 @@ impl SpikeRule {
             let Some(entry) = self.table.get_mut(key) else {
                 continue;
             };
-            entry.turn(ctx, &spike, ctx.watermark, out);
+            // An event at the watermark itself may still come.
+            entry.turn(ctx, &spike, ctx.watermark - 1, out);
             if entry.episode.as_ref().is_some_and(|e| e.open) {
                 self.open.push(key);
             }
@@ -326,7 +327,7 @@ impl Entry {
             episode.until = time;
         } else if time > episode.until.saturating_add(hold) {
             let facts = facts(ctx, spike, score, time);
-            episode.close(ctx, facts, out);
+            episode.close(ctx, time, facts, out);
             self.origins.clear();
         }
     }

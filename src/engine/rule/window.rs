@@ -251,7 +251,8 @@ impl Entry {
         measure.count_episode(&mut reading, episode);
         let mut facts = facts(ctx, measure, reading, time);
         facts.window.1 = episode.until;
-        episode.close(ctx, facts, out);
+        let at = episode.until.saturating_add(ctx.detector.suppress.0);
+        episode.close(ctx, at, facts, out);
     }
 }
 

@@ -40,7 +40,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
         ),
         text(
             "wrong_type",
-            format!("{{\"event.kind\":[\"canary\"],{TIME}}}"),
+            format!("{{\"event.kind\":{{\"a\":\"canary\"}},{TIME}}}"),
         ),
         text(
             "invalid_value",

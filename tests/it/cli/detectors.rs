@@ -58,7 +58,7 @@ fn a_case_that_does_not_hold_ends_with_1_and_says_why() {
     )
     .unwrap();
     std::fs::create_dir(dir.join("tests")).unwrap();
-    let case = "name: one reset is a flood\nevents:\n  - {event.kind: recovery.requested, time: 2026-01-12T08:00:00Z, source.ip: 203.0.113.7, user.target.id: u-1}\nexpect:\n  - {detector: it-resets}\n";
+    let case = "name: one reset is a flood\nkind: fires\nevents:\n  - {event.kind: recovery.requested, time: 2026-01-12T08:00:00Z, source.ip: 203.0.113.7, user.target.id: u-1}\nexpect:\n  - {detector: it-resets}\n";
     std::fs::write(dir.join("tests/wrong.yml"), case).unwrap();
     let done = tidegate(&["test", dir.to_str().unwrap()]).run().code(1);
     done.says("FAIL").says("one reset is a flood");

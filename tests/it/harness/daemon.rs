@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -129,10 +129,6 @@ impl Daemon {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    pub fn log_file(&self) -> &Path {
-        &self.log
-    }
-
     /// Status and body.
     pub fn get(&self, path: &str) -> (u16, String) {
         let ask = || -> std::io::Result<String> {
@@ -187,7 +183,8 @@ impl Daemon {
                 && labels.iter().all(|label| l.contains(label))
         });
         let value = |l: &str| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
-        let sum: f64 = mine.map(value).sum();
+        // Of no values `sum` is -0.0.
+        let sum = mine.map(value).fold(0.0, |a, b| a + b);
         format!("{sum:.0}").parse().unwrap()
     }
 
@@ -246,17 +243,6 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// Waits for it to end by itself.
-    pub fn ended(mut self) -> ExitStatus {
-        let log = self.log.clone();
-        super::wait(
-            "the daemon's end",
-            LIMIT,
-            || super::tail(&log),
-            || self.child.try_wait().unwrap(),
-        )
     }
 
     fn signal(&self, signal: &str) {

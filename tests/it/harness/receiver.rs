@@ -71,7 +71,6 @@ impl Drop for Receiver {
 /// What the receiver wrote down about a request it believed.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub id: String,
     pub kind: String,
     /// What the receiver answered.
     pub status: i64,
@@ -96,7 +95,6 @@ impl Request {
         );
         let body: Value = serde_json::from_str(seen["body"].as_str().unwrap()).unwrap();
         Self {
-            id: seen["id"].as_str().unwrap().to_owned(),
             kind: seen["type"].as_str().unwrap().to_owned(),
             status: seen["status"].as_i64().unwrap(),
             data: body["data"].clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{detectors, replayed, resets, source};
+use super::{RESET, detectors, morning, replayed, source};
 use crate::harness::daemon::Home;
 use crate::harness::{alerts, fixture, kafka, lines};
 
@@ -77,7 +77,7 @@ fn every_kind_of_broken_event_is_a_dead_letter_and_the_rest_goes_on() {
         ),
     );
     // A good event before, between and after: each broken one stands among them.
-    let good = resets(&["203.0.113.7"], 13);
+    let good = morning(&[(RESET, "203.0.113.7")], 13);
     let events = home.file("events.jsonl");
     std::fs::write(&events, &good).unwrap();
     let broken = broken();

@@ -1,6 +1,6 @@
 //! (5) TLS and SASL against the broker's SASL_SSL listener; a wrong password says what is wrong.
 
-use super::{detectors, resets};
+use super::{RESET, detectors, morning};
 use crate::harness::daemon::Home;
 use crate::harness::{kafka, lines};
 
@@ -31,7 +31,7 @@ fn reads_with(mechanism: &str, topic: &str) {
     broker.topic(topic, 2);
     let home = home(topic, mechanism, user, password);
     let events = home.file("events.jsonl");
-    std::fs::write(&events, resets(&["203.0.113.7"], 10)).unwrap();
+    std::fs::write(&events, morning(&[(RESET, "203.0.113.7")], 10)).unwrap();
     broker.produce(topic, &events);
     let daemon = home.start().ready();
     daemon.settled(10);

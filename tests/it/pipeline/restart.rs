@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{detectors, replayed, resets, source};
+use super::{RESET, detectors, morning, replayed, source};
 use crate::harness::command::tidegate;
 use crate::harness::daemon::{Daemon, Home};
 use crate::harness::{alerts, fixture, kafka, lines};
@@ -53,7 +53,7 @@ fn store_agrees(daemon: &Daemon, file: &[String]) {
 fn after_sigterm_counting_goes_on_in_the_middle_of_a_window() {
     let home = home("restart-term", &detectors());
     let events = home.file("events.jsonl");
-    let all = resets(&["203.0.113.7", "198.51.100.23"], 20);
+    let all = morning(&[(RESET, "203.0.113.7"), (RESET, "198.51.100.23")], 20);
     std::fs::write(&events, &all).unwrap();
     // Four resets of each address: one below the bound.
     let (first, second) = all.split_at(all.match_indices('\n').nth(7).unwrap().0 + 1);

@@ -16,7 +16,11 @@ pub struct Source {
 impl Source {
     pub fn new(path: String, text: String) -> Self {
         let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
-        Self { path, text, is_test }
+        Self {
+            path,
+            text,
+            is_test,
+        }
     }
 
     /// The module below the crate's root it belongs to; none for tests and for `lib.rs`.
@@ -29,7 +33,9 @@ impl Source {
     /// Numbered lines without comments and without the test module at the end.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().take(self.production_lines()).enumerate();
-        lines.map(|(n, line)| (n + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        lines
+            .map(|(n, line)| (n + 1, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
     pub fn production_lines(&self) -> usize {
@@ -49,7 +55,9 @@ pub fn sources() -> impl Iterator<Item = Source> {
     let mut paths = Vec::new();
     walk(&root().join("src"), &mut paths);
     assert!(paths.len() > 100, "the tree is not where it was");
-    let rust = paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
+    let rust = paths
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "rs"));
     rust.map(|path| Source::new(shown(&path), std::fs::read_to_string(&path).unwrap()))
 }
 
@@ -72,15 +80,23 @@ pub fn folders(dir: &Path) -> Vec<PathBuf> {
 
 pub fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/")
+    path.strip_prefix(root())
+        .unwrap()
+        .to_string_lossy()
+        .replace('\\', "/")
 }
 
 fn walk(dir: &Path, paths: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut entries: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

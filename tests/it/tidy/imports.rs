@@ -10,25 +10,35 @@ pub fn layers_used(source: &Source) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in source.code() {
         // The binary is a crate of its own and knows the library by name.
-        let here = if source.path == "src/main.rs" { "tidegate::" } else { "crate::" };
+        let here = if source.path == "src/main.rs" {
+            "tidegate::"
+        } else {
+            "crate::"
+        };
         for root in [here, up.as_str()] {
             for (at, _) in line.match_indices(root) {
                 // A longer path of `super`s, or `$crate`-like words, start elsewhere.
-                let starts = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+                let starts =
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
                 if starts {
                     found.extend(firsts(&line[at + root.len()..]).map(|name| (number, name)));
                 }
             }
         }
     }
-    found.retain(|(_, name)| name.starts_with(|c: char| c.is_ascii_lowercase()) && name != "super" && name != "self");
+    found.retain(|(_, name)| {
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && name != "super" && name != "self"
+    });
     found
 }
 
 /// `a::b` gives a; `{a::b, c}` gives a and c.
 fn firsts(path: &str) -> impl Iterator<Item = String> {
     let word = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
     };
     let mut names = Vec::new();
     match path.strip_prefix('{') {
@@ -64,7 +74,10 @@ pub fn crates_used(source: &Source) -> Vec<(usize, String)> {
                 found.push((number, name.to_owned()));
             }
         }
-        let used = line.trim().strip_prefix("use ").and_then(|u| u.strip_suffix(';'));
+        let used = line
+            .trim()
+            .strip_prefix("use ")
+            .and_then(|u| u.strip_suffix(';'));
         if let Some(name) = used.filter(|u| !u.contains(':') && !u.contains(' ')) {
             found.push((number, name.to_owned()));
         }
