@@ -296,7 +296,9 @@ impl<'d> Builder<'d, '_> {
         let docs = self.docs;
         match &docs.get(doc)?.document.body {
             Body::Filter { .. } => None,
-            Body::Correlation { correlation, .. } => self.correlation(doc, correlation),
+            Body::Correlation { correlation, .. } => correlation
+                .as_deref()
+                .and_then(|c| self.correlation(doc, c)),
             Body::Rule(_) => {
                 let tree = self.selections.get(doc)?.condition.clone()?;
                 let predicate = self.predicate(doc, tree);

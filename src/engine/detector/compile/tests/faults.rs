@@ -446,6 +446,19 @@ fn all_faults_at_once() {
     assert_eq!(files(&[("t.yml", &text)]).diagnostics.len(), 4);
 }
 
+/// A correlation that cannot be read does not hide what is wrong with the selections beside it.
+#[test]
+fn faults_of_every_part_of_a_document() {
+    let text = FLOOD
+        .replace("event.kind:", "event.kind|contians:")
+        .replace("condition: selection", "condition: selektion")
+        .replace("{gte: 10}", "{eq: 0}")
+        .replace("timespan: 10m", "timespan: 10");
+    let got = files(&[("t.yml", &format!("{text}---\ntitle: [1\n"))]);
+    let lines: Vec<usize> = got.diagnostics.iter().map(|d| d.line).collect();
+    assert_eq!(lines, [5, 6, 10, 11, 13], "{:?}", messages(&got));
+}
+
 #[test]
 fn lints() {
     flood(
