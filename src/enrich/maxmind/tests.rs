@@ -108,6 +108,25 @@ fn a_database_of_something_else() {
 }
 
 #[test]
+fn numbers_of_any_width() {
+    for number in [Datum::U16(64500), Datum::U32(64500), Datum::U64(64500)] {
+        let mut writer = Writer::new("x", 4, 24);
+        writer.add(
+            "192.0.2.0/24",
+            &Datum::Map(vec![("autonomous_system_number", number)]),
+        );
+        let table = Database::<AsRecord>::new(writer.bytes()).unwrap();
+        assert_eq!(
+            table.records,
+            [AsRecord {
+                number: 64500,
+                name: None
+            }]
+        );
+    }
+}
+
+#[test]
 fn names_are_bounded() {
     let mut writer = Writer::new("x", 4, 24);
     let record = Datum::Map(vec![
