@@ -234,26 +234,24 @@ fn database<R: Record>(
         faults.push(TableFault::Empty { file: path() });
         return None;
     }
-    match Database::new(bytes) {
-        Ok(table) => Some((Arc::new(table), stamp)),
-        Err(Refused::Damaged(reason)) => {
-            faults.push(TableFault::Damaged {
-                file: path(),
-                reason,
-            });
-            None
-        }
-        Err(Refused::WrongKind(kind)) => {
-            let (wanted, example) = (R::WANTED, R::EXAMPLE);
-            faults.push(TableFault::WrongKind {
-                file: path(),
-                kind,
-                wanted,
-                example,
-            });
-            None
-        }
-    }
+    let (wanted, example) = (R::WANTED, R::EXAMPLE);
+    let table = Database::new(bytes).map_err(|refused| match refused {
+        Refused::Damaged(reason) => TableFault::Damaged {
+            file: path(),
+            reason,
+        },
+        Refused::WrongKind(kind) => TableFault::WrongKind {
+            file: path(),
+            kind,
+            wanted,
+            example,
+        },
+        Refused::TooMany => TableFault::TooMany {
+            file: path(),
+            entries_max: maxmind::RANGES_MAX,
+        },
+    });
+    Some((Arc::new(taken(table, faults)?), stamp))
 }
 
 /// A text file, without its byte order mark. One without even a remark is a download gone wrong.

@@ -16,6 +16,8 @@ use super::ranges::Ranges;
 
 /// Longest name of an organization that is kept, in bytes.
 const NAME_MAX: usize = 256;
+/// Most ranges that are kept; what GeoIP2 City has, several times over.
+pub(super) const RANGES_MAX: usize = 20_000_000;
 /// Zeros between search tree and records.
 const SEPARATOR_LEN: usize = 16;
 
@@ -140,6 +142,8 @@ pub(super) enum Refused {
     Damaged(String),
     /// A database of this kind, in which no record has what is wanted.
     WrongKind(String),
+    /// It has more ranges than are kept.
+    TooMany,
 }
 
 impl From<MaxMindDbError> for Refused {
@@ -295,6 +299,9 @@ impl<R: Record> Draft<R> {
                 let network = found.network()?;
                 if !self.keep(network.network(), network.prefix(), number) {
                     return Err(Refused::Damaged("networks out of order".to_owned()));
+                }
+                if self.four.len() + self.six.len() > RANGES_MAX {
+                    return Err(Refused::TooMany);
                 }
             }
         }
