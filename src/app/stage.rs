@@ -26,7 +26,6 @@ const AFTER_BROKER: Span = Span::seconds(60);
 pub struct Stage {
     decoder: Decoder,
     enricher: Enricher,
-    projection: Arc<Projection>,
     router: Router,
 }
 
@@ -35,19 +34,16 @@ impl Stage {
     pub fn new(program: &Arc<Program>, projection: Projection, tables: Arc<Tables>) -> Self {
         let redactor = Redactor::new(&program.key);
         let fields = &program.plan.fields;
-        let projection = Arc::new(projection);
-        let limits = Limits::default();
         Self {
-            decoder: Decoder::new(fields, Arc::clone(&projection), redactor, limits),
-            enricher: Enricher::new(tables).giving(&projection),
-            projection,
+            decoder: Decoder::new(fields, Arc::new(projection), redactor, Limits::default()),
+            enricher: Enricher::new(tables),
             router: Router::new(Arc::clone(program)),
         }
     }
 
     /// Goes on with other tables.
     pub fn set_tables(&mut self, tables: Arc<Tables>) {
-        self.enricher = Enricher::new(tables).giving(&self.projection);
+        self.enricher = Enricher::new(tables);
     }
 
     /// Decodes and enriches a record, and hands out what comes of it, with the router to send it on.
