@@ -28,7 +28,10 @@ const ROUNDS: usize = 5;
 const BATCH: usize = 1024;
 
 fn main() {
-    let events = std::env::var("TIDEGATE_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000);
+    let events = std::env::var("TIDEGATE_BENCH_EVENTS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(200_000);
     let options = Options::new(Scenario::Mixed, 1, events);
     let lines: Vec<String> = Traffic::new(&options).map(|l| l.json).collect();
     let bytes: usize = lines.iter().map(String::len).sum();
@@ -36,8 +39,20 @@ fn main() {
     let plan = Arc::new(compile(&sources, &CompileOptions::default()).plan);
     let program = Arc::new(Program::new(plan, HashKey::fixed(), Settings::default()));
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{} events of {} bytes, {} detectors", lines.len(), bytes / lines.len(), program.plan.detectors.len()).unwrap();
-    writeln!(out, "{:<34} {:>12} {:>10} {:>8}", "step (median of 5, interleaved)", "events/s", "ns/event", "ratio").unwrap();
+    writeln!(
+        out,
+        "{} events of {} bytes, {} detectors",
+        lines.len(),
+        bytes / lines.len(),
+        program.plan.detectors.len()
+    )
+    .unwrap();
+    writeln!(
+        out,
+        "{:<34} {:>12} {:>10} {:>8}",
+        "step (median of 5, interleaved)", "events/s", "ns/event", "ratio"
+    )
+    .unwrap();
     let steps: [(&str, &dyn Fn() -> u64); 3] = [
         ("serde_json::Value", &|| parse(&lines)),
         ("decode + enrich + route", &|| route(&program, &lines)),
@@ -59,12 +74,23 @@ fn main() {
     for (step, times) in steps.iter().zip(&mut times) {
         let seconds = median(times);
         let per_event = seconds / lines.len() as f64;
-        writeln!(out, "{:<34} {:>12.0} {:>10.0} {:>8.2}", step.0, 1.0 / per_event, per_event * 1e9, base / seconds).unwrap();
+        writeln!(
+            out,
+            "{:<34} {:>12.0} {:>10.0} {:>8.2}",
+            step.0,
+            1.0 / per_event,
+            per_event * 1e9,
+            base / seconds
+        )
+        .unwrap();
     }
 }
 
 fn parse(lines: &[String]) -> u64 {
-    lines.iter().filter(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()).count() as u64
+    lines
+        .iter()
+        .filter(|l| serde_json::from_str::<serde_json::Value>(l).is_ok())
+        .count() as u64
 }
 
 fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Routed)) {
@@ -75,7 +101,11 @@ fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Route
         routed.clear();
         for (i, line) in chunk.iter().enumerate() {
             let offset = i64::try_from(n * BATCH + i).unwrap();
-            let origin = Origin { source: 0, partition: 0, offset };
+            let origin = Origin {
+                source: 0,
+                partition: 0,
+                offset,
+            };
             stage.work(line.as_bytes(), None, origin, None, &mut routed, &mut dead);
         }
         take(&routed);
@@ -84,7 +114,9 @@ fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Route
 
 fn route(program: &Arc<Program>, lines: &[String]) -> u64 {
     let mut observations = 0;
-    batches(program, lines, |routed| observations += routed.observations.len() as u64);
+    batches(program, lines, |routed| {
+        observations += routed.observations.len() as u64
+    });
     observations
 }
 

@@ -16,6 +16,7 @@ pub mod settings;
 pub mod sources;
 pub mod stage;
 pub mod state_dir;
+pub mod tables;
 pub mod threads;
 pub mod trial;
 pub mod view;

@@ -235,7 +235,7 @@ impl Node {
 }
 
 /// Reads a text of any number of documents. Whatever could be read is returned, together with
-/// every fault found; after a syntax fault the document it stands in and later ones are missing.
+/// every fault found; after a syntax fault the document it stands in is missing.
 #[must_use]
 pub fn parse(text: &str) -> (Vec<Node>, Vec<Fault>) {
     build::parse(text)

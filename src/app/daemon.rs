@@ -22,6 +22,7 @@ use super::pipeline::{Parts, Pipeline};
 use super::settings::{self, Secrets};
 use super::sources::Sources;
 use super::state_dir::{Place, StateDir};
+use super::tables::{self, Shelf};
 use super::threads::Threads;
 use super::view::Shared;
 use super::work::Work;
@@ -65,6 +66,7 @@ pub struct Daemon {
     stopping: watch::Sender<bool>,
     runtime: Runtime,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    tables: JoinHandle<()>,
 }
 
 /// The endpoints' side: whom to wake, what they count.
@@ -83,7 +85,10 @@ impl Daemon {
         let plan = Arc::new(load_plan(config)?);
         let metrics = Metrics::new();
         let mut state = StateDir::open(&config.state.dir, config.engine.hash_key_file.as_deref())?;
-        let tables = Arc::new(Tables::load(&settings::tables(config), &state.key)?);
+        let shelf = Shelf::new(Arc::new(Tables::load(
+            &settings::tables(config),
+            &state.key,
+        )?));
         let policy = Policy::new(config.containment.policy(), &state.key)
             .map_err(|faults| anyhow!("containment: {}", faults.join("; ")))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -144,11 +149,11 @@ impl Daemon {
         let mut outgoing = start_workers(config, env, &delivery, &around, &runtime, &stopped)?;
         let dead = open_dead_letters(config, env, &runtime)?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
-        let projection = program.projection(&tables.needs());
+        let projection = program.projection(&shelf.tables().needs());
         let parts = Parts {
             program: Arc::clone(&program),
             projection,
-            tables,
+            tables: Arc::clone(&shelf),
         };
         let (decisions_in, decisions) = bounded(16);
         let shared = Arc::new(Shared::new(
@@ -161,6 +166,8 @@ impl Daemon {
         ));
         let pipeline = Pipeline::start(Box::new(source), &parts, decoders)?;
         let stop = Arc::new(AtomicBool::new(false));
+        let reload = config.enrich.reload.std();
+        let tables = tables::watch(shelf, reload, metrics.clone(), Arc::clone(&stop))?;
         let work = Work {
             engine,
             pipeline,
@@ -193,6 +200,7 @@ impl Daemon {
             stopping,
             runtime,
             tasks: outgoing.tasks,
+            tables,
         })
     }
 
@@ -225,6 +233,7 @@ impl Daemon {
             .join()
             .unwrap_or_else(|_| Err(anyhow!("the engine's thread panicked")));
         self.stopping.send_replace(true);
+        let _panicked = self.tables.join();
         self.runtime.block_on(async {
             for task in self.tasks {
                 let _ended = task.await;

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::stage::Stage;
+use super::tables::Shelf;
 use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
-use crate::enrich::Tables;
 use crate::model::EventTime;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
@@ -83,7 +83,7 @@ pub struct Pipeline {
 pub struct Parts {
     pub program: Arc<Program>,
     pub projection: Projection,
-    pub tables: Arc<Tables>,
+    pub tables: Arc<Shelf>,
 }
 
 impl Pipeline {
@@ -114,12 +114,16 @@ impl Pipeline {
             let mut stage = Stage::new(
                 &parts.program,
                 parts.projection.clone(),
-                Arc::clone(&parts.tables),
+                parts.tables.tables(),
             );
             let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
             let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
+            let (shelf, mut shelved) = (Arc::clone(&parts.tables), 0);
             let decode = move || {
                 while let Ok(job) = jobs.recv() {
+                    if let Some(tables) = shelf.newer(&mut shelved) {
+                        stage.set_tables(tables);
+                    }
                     let intake = spares.try_recv().unwrap_or_else(|_| Intake::fresh());
                     let (intake, batch) =
                         decode(&mut stage, &hints, job.batch, job.read_at, intake);

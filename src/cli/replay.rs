@@ -12,6 +12,7 @@ use super::output::{Format, json_line, note, progress, stdout};
 use super::{Failure, Outcome};
 use crate::app::pipeline::{Next, Parts, Pipeline};
 use crate::app::rehearsal::Rehearsal;
+use crate::app::tables::Shelf;
 use crate::app::threads::Threads;
 use crate::config::value::Size;
 use crate::engine::program::{Program, Settings};
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Outcome {
     let parts = Parts {
         program: Arc::clone(&program),
         projection: program.projection(&tables.needs()),
-        tables,
+        tables: Shelf::new(tables),
     };
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let decoders = args.threads.map_or(cores, usize::from);

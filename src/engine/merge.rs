@@ -31,7 +31,17 @@ pub fn split(packet: &Packet, parts: &mut [Packet]) {
 pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Packet {
     let of = |p: &'a Packet| p.observations.iter().map(move |o| (o, p.text_of(o)));
     let mut all: Vec<(&Observation, &[u8])> = derived.flat_map(of).collect();
-    all.sort_by_key(|(o, text)| (o.time, o.rule, o.key, o.input, o.values, *text));
+    // Later inputs first, as with events: a share's denominator is there when its numerator comes.
+    all.sort_by_key(|(o, text)| {
+        (
+            o.time,
+            o.rule,
+            o.key,
+            std::cmp::Reverse(o.input),
+            o.values,
+            *text,
+        )
+    });
     let mut packet = Packet {
         watermark,
         ..Packet::default()

@@ -181,16 +181,22 @@ impl Shard {
         self.finish_level(level, derived.watermark, out);
     }
 
+    /// Observations of rules that look at time in order always queue, also those the watermark has
+    /// passed already: older ones may still be waiting.
     fn observe(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
         let index = usize::from(o.rule);
-        let Some(spec) = self.program.specs.get(index) else {
-            return;
-        };
-        if spec.waits && o.time > watermark {
-            let level = self.program.level(index);
-            self.waiting[level].push(o.time, (*o, text.into()));
-            return;
+        match self.program.specs.get(index) {
+            Some(spec) if spec.waits => {
+                let level = self.program.level(index);
+                self.waiting[level].push(o.time, (*o, text.into()));
+            }
+            Some(_) => self.apply(o, text, watermark, out),
+            None => {}
         }
+    }
+
+    fn apply(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+        let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
             state.observe(&context(&self.program, index, watermark), o, text, out);
         }
@@ -202,7 +208,7 @@ impl Shard {
             .get_mut(level)
             .and_then(|w| w.pop_until(watermark))
         {
-            self.observe(&o, &text, watermark, out);
+            self.apply(&o, &text, watermark, out);
         }
         for (index, state) in self.states.iter_mut().enumerate() {
             if self.program.level(index) == level {

@@ -232,8 +232,9 @@ impl<E: Weigh> Table<E> {
     fn evict_lightest(&mut self, watermark: i64) -> Option<()> {
         let mut lightest: Option<(u64, usize)> = None;
         let mut looked = 0;
-        // Empty places do not count as candidates, but bound the walk.
-        for _ in 0..CANDIDATES * 8 {
+        // Empty places do not count as candidates: where there are many of them (the end of the last
+        // chunk) one heavy entry behind them must not be the only choice. One lap is the bound.
+        for _ in 0..self.chunks.len() * CHUNK {
             let index = self.step()?;
             let Some(entry) = self.entry(index) else {
                 continue;

@@ -101,7 +101,7 @@ pub enum TableFault {
     #[error("{}: {count} more lines like these", file.display())]
     MoreLines { file: PathBuf, count: usize },
     /// More entries than are kept.
-    #[error("{}: goes beyond {entries_max} entries in all; shorten the lists or merge neighbouring ranges", file.display())]
+    #[error("{}: goes beyond {entries_max} entries in all; name a smaller table, or merge neighbouring ranges", file.display())]
     TooMany { file: PathBuf, entries_max: usize },
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::fault::{LoadError, TableFault};
 use super::honeytokens::Honeytokens;
 use super::lists::{Draft, Lists};
-use super::maxmind::{Database, Record, Refused};
+use super::maxmind::{self, Database, Record, Refused};
 use super::{Tables, TablesSettings};
 use crate::model::HashKey;
 
@@ -234,50 +234,51 @@ fn database<R: Record>(
         faults.push(TableFault::Empty { file: path() });
         return None;
     }
-    match Database::new(bytes) {
-        Ok(table) => Some((Arc::new(table), stamp)),
-        Err(Refused::Damaged(reason)) => {
-            faults.push(TableFault::Damaged {
-                file: path(),
-                reason,
-            });
-            None
-        }
-        Err(Refused::WrongKind(kind)) => {
-            let (wanted, example) = (R::WANTED, R::EXAMPLE);
-            faults.push(TableFault::WrongKind {
-                file: path(),
-                kind,
-                wanted,
-                example,
-            });
-            None
-        }
-    }
+    let (wanted, example) = (R::WANTED, R::EXAMPLE);
+    let table = Database::new(bytes).map_err(|refused| match refused {
+        Refused::Damaged(reason) => TableFault::Damaged {
+            file: path(),
+            reason,
+        },
+        Refused::WrongKind(kind) => TableFault::WrongKind {
+            file: path(),
+            kind,
+            wanted,
+            example,
+        },
+        Refused::TooMany => TableFault::TooMany {
+            file: path(),
+            entries_max: maxmind::RANGES_MAX,
+        },
+    });
+    Some((Arc::new(taken(table, faults)?), stamp))
 }
 
-/// A text file, without its byte order mark.
+/// A text file, without its byte order mark. One without even a remark is a download gone wrong.
 fn text(file: &Path, faults: &mut Vec<TableFault>) -> Option<(String, Stamp)> {
     let (bytes, stamp) = taken(read(file, TEXT_BYTES_MAX), faults)?;
-    let hint = if bytes.ends_with(b"MaxMind.com")
-        || memchr::memmem::find(&bytes, b"\xab\xcd\xefMaxMind.com").is_some()
-    {
+    let hint = if maxmind::is_marked(&bytes) {
         "it is a MaxMind database: name it under asn or country"
     } else {
         "save it as plain text"
     };
-    let file = || file.to_owned();
-    let Ok(text) = String::from_utf8(bytes) else {
-        faults.push(TableFault::NotText { file: file(), hint });
-        return None;
+    let file = file.to_owned();
+    let text = match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text,
+        Ok(_) | Err(_) => {
+            faults.push(TableFault::NotText { file, hint });
+            return None;
+        }
     };
-    if text.contains('\0') {
-        faults.push(TableFault::NotText { file: file(), hint });
+    let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if plain.trim().is_empty() {
+        faults.push(TableFault::Empty { file });
         return None;
     }
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => Some((rest.to_owned(), stamp)),
-        None => Some((text, stamp)),
+    if plain.len() == text.len() {
+        Some((text, stamp))
+    } else {
+        Some((plain.to_owned(), stamp))
     }
 }
 

@@ -5,15 +5,19 @@
 //! database is taken, so a look-up decodes nothing and cannot fail; it finds what the file says.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
-use serde::Deserialize;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::ranges::Ranges;
 
 /// Longest name of an organization that is kept, in bytes.
 const NAME_MAX: usize = 256;
+/// Most ranges that are kept; what GeoIP2 City has, several times over.
+pub(super) const RANGES_MAX: usize = 20_000_000;
 /// Zeros between search tree and records.
 const SEPARATOR_LEN: usize = 16;
 
@@ -52,12 +56,15 @@ impl Record for AsRecord {
     fn read(found: &LookupResult<'_, Vec<u8>>) -> Result<Option<Self>, MaxMindDbError> {
         #[derive(Deserialize)]
         struct Raw<'a> {
-            autonomous_system_number: Option<u32>,
+            autonomous_system_number: Option<Number>,
             autonomous_system_organization: Option<&'a str>,
         }
         let raw = found.decode::<Raw<'_>>()?;
         Ok(raw.and_then(|raw| {
-            let number = raw.autonomous_system_number.filter(|n| *n != 0)?;
+            let number = raw
+                .autonomous_system_number
+                .map(|n| n.0)
+                .filter(|n| *n != 0)?;
             let name = raw.autonomous_system_organization.map(str::trim);
             let name = name
                 .filter(|n| !n.is_empty())
@@ -94,6 +101,31 @@ impl Record for Country {
     }
 }
 
+/// A whole number of any width: not every writer of these files picks the same one.
+struct Number(u32);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number of at most 32 bits")
+            }
+
+            fn visit_u64<E: Error>(self, n: u64) -> Result<Number, E> {
+                u32::try_from(n).map(Number).map_err(E::custom)
+            }
+
+            fn visit_i64<E: Error>(self, n: i64) -> Result<Number, E> {
+                u32::try_from(n).map(Number).map_err(E::custom)
+            }
+        }
+        from.deserialize_any(Whole)
+    }
+}
+
 /// The longest beginning that fits.
 fn shortened(name: &str) -> &str {
     let mut end = name.len().min(NAME_MAX);
@@ -110,6 +142,8 @@ pub(super) enum Refused {
     Damaged(String),
     /// A database of this kind, in which no record has what is wanted.
     WrongKind(String),
+    /// It has more ranges than are kept.
+    TooMany,
 }
 
 impl From<MaxMindDbError> for Refused {
@@ -127,8 +161,8 @@ pub(super) struct Database<R> {
     records: Vec<R>,
 }
 
-impl<R> std::fmt::Debug for Database<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<R> fmt::Debug for Database<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({}, {} records)", self.kind, self.records.len())
     }
 }
@@ -193,6 +227,11 @@ impl<R: Record> Database<R> {
     pub(super) const fn built_s(&self) -> u64 {
         self.built_s
     }
+}
+
+/// Whether bytes bear the mark of such a database.
+pub(super) fn is_marked(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"\xab\xcd\xefMaxMind.com").is_some()
 }
 
 /// Between tree and records stand zeros; anything else is a sign of damage or of a wrong node count.
@@ -260,6 +299,9 @@ impl<R: Record> Draft<R> {
                 let network = found.network()?;
                 if !self.keep(network.network(), network.prefix(), number) {
                     return Err(Refused::Damaged("networks out of order".to_owned()));
+                }
+                if self.four.len() + self.six.len() > RANGES_MAX {
+                    return Err(Refused::TooMany);
                 }
             }
         }

@@ -128,6 +128,11 @@ impl<K: Key> Ranges<K> {
             None
         }
     }
+
+    /// How many segments there are.
+    pub(super) const fn len(&self) -> usize {
+        self.firsts.len()
+    }
 }
 
 #[cfg(test)]

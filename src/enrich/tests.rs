@@ -1,5 +1,7 @@
 //! Whole tables from files: what they add, what they leave alone, and how they are refused.
 
+#![allow(clippy::disallowed_methods, reason = "tests write the files they load")]
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

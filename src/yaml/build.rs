@@ -11,8 +11,9 @@ use super::{At, Entry, Fault, NODES_MAX, Node, Scalar, Value};
 
 pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Fault>) {
     let options = options! { emit_comments: false, emit_unresolved_aliases: true };
+    let mut parser = Parser::new_from_str_with_options(text, options);
     let mut builder = Builder::default();
-    for next in Parser::new_from_str_with_options(text, options) {
+    while let Some(next) = parser.next_event() {
         match next {
             Ok((event, span)) => {
                 if builder.event(event, at(span.start)).is_none() {
@@ -21,7 +22,10 @@ pub(super) fn parse(text: &str) -> (Vec<Node>, Vec<Fault>) {
             }
             Err(error) => {
                 builder.faults.push(syntax(&error));
-                break;
+                // Later documents may still be sound; the broken one is dropped.
+                if !matches!(parser.proceed_next_document(), Ok(true)) {
+                    break;
+                }
             }
         }
     }

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(super) use crate::yaml::nearest;
+
 /// A place in a file: line and column count from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -140,47 +142,6 @@ impl Findings<'_> {
     pub(super) fn lint(&mut self, at: Place, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Lint, at, message.into(), Some(hint.into()));
     }
-}
-
-/// The known word nearest to a mistyped one, if it is near enough to be meant.
-#[must_use]
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed: Vec<char> = word
-        .chars()
-        .take(64)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    let allowed = (typed.len() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .map(|candidate| (distance(&typed, candidate), candidate))
-        .filter(|(d, _)| *d <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edit distance in which swapping two neighbours is one step. `-` and `_` are alike.
-fn distance(a: &[char], b: &str) -> usize {
-    let alike = |x: char, y: char| x == y || (matches!(x, '-' | '_') && matches!(y, '-' | '_'));
-    let b: Vec<char> = b.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, &x) in a.iter().enumerate() {
-        let mut row = Vec::with_capacity(b.len() + 1);
-        row.push(i + 1);
-        for (j, &y) in b.iter().enumerate() {
-            let get = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX / 2);
-            let mut best = get(&last, j) + usize::from(!alike(x, y));
-            best = best.min(get(&last, j + 1) + 1).min(get(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(&y) && b.get(j - 1) == Some(&x);
-            if swapped && !alike(x, y) {
-                best = best.min(get(&before, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(usize::MAX)
 }
 
 /// ` (did you mean X)`-style hint for an unknown word.

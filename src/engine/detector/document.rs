@@ -29,7 +29,8 @@ pub(super) enum Body {
     /// A rule over many events, maybe with selections of its own.
     Correlation {
         own: Option<Detection>,
-        correlation: Box<Correlation>,
+        /// `None` if it has a fault; the selections are checked all the same.
+        correlation: Option<Box<Correlation>>,
     },
     /// A condition that is added to other rules.
     Filter { rules: Reach, detection: Detection },
@@ -103,11 +104,11 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
         (Some(node), Some(filter)) => {
             let hint = "put the filter into a document of its own";
             findings.fault_hint(filter.at, "a correlation cannot hold a filter", hint);
-            let correlation = Box::new(correlation::read(node, findings)?);
+            let correlation = correlation::read(node, findings).map(Box::new);
             Body::Correlation { own, correlation }
         }
         (Some(node), None) => {
-            let correlation = Box::new(correlation::read(node, findings)?);
+            let correlation = correlation::read(node, findings).map(Box::new);
             Body::Correlation { own, correlation }
         }
         (None, Some(node)) => filter_body(node, source, findings)?,

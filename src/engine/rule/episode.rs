@@ -50,8 +50,11 @@ pub struct Episode {
 /// The grid on which episode starts are told apart: an eighth of the timespan, 1 s to 1 min. Small
 /// disorder in arrival leaves the slot, and so the id, as it is.
 fn slot_width(timespan: Span) -> i64 {
-    (timespan.0 / 8).clamp(1000, 60_000)
+    (timespan.0 / 8).clamp(1000, SLOT_MAX)
 }
+
+/// The widest slot (ms): a key's last episode is remembered at least this long, to number the next.
+pub const SLOT_MAX: i64 = 60_000;
 
 impl Episode {
     /// The episode that follows `previous` (if any) on the same key.

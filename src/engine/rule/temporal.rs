@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::episode::{Episode, Facts};
+use super::episode::{self, Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
@@ -34,6 +34,8 @@ struct Entry {
     steps: Vec<Step>,
     newest: i64,
     span: i64,
+    /// How long after `newest` the entry still matters: its steps, its hold, its numbering.
+    keep: i64,
     count: u32,
     origins: Origins,
     /// The latest text of each part over all steps: what one step does not know another one does.
@@ -43,7 +45,7 @@ struct Entry {
 
 impl Weigh for Entry {
     fn dead(&self, watermark: i64) -> bool {
-        self.newest + self.span < watermark
+        self.newest + self.keep < watermark
     }
     fn pinned(&self) -> bool {
         false
@@ -85,6 +87,7 @@ impl Temporal {
             steps: vec![Step::default(); ctx.rule.inputs.len()],
             newest: o.time,
             span,
+            keep: span.max(ctx.detector.suppress.0).max(episode::SLOT_MAX),
             count: 0,
             origins: Origins::default(),
             text: Box::default(),

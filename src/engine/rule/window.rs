@@ -10,7 +10,7 @@ pub mod measure;
 use serde::{Deserialize, Serialize};
 
 use self::measure::{Measure, Reading, Stores};
-use super::episode::{Episode, Facts, plain};
+use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
@@ -32,7 +32,7 @@ pub struct Entry {
 
 impl Weigh for Entry {
     fn dead(&self, watermark: i64) -> bool {
-        self.newest + self.span < watermark
+        self.newest + self.span.max(episode::SLOT_MAX) < watermark
     }
     fn pinned(&self) -> bool {
         self.episode.as_ref().is_some_and(|e| e.open)

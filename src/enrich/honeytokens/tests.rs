@@ -90,3 +90,10 @@ fn an_empty_file_is_a_table_without_decoys() {
         (0, None)
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[ac#:@ eimnotuk\\n\\t-]{0,40}|\\PC{0,30}") {
+        let _ = read(&text);
+    }
+}

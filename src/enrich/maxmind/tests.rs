@@ -19,7 +19,7 @@ fn refused<R: Record>(bytes: Vec<u8>) -> Refused {
 fn damaged<R: Record>(bytes: Vec<u8>) -> String {
     match refused::<R>(bytes) {
         Refused::Damaged(reason) => reason,
-        Refused::WrongKind(kind) => panic!("wrong kind {kind}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -108,6 +108,25 @@ fn a_database_of_something_else() {
 }
 
 #[test]
+fn numbers_of_any_width() {
+    for number in [Datum::U16(64500), Datum::U32(64500), Datum::U64(64500)] {
+        let mut writer = Writer::new("x", 4, 24);
+        writer.add(
+            "192.0.2.0/24",
+            &Datum::Map(vec![("autonomous_system_number", number)]),
+        );
+        let table = Database::<AsRecord>::new(writer.bytes()).unwrap();
+        assert_eq!(
+            table.records,
+            [AsRecord {
+                number: 64500,
+                name: None
+            }]
+        );
+    }
+}
+
+#[test]
 fn names_are_bounded() {
     let mut writer = Writer::new("x", 4, 24);
     let record = Datum::Map(vec![
@@ -136,6 +155,48 @@ fn aliases_of_the_address_space() {
     let get = |text: &str| table.record(table.find(ip(text))?).map(|r| r.number);
     assert_eq!(get("2002:c000:201::1"), Some(64500));
     assert_eq!(get("::ffff:192.0.2.1"), Some(64500));
+}
+
+#[test]
+fn one_record_for_all_of_ipv4() {
+    for networks in [
+        &["::/1", "8000::/1"][..],
+        &["::/64"],
+        &["::/96"],
+        &["0.0.0.0/1", "::/97"],
+    ] {
+        let mut writer = Writer::new("x", 6, 24);
+        for network in networks {
+            writer.add(network, &system(64500, "one"));
+        }
+        let reader = Reader::from_source(writer.bytes()).unwrap();
+        let table = Database::<AsRecord>::new(writer.bytes()).unwrap();
+        for text in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "255.255.255.255",
+            "::1:0:0:5",
+            "7fff::",
+            "8000::1",
+        ] {
+            let want = reader.lookup(ip(text)).unwrap().has_data();
+            assert_eq!(table.find(ip(text)).is_some(), want, "{networks:?} {text}");
+        }
+    }
+}
+
+#[test]
+fn tree_and_records_must_meet() {
+    let writer = systems(6, 28);
+    let end = writer.nodes() * 28 / 4;
+    for at in [end, end + 15] {
+        let mut bytes = writer.bytes();
+        bytes[at] = 1;
+        assert_eq!(
+            damaged::<AsRecord>(bytes),
+            "search tree and records do not meet"
+        );
+    }
 }
 
 #[test]

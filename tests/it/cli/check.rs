@@ -108,8 +108,8 @@ fn all_faults_are_told_at_once_for_machines_too() {
                 && f["file"]
                     .as_str()
                     .is_some_and(|file| Path::new(file).file_name().unwrap() == name)
-                && f["line"].to_string() == line
-                && f["column"].to_string() == column
+                && f["line"].as_u64() == line.parse().ok()
+                && f["column"].as_u64() == column.parse().ok()
         };
         let found = findings.iter().find(is);
         assert!(

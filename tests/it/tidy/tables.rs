@@ -3,7 +3,8 @@
 /// Who may use whom (ARCHITECTURE.md, "Layers"). Edges never know each other.
 pub const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("engine", &["model"]),
+    // A tree of YAML with places: text in, values out, like a part of the model.
+    ("engine", &["model", "yaml"]),
     ("simulate", &["model"]),
     ("yaml", &[]),
     ("telemetry", &["model"]),

@@ -7,7 +7,7 @@ use super::Doc;
 use super::rules::{Builder, State};
 use crate::engine::detector::diagnostic::{Findings, did_you_mean};
 use crate::engine::detector::document::Header;
-use crate::engine::detector::plan::{Detector, Kind as PlanKind, Plan, Respond, Rule};
+use crate::engine::detector::plan::{Detector, Kind as PlanKind, Mode, Plan, Respond, Rule};
 use crate::model::field::TOKEN_ID;
 
 impl Builder<'_, '_> {
@@ -23,6 +23,14 @@ impl Builder<'_, '_> {
             fields.extend(self.field(doc, name, &[]));
         }
         let respond = self.respond(doc, header, &rule);
+        if header.mode == Mode::Contain && respond.is_empty() {
+            let hint = "add `respond:`, or use `mode: alert`";
+            self.findings(doc).lint(
+                header.at,
+                "mode contain without `respond` does nothing",
+                hint,
+            );
+        }
         let by_token = rule.inputs.iter().any(|i| i.group_by.contains(&TOKEN_ID));
         let folder = source
             .path

@@ -3,10 +3,11 @@
 //! Owns group keys with their aliases. Does not compile what it refers to: it asks the builder.
 
 use super::rules::Builder;
-use crate::engine::detector::diagnostic::did_you_mean;
+use crate::engine::detector::diagnostic::{did_you_mean, nearest};
 use crate::engine::detector::document::{Correlation, Kind, Name};
 use crate::engine::detector::plan::{From, Input};
 use crate::model::FieldId;
+use crate::model::field::CANONICAL;
 
 /// A reference that was found.
 pub(super) struct Source {
@@ -139,6 +140,7 @@ pub(super) fn group(
     sources: &[Source],
 ) -> Option<Vec<Input>> {
     unused_aliases(builder, doc, correlation);
+    unread_keys(builder, doc, correlation, sources);
     let mut inputs = Vec::new();
     for source in sources {
         let mut group_by: Vec<FieldId> = Vec::new();
@@ -193,6 +195,41 @@ fn unused_aliases(builder: &mut Builder<'_, '_>, doc: usize, correlation: &Corre
             builder
                 .findings(doc)
                 .lint(alias.at, message, "name it in `group-by`, or remove it");
+        }
+    }
+}
+
+/// Lints group-by names that neither we nor any selection here knows: events without the field are
+/// not counted, so a mistyped name makes a detector that never fires.
+fn unread_keys(
+    builder: &mut Builder<'_, '_>,
+    doc: usize,
+    correlation: &Correlation,
+    sources: &[Source],
+) {
+    let mut read = Vec::new();
+    for source in sources {
+        match source.from {
+            From::Event(predicate) if builder.is_canonical(source.doc.unwrap_or(doc)) => {
+                read.extend(builder.fields_of(predicate));
+            }
+            From::Event(_) | From::Rule(_) | From::Settled(_) => return,
+        }
+    }
+    for name in &correlation.group_by {
+        let aliased = correlation
+            .aliases
+            .iter()
+            .any(|(alias, _)| alias.text == name.text);
+        let near = nearest(&name.text, CANONICAL.iter().copied()).is_some();
+        let known = near || builder.is_canonical_name(&name.text);
+        if !aliased && !known && !read.contains(&name.text) {
+            let message = format!(
+                "`{}` is no canonical field and no selection reads it",
+                name.text
+            );
+            let hint = "events without it are not counted: check the name";
+            builder.findings(doc).lint(name.at, message, hint);
         }
     }
 }

@@ -50,7 +50,8 @@ impl Builder<'_, '_> {
         let target = docs.get(other)?;
         let generate = match &docs.get(doc)?.document.body {
             Body::Correlation { correlation, .. } => {
-                correlation.generate || docs.get(doc)?.document.header.generate
+                let own = correlation.as_ref().is_some_and(|c| c.generate);
+                own || docs.get(doc)?.document.header.generate
             }
             Body::Rule(_) | Body::Filter { .. } => false,
         };

@@ -17,6 +17,7 @@ use crate::engine::detector::plan::{
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
+use crate::model::field::CANONICAL;
 use crate::model::{FieldId, Span};
 
 /// An observation carries this many values; a third field in one window needs another rule.
@@ -128,6 +129,32 @@ impl<'d> Builder<'d, '_> {
         detection::build(detection, &mut scope, &mut findings)
     }
 
+    /// Whether a document's field names are canonical ones.
+    pub(super) fn is_canonical(&self, doc: usize) -> bool {
+        self.detection(doc).is_none_or(|d| d.source.is_canonical())
+    }
+
+    /// Whether a name is one of ours, or another spelling of one.
+    pub(super) fn is_canonical_name(&self, name: &str) -> bool {
+        self.plan
+            .fields
+            .get(name)
+            .is_some_and(|id| usize::from(id.0) < CANONICAL.len())
+    }
+
+    /// The names of the fields a predicate reads.
+    pub(super) fn fields_of(&self, predicate: usize) -> Vec<String> {
+        let fields = self
+            .plan
+            .predicates
+            .get(predicate)
+            .map_or(&[][..], Predicate::fields);
+        fields
+            .iter()
+            .map(|f| self.plan.fields.name(*f).to_owned())
+            .collect()
+    }
+
     /// Whether a document has a condition of its own over one event.
     pub(super) fn has_condition(&self, doc: usize) -> bool {
         self.detection(doc)
@@ -143,7 +170,7 @@ impl<'d> Builder<'d, '_> {
 
     /// Enters a field's name; lints it where it looks mistyped.
     pub(super) fn field(&mut self, doc: usize, name: &Name, sources: &[Source]) -> Option<FieldId> {
-        let is_canonical = |d: usize| self.detection(d).is_none_or(|d| d.source.is_canonical());
+        let is_canonical = |d: usize| self.is_canonical(d);
         let canonical = is_canonical(doc) && sources.iter().filter_map(|s| s.doc).all(is_canonical);
         let mut findings = Findings {
             file: self.path(doc),
@@ -269,7 +296,9 @@ impl<'d> Builder<'d, '_> {
         let docs = self.docs;
         match &docs.get(doc)?.document.body {
             Body::Filter { .. } => None,
-            Body::Correlation { correlation, .. } => self.correlation(doc, correlation),
+            Body::Correlation { correlation, .. } => correlation
+                .as_deref()
+                .and_then(|c| self.correlation(doc, c)),
             Body::Rule(_) => {
                 let tree = self.selections.get(doc)?.condition.clone()?;
                 let predicate = self.predicate(doc, tree);

@@ -86,7 +86,7 @@ fn keys_and_metadata() {
     flood(
         "id: abc",
         "id: abc\nid: def",
-        "3:1 the key `id` stands here twice | remove one of them; the first is at line 2",
+        "3:1 key `id` is given twice, first on line 2 | keep one of the two",
     );
     flood(
         "id: abc",
@@ -446,6 +446,19 @@ fn all_faults_at_once() {
     assert_eq!(files(&[("t.yml", &text)]).diagnostics.len(), 4);
 }
 
+/// A correlation that cannot be read does not hide what is wrong with the selections beside it.
+#[test]
+fn faults_of_every_part_of_a_document() {
+    let text = FLOOD
+        .replace("event.kind:", "event.kind|contians:")
+        .replace("condition: selection", "condition: selektion")
+        .replace("{gte: 10}", "{eq: 0}")
+        .replace("timespan: 10m", "timespan: 10");
+    let got = files(&[("t.yml", &format!("{text}---\ntitle: [1\n"))]);
+    let lines: Vec<usize> = got.diagnostics.iter().map(|d| d.line).collect();
+    assert_eq!(lines, [5, 6, 10, 11, 13], "{:?}", messages(&got));
+}
+
 #[test]
 fn lints() {
     flood(
@@ -487,6 +500,16 @@ fn lints() {
         "    event.kind: recovery.requested",
         "    event.kind|all: [a, b]",
         "1:8 lint: the condition can never match | check which event.kind its parts ask for",
+    );
+    flood(
+        "[source.ip]",
+        "[customer]",
+        "9:14 lint: `customer` is no canonical field and no selection reads it | events without it are not counted: check the name",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nmode: contain",
+        "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
     );
     let file = SourceFile {
         path: "d/t.yml".into(),
