@@ -142,7 +142,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Returns when to look at the entry again, if an episode has opened.
+    /// Returns when to look at the entry again, if an episode has opened or fallen below.
     fn take(&self, entry: &mut Entry, out: &mut Findings) -> Option<i64> {
         let (ctx, o) = (self.ctx, self.o);
         if let Some(end) = entry.end(ctx, self.measure)
@@ -164,8 +164,11 @@ impl Turn<'_> {
             .crossing(&entry.stores, at, entry.newest, entry.span);
         if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
             // A straggler adds to the episode but cannot end it.
+            let was_below = episode.below;
             self.extend(episode, &entry.stores, crossing.is_some() || !in_order, out);
-            return None;
+            // It may have ended before its timer: look again when the hold is over.
+            let falls = episode.below && !was_below;
+            return falls.then(|| episode.until.saturating_add(ctx.detector.suppress.0));
         }
         let time = crossing.filter(|time| Self::follows_last(entry, *time))?;
         Some(self.open(entry, time, out))
