@@ -240,22 +240,26 @@ impl Router {
 
     fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
         for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
-            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else {
-                continue;
-            };
-            let number = if slot.numeric {
-                let Some(number) = as_number(value) else {
-                    continue;
-                };
-                number.to_bits()
-            } else {
-                self.scratch.clear();
-                write_value(Some(value), &mut self.scratch);
-                program.key.fingerprint(&self.scratch).0
-            };
-            o.values[i] = number;
-            o.present |= 1 << i;
+            if let Some(value) = self.value(program, slot, event) {
+                o.values[i] = value;
+                o.present |= 1 << i;
+            }
         }
+    }
+
+    fn value(&mut self, program: &Program, slot: &Slot, event: &Event) -> Option<u64> {
+        self.scratch.clear();
+        for (n, field) in slot.fields.iter().enumerate() {
+            let value = event.get(*field).filter(|v| *v != Value::Null)?;
+            if slot.numeric {
+                return as_number(value).map(f64::to_bits);
+            }
+            if n > 0 {
+                self.scratch.push(SEPARATOR);
+            }
+            write_value(Some(value), &mut self.scratch);
+        }
+        Some(program.key.fingerprint(&self.scratch).0)
     }
 }
 

@@ -6,6 +6,8 @@
 pub mod absence;
 pub mod each;
 pub mod episode;
+pub mod moment;
+pub mod new_value;
 pub mod origins;
 pub mod spike;
 pub mod temporal;
@@ -104,15 +106,18 @@ fn observe_detection<'a>(
         ..Observation::default()
     };
     for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
-        let value = part(at);
-        let number = std::str::from_utf8(value)
+        let values: Vec<&[u8]> = at.iter().map(&part).collect();
+        if values.iter().any(|v| v.is_empty()) {
+            continue;
+        }
+        let value = values.join(&SEPARATOR);
+        let number = std::str::from_utf8(&value)
             .ok()
             .and_then(|v| v.parse::<f64>().ok());
         o.values[i] = match (numeric, number) {
             (true, Some(number)) => number.to_bits(),
             (true, None) => continue,
-            (false, _) if value.is_empty() => continue,
-            (false, _) => ctx.program.key.fingerprint(value).0,
+            (false, _) => ctx.program.key.fingerprint(&value).0,
         };
         o.present |= 1 << i;
     }
@@ -136,6 +141,7 @@ pub enum State {
     Temporal(temporal::Temporal),
     Absence(absence::Absence),
     Spike(spike::SpikeRule),
+    NewValue(new_value::NewValues),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -159,6 +165,7 @@ impl State {
             Kind::Temporal { .. } => Self::Temporal(temporal::Temporal::new(bytes_max)),
             Kind::Absence { .. } => Self::Absence(absence::Absence::new(bytes_max)),
             Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
+            Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
         }
     }
 
@@ -170,15 +177,15 @@ impl State {
             Self::Temporal(state) => state.observe(ctx, o, text, out),
             Self::Absence(state) => state.observe(ctx, o, text, out),
             Self::Spike(state) => state.observe(ctx, o, text, out),
+            Self::NewValue(state) => state.observe(ctx, o, text, out),
         }
     }
 
     /// Event time has come to `ctx.watermark`: deadlines pass, episodes end.
     pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
         match self {
-            Self::Each(_) => {}
+            Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => {}
             Self::Window(state) => state.advance(ctx, out),
-            Self::Temporal(_) => {}
             Self::Absence(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
         }
@@ -188,7 +195,7 @@ impl State {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         match self {
-            Self::Each(_) | Self::Temporal(_) => None,
+            Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => None,
             Self::Window(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
@@ -203,6 +210,7 @@ impl State {
             Self::Temporal(state) => state.usage(),
             Self::Absence(state) => state.usage(),
             Self::Spike(state) => state.usage(),
+            Self::NewValue(state) => state.usage(),
         }
     }
 
@@ -214,6 +222,7 @@ impl State {
             Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
             Self::Spike(state) => state.probe(key),
+            Self::NewValue(state) => state.probe(key),
             Self::Each(_) => Probe::default(),
         }
     }
@@ -227,6 +236,19 @@ pub struct Probe {
     pub open: bool,
 }
 
+/// Bounds by the names of the numbers they are on.
+pub type Bounds = Vec<(String, Vec<(&'static str, f64)>)>;
+
+/// The bounds of a rule as alerts and `explain` show them; empty where they follow from its past.
+#[must_use]
+pub fn bounds(rule: &Rule) -> Bounds {
+    match &rule.kind {
+        Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
+        Kind::NewValue(new) => new_value::bound(new),
+        Kind::Each | Kind::Temporal { .. } | Kind::Absence { .. } | Kind::Spike(_) => Vec::new(),
+    }
+}
+
 fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>) -> Usage {
     Usage {
         keys: table.len() as u64,
@@ -235,3 +257,6 @@ fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>)
         refused: table.refused,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ pub(super) const TYPES: &[&str] = &[
     "absence",
     "ratio",
     "spike",
+    "new_value",
 ];
 pub(super) const FUNCTIONS: &[&str] = &[
     "event_count",
@@ -320,12 +321,37 @@ pub(super) static CORRELATION: Section = Section {
         key(
             "warmup",
             Shape::Span,
-            "spike: history needed before it may fire",
+            "spike, new_value: history needed before it may fire",
         ),
         key(
             "half_life",
             Shape::Span,
             "spike: how fast the expectation forgets",
+        ),
+        key(
+            "field",
+            Shape::Texts,
+            "new_value: the field, or the fields together, whose new values matter",
+        ),
+        key(
+            "known_min",
+            Shape::Count,
+            "new_value: observations of the key needed before it may fire (default 1)",
+        ),
+        key(
+            "values_max",
+            Shape::Count,
+            "new_value: values remembered per key (default 64; 32768 with group-by [])",
+        ),
+        key(
+            "count_min",
+            Shape::Count,
+            "new_value: the new value must be seen this often within `within`",
+        ),
+        key(
+            "within",
+            Shape::Span,
+            "new_value: the time `count_min` is counted over, from the first sight",
         ),
     ],
 };
@@ -340,8 +366,8 @@ pub(super) static AGGREGATE: Section = Section {
         ),
         key(
             "field",
-            Shape::Text,
-            "the field whose values are aggregated",
+            Shape::Texts,
+            "the field whose values are aggregated; several are one value together",
         ),
         key("rule", Shape::Text, "only events of this rule or selection"),
     ],

@@ -82,6 +82,7 @@ pub enum Kind {
         denominator_min: u64,
     },
     Spike(Spike),
+    NewValue(NewValue),
 }
 
 /// One number over a window.
@@ -90,8 +91,8 @@ pub struct Aggregate {
     /// How it is called in an alert's `observed` and `bound`: `event_count`, `value_count`, or the name given.
     pub name: String,
     pub function: Function,
-    /// The field whose values are aggregated (all functions but `Count`).
-    pub field: Option<FieldId>,
+    /// The field whose values are aggregated (all functions but `Count`); several are one value together.
+    pub fields: Vec<FieldId>,
     /// Only observations of this input; `None` is all inputs.
     pub input: Option<usize>,
 }
@@ -166,6 +167,28 @@ pub struct Spike {
     pub warmup: Span,
     /// Half-life of the moving average the expectation comes from.
     pub half_life: Span,
+}
+
+/// Parameters of a value first seen for its key within the timespan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewValue {
+    /// The fields whose value it is; several are one value together.
+    pub fields: Vec<FieldId>,
+    /// How long the key must have been known before it may fire ...
+    pub warmup: Span,
+    /// ... and how many observations it must have had.
+    pub known_min: u64,
+    /// Values remembered per key.
+    pub values_max: usize,
+    /// The new value must also come in such numbers.
+    pub burst: Option<Burst>,
+}
+
+/// This often within this long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Burst {
+    pub count_min: u64,
+    pub within: Span,
 }
 
 /// What a detector may do when it fires.

@@ -40,7 +40,7 @@ pub(super) fn sources(
             };
             Some(vec![top?, bottom?])
         }
-        Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) => {
+        Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) | Kind::NewValue(..) => {
             let names = rule_names(builder, doc, correlation)?;
             let found: Vec<Option<Source>> = names
                 .iter()

@@ -4,10 +4,11 @@
 //! that would fire on absence). Names are resolved in `compile`.
 
 mod bounds;
+mod kinds;
 
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Function, Op, Spike};
+use crate::engine::detector::plan::{Function, NewValue, Op, Spike};
 use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
@@ -23,11 +24,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "value_median",
         "value_median needs every value of the window, which a bounded engine does not keep",
         "use value_avg, or count the values above a bound with a selection",
-    ),
-    (
-        "new_value",
-        "new_value is not supported yet",
-        "use value_count over a longer timespan",
     ),
     (
         "quiet",
@@ -77,6 +73,8 @@ pub(in crate::engine::detector) enum Kind {
         denominator_min: u64,
     },
     Spike(Spike),
+    /// The fields' names, and the rest as the plan has it.
+    NewValue(Vec<Name>, NewValue),
 }
 
 /// One number over the window.
@@ -84,7 +82,7 @@ pub(in crate::engine::detector) enum Kind {
 pub(in crate::engine::detector) struct Aggregate {
     pub(in crate::engine::detector) name: String,
     pub(in crate::engine::detector) function: Function,
-    pub(in crate::engine::detector) field: Option<Name>,
+    pub(in crate::engine::detector) fields: Vec<Name>,
     pub(in crate::engine::detector) rule: Option<Name>,
 }
 
@@ -105,9 +103,14 @@ const ONLY: &[(&str, &[&str])] = &[
     ("numerator", &["ratio"]),
     ("denominator", &["ratio"]),
     ("denominator_min", &["ratio"]),
-    ("warmup", &["spike"]),
+    ("warmup", &["spike", "new_value"]),
     ("half_life", &["spike"]),
     ("aggregates", &["aggregates"]),
+    ("field", &["new_value"]),
+    ("known_min", &["new_value"]),
+    ("values_max", &["new_value"]),
+    ("count_min", &["new_value"]),
+    ("within", &["new_value"]),
     (
         "condition",
         &[
@@ -158,11 +161,12 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         }
     }
     let kind = match kind_name.as_str() {
-        "temporal" => temporal(&section, false, rules.as_deref(), findings),
-        "temporal_ordered" => temporal(&section, true, rules.as_deref(), findings),
-        "absence" => absence(&section, findings)?,
-        "ratio" => ratio(&section, findings)?,
-        "spike" => spike(&section, findings)?,
+        "temporal" => kinds::temporal(&section, false, rules.as_deref(), findings),
+        "temporal_ordered" => kinds::temporal(&section, true, rules.as_deref(), findings),
+        "absence" => kinds::absence(&section, findings)?,
+        "ratio" => kinds::ratio(&section, findings)?,
+        "spike" => kinds::spike(&section, findings)?,
+        "new_value" => kinds::new_value(&section, findings)?,
         "aggregates" => bounds::aggregates(&section, findings)?,
         simple => bounds::simple(&section, simple, findings)?,
     };
@@ -255,104 +259,4 @@ fn aliases(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<(Name, Vec
         ));
     }
     out
-}
-
-/// Temporal types fire when all rules were seen; a condition may only say the same.
-fn temporal(
-    section: &Section<'_>,
-    ordered: bool,
-    rules: Option<&[Name]>,
-    findings: &mut Findings<'_>,
-) -> Kind {
-    let same = |node: &Node| match (&node.content, rules) {
-        (Content::Map(entries), Some(rules)) => entries.iter().all(|e| {
-            let count = e.value.scalar().and_then(|s| s.text.parse::<usize>().ok());
-            matches!(e.key.as_str(), "gte" | "eq") && count == Some(rules.len())
-        }),
-        (Content::Scalar(text), Some(rules)) => {
-            let mut named: Vec<&str> = text.text.split(" and ").map(str::trim).collect();
-            let mut all: Vec<&str> = rules.iter().map(|r| r.text.as_str()).collect();
-            named.sort_unstable();
-            all.sort_unstable();
-            named == all
-        }
-        _ => false,
-    };
-    if let Some(node) = section.node("condition").filter(|n| !same(n)) {
-        findings.fault_hint(
-            node.at,
-            "conditions of temporal rules are not supported yet: all rules must be seen",
-            "remove `condition`, or list just the rules that must be seen",
-        );
-    }
-    Kind::Temporal { ordered }
-}
-
-fn required(section: &Section<'_>, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
-    if section.node(key).is_none() {
-        let hint = format!("add `{key}:` with the name of a rule or selection");
-        findings.fault_hint(section.at, format!("the correlation has no `{key}`"), hint);
-    }
-    section.text(key, findings)
-}
-
-fn absence(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let after = required(section, "after", findings);
-    let expect = required(section, "expect", findings);
-    let lookback = section.span("lookback", findings).unwrap_or(Span::ZERO);
-    Some(Kind::Absence {
-        after: after?,
-        expect: expect?,
-        lookback,
-    })
-}
-
-fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let numerator = required(section, "numerator", findings);
-    let denominator = required(section, "denominator", findings);
-    let minimum = section.count("denominator_min", (1, u64::MAX), findings);
-    if section.node("denominator_min").is_none() {
-        findings.fault_hint(
-            section.at,
-            "the ratio has no `denominator_min`",
-            "add `denominator_min: 50`: a share of few events says little",
-        );
-    }
-    let (op, value) = bounds::one(section, findings)?;
-    let (numerator, denominator) = (numerator?, denominator?);
-    Some(Kind::Ratio {
-        numerator,
-        denominator,
-        bound: op,
-        value,
-        denominator_min: minimum?,
-    })
-}
-
-fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
-    let warmup = section.span("warmup", findings).unwrap_or(Span::hours(24));
-    let half_life = section
-        .span("half_life", findings)
-        .unwrap_or(Span::hours(24));
-    if half_life == Span::ZERO {
-        findings.fault_hint(
-            section.place("half_life"),
-            "`half_life` is zero",
-            "write `24h`",
-        );
-    }
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        reason = "from a count"
-    )]
-    let count_min = count_min as u64;
-    Some(Kind::Spike(Spike {
-        factor,
-        count_min,
-        tail_min,
-        warmup,
-        half_life,
-    }))
 }

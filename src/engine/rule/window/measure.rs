@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::detector::plan::{Aggregate, Bound, Function, Kind, Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::program::slot_of;
+use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
 use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
@@ -402,14 +403,14 @@ impl Measure {
     /// The bounds as an alert shows them.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a configured minimum")]
-    pub fn bound(&self, _rule: &Rule) -> Vec<(String, Vec<(&'static str, f64)>)> {
+    pub fn bound(&self) -> Bounds {
         if let Some((op, value, min)) = self.ratio {
             return vec![
                 ("ratio".to_owned(), vec![(op.name(), value)]),
                 ("denominator".to_owned(), vec![("gte", min as f64)]),
             ];
         }
-        let mut shown: Vec<(String, Vec<(&'static str, f64)>)> = Vec::new();
+        let mut shown = Bounds::new();
         for b in &self.bounds {
             let Some(aggregate) = self.aggregates.get(b.aggregate) else {
                 continue;
@@ -440,7 +441,7 @@ fn count_of(name: &str, input: usize) -> Aggregate {
     Aggregate {
         name: name.to_owned(),
         function: Function::Count,
-        field: None,
+        fields: Vec::new(),
         input: Some(input),
     }
 }

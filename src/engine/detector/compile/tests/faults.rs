@@ -36,7 +36,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`",
     );
     flood(
         "group-by",
@@ -248,7 +248,7 @@ fn correlations() {
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value",
     );
     flood(
         "timespan: 10m",
@@ -413,8 +413,24 @@ fn correlation_types_with_keys_of_their_own() {
         "7:3 one window can aggregate 2 different fields",
     );
     check(
-        "  type: value_count\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
-        "11:22 `field` must be one field, found a list",
+        "  type: value_count\n  rules: [a]\n  condition: {field: [a, b, c, d, e], gte: 3}\n",
+        "11:22 a value is made of at most 4 fields",
+    );
+    check(
+        "  type: value_sum\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
+        "11:22 several fields together are no number",
+    );
+    check(
+        "  type: new_value\n  rules: a\n",
+        "7:3 the correlation has no `field`",
+    );
+    check(
+        "  type: new_value\n  rules: a\n  field: f\n  within: 5m\n",
+        "12:3 `within` without `count_min`",
+    );
+    check(
+        "  type: new_value\n  rules: a\n  field: f\n  condition: {gte: 3}\n",
+        "12:3 `condition` does not belong to new_value",
     );
     check(
         "  type: temporal\n  rules: [a, b]\n  aliases: {user.id: {a: user.email}}\n",

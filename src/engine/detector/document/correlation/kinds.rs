@@ -1,0 +1,163 @@
+//! What belongs to each correlation type with keys of its own.
+//!
+//! Owns the defaults of these keys and the faults one of them alone can show.
+
+use super::{Kind, bounds};
+use crate::engine::detector::diagnostic::Findings;
+use crate::engine::detector::plan::{Burst, NewValue, Spike};
+use crate::engine::detector::section::{Name, Section};
+use crate::engine::detector::yaml::{Content, Node};
+use crate::model::Span;
+
+/// Values of one key that a `new_value` remembers: unless it says so, and at most.
+const VALUES: u64 = 64;
+const VALUES_MAX: u64 = 32_768;
+
+/// Temporal types fire when all rules were seen; a condition may only say the same.
+pub(super) fn temporal(
+    section: &Section<'_>,
+    ordered: bool,
+    rules: Option<&[Name]>,
+    findings: &mut Findings<'_>,
+) -> Kind {
+    let same = |node: &Node| match (&node.content, rules) {
+        (Content::Map(entries), Some(rules)) => entries.iter().all(|e| {
+            let count = e.value.scalar().and_then(|s| s.text.parse::<usize>().ok());
+            matches!(e.key.as_str(), "gte" | "eq") && count == Some(rules.len())
+        }),
+        (Content::Scalar(text), Some(rules)) => {
+            let mut named: Vec<&str> = text.text.split(" and ").map(str::trim).collect();
+            let mut all: Vec<&str> = rules.iter().map(|r| r.text.as_str()).collect();
+            named.sort_unstable();
+            all.sort_unstable();
+            named == all
+        }
+        _ => false,
+    };
+    if let Some(node) = section.node("condition").filter(|n| !same(n)) {
+        findings.fault_hint(
+            node.at,
+            "conditions of temporal rules are not supported yet: all rules must be seen",
+            "remove `condition`, or list just the rules that must be seen",
+        );
+    }
+    Kind::Temporal { ordered }
+}
+
+fn required(section: &Section<'_>, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
+    if section.node(key).is_none() {
+        let hint = format!("add `{key}:` with the name of a rule or selection");
+        findings.fault_hint(section.at, format!("the correlation has no `{key}`"), hint);
+    }
+    section.text(key, findings)
+}
+
+pub(super) fn absence(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let after = required(section, "after", findings);
+    let expect = required(section, "expect", findings);
+    let lookback = section.span("lookback", findings).unwrap_or(Span::ZERO);
+    Some(Kind::Absence {
+        after: after?,
+        expect: expect?,
+        lookback,
+    })
+}
+
+pub(super) fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let numerator = required(section, "numerator", findings);
+    let denominator = required(section, "denominator", findings);
+    let minimum = section.count("denominator_min", (1, u64::MAX), findings);
+    if section.node("denominator_min").is_none() {
+        findings.fault_hint(
+            section.at,
+            "the ratio has no `denominator_min`",
+            "add `denominator_min: 50`: a share of few events says little",
+        );
+    }
+    let (op, value) = bounds::one(section, findings)?;
+    let (numerator, denominator) = (numerator?, denominator?);
+    Some(Kind::Ratio {
+        numerator,
+        denominator,
+        bound: op,
+        value,
+        denominator_min: minimum?,
+    })
+}
+
+pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
+    let warmup = section.span("warmup", findings).unwrap_or(Span::hours(24));
+    let half_life = section
+        .span("half_life", findings)
+        .unwrap_or(Span::hours(24));
+    if half_life == Span::ZERO {
+        findings.fault_hint(
+            section.place("half_life"),
+            "`half_life` is zero",
+            "write `24h`",
+        );
+    }
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "from a count"
+    )]
+    let count_min = count_min as u64;
+    Some(Kind::Spike(Spike {
+        factor,
+        count_min,
+        tail_min,
+        warmup,
+        half_life,
+    }))
+}
+
+pub(super) fn new_value(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let Some(node) = section.node("field") else {
+        let hint = "add `field:` with the field whose new values matter";
+        findings.fault_hint(section.at, "the correlation has no `field`", hint);
+        return None;
+    };
+    let fields = bounds::some_fields(node, findings);
+    let warmup = section.span("warmup", findings).unwrap_or(Span::ZERO);
+    let known_min = section.count("known_min", (1, u64::from(u32::MAX)), findings);
+    let one_group = section
+        .texts("group-by", findings)
+        .is_none_or(|g| g.is_empty());
+    if one_group && section.node("warmup").is_none() {
+        let hint = "add `warmup: 7d`: what is seen in that time is known from then on";
+        let message = "without `warmup` almost every value is new at first";
+        findings.lint(section.at, message, hint);
+    }
+    let usual = if one_group { VALUES_MAX } else { VALUES };
+    let values_max = section.count("values_max", (2, VALUES_MAX), findings);
+    let burst = burst(section, findings);
+    Some(Kind::NewValue(
+        fields,
+        NewValue {
+            fields: Vec::new(),
+            warmup,
+            known_min: known_min.unwrap_or(1),
+            values_max: usize::try_from(values_max.unwrap_or(usual)).unwrap_or(2),
+            burst,
+        },
+    ))
+}
+
+/// `count_min` and `within`, which make no sense alone.
+fn burst(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Burst> {
+    let count = section.count("count_min", (2, u64::from(u32::MAX)), findings);
+    let within = section.span("within", findings);
+    for (key, other) in [("count_min", "within"), ("within", "count_min")] {
+        if section.node(key).is_some() && section.node(other).is_none() {
+            let message = format!("`{key}` without `{other}`");
+            let hint = "say both: `count_min: 100` and `within: 10m`";
+            findings.fault_hint(section.place(key), message, hint);
+        }
+    }
+    Some(Burst {
+        count_min: count?,
+        within: within?,
+    })
+}
