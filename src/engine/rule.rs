@@ -9,6 +9,7 @@ pub mod episode;
 pub mod moment;
 pub mod new_value;
 pub mod origins;
+pub mod score;
 pub mod spike;
 pub mod temporal;
 pub mod window;
@@ -142,6 +143,7 @@ pub enum State {
     Absence(absence::Absence),
     Spike(spike::SpikeRule),
     NewValue(new_value::NewValues),
+    Score(score::Scores),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -166,6 +168,7 @@ impl State {
             Kind::Absence { .. } => Self::Absence(absence::Absence::new(bytes_max)),
             Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
             Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
+            Kind::Score(_) => Self::Score(score::Scores::new(bytes_max)),
         }
     }
 
@@ -178,6 +181,7 @@ impl State {
             Self::Absence(state) => state.observe(ctx, o, text, out),
             Self::Spike(state) => state.observe(ctx, o, text, out),
             Self::NewValue(state) => state.observe(ctx, o, text, out),
+            Self::Score(state) => state.observe(ctx, o, text, out),
         }
     }
 
@@ -188,6 +192,7 @@ impl State {
             Self::Window(state) => state.advance(ctx, out),
             Self::Absence(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
+            Self::Score(state) => state.advance(ctx, out),
         }
     }
 
@@ -199,6 +204,7 @@ impl State {
             Self::Window(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
+            Self::Score(state) => state.next_wakeup(),
         }
     }
 
@@ -211,6 +217,7 @@ impl State {
             Self::Absence(state) => state.usage(),
             Self::Spike(state) => state.usage(),
             Self::NewValue(state) => state.usage(),
+            Self::Score(state) => state.usage(),
         }
     }
 
@@ -223,6 +230,7 @@ impl State {
             Self::Absence(state) => state.probe(key),
             Self::Spike(state) => state.probe(key),
             Self::NewValue(state) => state.probe(key),
+            Self::Score(state) => state.probe(rule, key),
             Self::Each(_) => Probe::default(),
         }
     }
@@ -245,6 +253,7 @@ pub fn bounds(rule: &Rule) -> Bounds {
     match &rule.kind {
         Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
         Kind::NewValue(new) => new_value::bound(new),
+        Kind::Score(score) => score::bound(score),
         Kind::Each | Kind::Temporal { .. } | Kind::Absence { .. } | Kind::Spike(_) => Vec::new(),
     }
 }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::engine::detector::plan::{
     Aggregate, Bound, Burst, Detector, From, Function, Input as Stream, Kind, NewValue, Op, Plan,
-    Rule,
+    Rule, Score,
 };
 use crate::engine::exchange::{Mark, Observation, Origin};
 use crate::engine::program::Settings;
@@ -313,6 +313,14 @@ fn every_kind(n: u32) -> Vec<Rule> {
         count_min: u64::from(n),
         within: Span(200),
     });
+    let score = Score {
+        weights: vec![2.0, 3.0],
+        after: false,
+        half_life: Some(Span(150)),
+        once: Span(20),
+        op: Op::Gte,
+        value: f64::from(n),
+    };
     let ratio = Kind::Ratio {
         bound: Op::Gte,
         value: 0.5,
@@ -334,6 +342,17 @@ fn every_kind(n: u32) -> Vec<Rule> {
             Kind::NewValue(NewValue { burst, ..new_value }),
             2,
             1000,
+            true,
+        ),
+        rule(Kind::Score(score.clone()), 2, 300, true),
+        rule(
+            Kind::Score(Score {
+                after: true,
+                weights: vec![1.0],
+                ..score
+            }),
+            2,
+            300,
             true,
         ),
         chained(0, 400),

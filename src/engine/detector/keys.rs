@@ -25,6 +25,8 @@ pub(super) enum Shape {
     Detection,
     /// Bounds by operator, or by aggregate and operator.
     Bounds,
+    /// A number above 0 for each name.
+    Weights,
     /// A span, or `{for: SPAN}`.
     Suppress,
     /// Accepted and not read.
@@ -76,6 +78,7 @@ pub(super) const TYPES: &[&str] = &[
     "ratio",
     "spike",
     "new_value",
+    "score",
 ];
 pub(super) const FUNCTIONS: &[&str] = &[
     "event_count",
@@ -300,7 +303,11 @@ pub(super) static CORRELATION: Section = Section {
             Shape::Bool,
             "the rules named here alert themselves, too",
         ),
-        key("after", Shape::Text, "absence: what starts the deadline"),
+        key(
+            "after",
+            Shape::Text,
+            "absence: what starts the deadline; score: what must have been seen before",
+        ),
         key("expect", Shape::Text, "absence: what should follow"),
         key(
             "lookback",
@@ -326,7 +333,7 @@ pub(super) static CORRELATION: Section = Section {
         key(
             "half_life",
             Shape::Span,
-            "spike: how fast the expectation forgets",
+            "spike: how fast the expectation forgets; score: how fast evidence does (default never)",
         ),
         key(
             "field",
@@ -352,6 +359,16 @@ pub(super) static CORRELATION: Section = Section {
             "within",
             Shape::Span,
             "new_value: the time `count_min` is counted over, from the first sight",
+        ),
+        key(
+            "weights",
+            Shape::Weights,
+            "score: what each rule or selection counts as evidence",
+        ),
+        key(
+            "once",
+            Shape::Span,
+            "score: one evidence counts again only so long after (default the timespan)",
         ),
     ],
 };

@@ -83,6 +83,7 @@ pub enum Kind {
     },
     Spike(Spike),
     NewValue(NewValue),
+    Score(Score),
 }
 
 /// One number over a window.
@@ -182,6 +183,23 @@ pub struct NewValue {
     pub values_max: usize,
     /// The new value must also come in such numbers.
     pub burst: Option<Burst>,
+}
+
+/// Parameters of weighted evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// What each input weighs, in order; without the first one where that is `after`.
+    pub weights: Vec<f64>,
+    /// Input 0 weighs nothing: evidence counts only within the timespan after it.
+    pub after: bool,
+    /// How long evidence takes to lose half its weight; `None` keeps it whole.
+    pub half_life: Option<Span>,
+    /// One evidence counts again only so long after it last counted.
+    pub once: Span,
+    /// `Gt` or `Gte` ...
+    pub op: Op,
+    /// ... this score.
+    pub value: f64,
 }
 
 /// This often within this long.

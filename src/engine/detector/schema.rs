@@ -84,6 +84,10 @@ fn shape(shape: Shape) -> Value {
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
         }),
+        Shape::Weights => json!({
+            "type": "object",
+            "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+        }),
         Shape::Suppress => json!({"anyOf": [span(), section(&keys::SUPPRESS)]}),
         Shape::Detection => detection(),
         Shape::Bounds => bounds(),

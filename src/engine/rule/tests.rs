@@ -12,6 +12,7 @@ use crate::engine::{Engine, Input, Output};
 use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
 mod new_value;
+mod score;
 
 /// Where a case's clock begins: a full day.
 const START: i64 = 1_768_176_000_000;
@@ -60,11 +61,7 @@ fn program(detectors: &str) -> Arc<Program> {
         tests_exist: true,
     };
     let compiled = compile(&[file], &Options::default());
-    assert!(
-        compiled.diagnostics.is_empty(),
-        "{:#?}",
-        compiled.diagnostics
-    );
+    assert!(!compiled.has_faults(), "{:#?}", compiled.diagnostics);
     let settings = Settings {
         lateness: Span::seconds(1),
         ..Settings::default()
@@ -129,6 +126,9 @@ fn line(alert: &Alert) -> String {
 /// As cases write times: `2d1m39s`.
 fn clock(mut ms: i64) -> String {
     let mut out = String::new();
+    if ms == 0 {
+        return "0s".to_owned();
+    }
     for (unit, width) in [
         ("d", 86_400_000),
         ("h", 3_600_000),

@@ -40,6 +40,13 @@ pub(super) fn sources(
             };
             Some(vec![top?, bottom?])
         }
+        Kind::Score(names, _) => {
+            let found: Vec<Option<Source>> = names
+                .iter()
+                .map(|name| builder.resolve(doc, name))
+                .collect();
+            found.into_iter().collect()
+        }
         Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) | Kind::NewValue(..) => {
             let names = rule_names(builder, doc, correlation)?;
             let found: Vec<Option<Source>> = names

@@ -8,7 +8,7 @@ mod kinds;
 
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Function, NewValue, Op, Spike};
+use crate::engine::detector::plan::{Function, NewValue, Op, Score, Spike};
 use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
@@ -29,11 +29,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "quiet",
         "quiet is not supported yet",
         "use absence of the expected event",
-    ),
-    (
-        "score",
-        "score is not supported yet",
-        "use several detectors and temporal",
     ),
 ];
 
@@ -75,6 +70,8 @@ pub(in crate::engine::detector) enum Kind {
     Spike(Spike),
     /// The fields' names, and the rest as the plan has it.
     NewValue(Vec<Name>, NewValue),
+    /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
+    Score(Vec<Name>, Score),
 }
 
 /// One number over the window.
@@ -97,20 +94,22 @@ pub(in crate::engine::detector) struct Bound {
 
 /// Keys that belong to some types only.
 const ONLY: &[(&str, &[&str])] = &[
-    ("after", &["absence"]),
+    ("after", &["absence", "score"]),
     ("expect", &["absence"]),
     ("lookback", &["absence"]),
     ("numerator", &["ratio"]),
     ("denominator", &["ratio"]),
     ("denominator_min", &["ratio"]),
     ("warmup", &["spike", "new_value"]),
-    ("half_life", &["spike"]),
+    ("half_life", &["spike", "score"]),
     ("aggregates", &["aggregates"]),
     ("field", &["new_value"]),
     ("known_min", &["new_value"]),
     ("values_max", &["new_value"]),
     ("count_min", &["new_value"]),
     ("within", &["new_value"]),
+    ("weights", &["score"]),
+    ("once", &["score"]),
     (
         "condition",
         &[
@@ -123,6 +122,7 @@ const ONLY: &[(&str, &[&str])] = &[
             "spike",
             "temporal",
             "temporal_ordered",
+            "score",
         ],
     ),
 ];
@@ -167,10 +167,15 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         "ratio" => kinds::ratio(&section, findings)?,
         "spike" => kinds::spike(&section, findings)?,
         "new_value" => kinds::new_value(&section, findings)?,
+        "score" => kinds::score(&section, timespan, findings)?,
         "aggregates" => bounds::aggregates(&section, findings)?,
         simple => bounds::simple(&section, simple, findings)?,
     };
-    if matches!(kind, Kind::Absence { .. } | Kind::Ratio { .. }) && rules.is_some() {
+    let named = matches!(
+        kind,
+        Kind::Absence { .. } | Kind::Ratio { .. } | Kind::Score(..)
+    );
+    if named && rules.is_some() {
         let hint = "remove `rules`: the rules are named by the type's own keys";
         findings.fault_hint(section.place("rules"), "`rules` does not belong here", hint);
     }

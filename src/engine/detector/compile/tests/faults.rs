@@ -36,7 +36,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `weights`, `once`",
     );
     flood(
         "group-by",
@@ -248,7 +248,7 @@ fn correlations() {
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score",
     );
     flood(
         "timespan: 10m",
@@ -366,7 +366,7 @@ fn correlation_types_with_keys_of_their_own() {
     );
     check(
         "  type: ratio\n  numerator: a\n  denominator: b\n  denominator_min: 5\n  condition: {gte: 0.5, lt: 1}\n",
-        "13:3 a ratio has one bound",
+        "13:3 this type has one bound",
     );
     check(
         "  type: spike\n  rules: a\n  condition: {factr: 3}\n",
@@ -419,6 +419,18 @@ fn correlation_types_with_keys_of_their_own() {
     check(
         "  type: value_sum\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
         "11:22 several fields together are no number",
+    );
+    check(
+        "  type: score\n  condition: {gte: 70}\n",
+        "7:3 the score has no `weights`",
+    );
+    check(
+        "  type: score\n  weights: {a: -1, b: 5}\n  condition: {gte: 3}\n",
+        "10:16 a weight must be a number above 0, found `-1`",
+    );
+    check(
+        "  type: score\n  weights: {a: 1, b: 5}\n  condition: {lte: 3}\n",
+        "11:3 a score has a lower bound above 0",
     );
     check(
         "  type: new_value\n  rules: a\n",
@@ -526,6 +538,16 @@ fn lints() {
         "id: abc",
         "id: abc\nmode: contain",
         "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: score\n  weights: {selection: 5}\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "11:3 lint: all evidence together does not reach this bound | lower the bound, raise a weight, or let evidence count more than `once`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: new_value\n  field: source.ip\n  timespan: 10m\n",
+        "8:3 lint: without `warmup` almost every value is new at first | add `warmup: 7d`: what is seen in that time is known from then on",
     );
     let file = SourceFile {
         path: "d/t.yml".into(),

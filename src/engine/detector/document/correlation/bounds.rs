@@ -233,7 +233,7 @@ pub(super) fn one(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<
     if entries.len() > 1 {
         findings.fault_hint(
             place,
-            "a ratio has one bound",
+            "this type has one bound",
             "keep one, for example `gte: 0.9`",
         );
         return None;

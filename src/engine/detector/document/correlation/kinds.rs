@@ -4,9 +4,9 @@
 
 use super::{Kind, bounds};
 use crate::engine::detector::diagnostic::Findings;
-use crate::engine::detector::plan::{Burst, NewValue, Spike};
-use crate::engine::detector::section::{Name, Section};
-use crate::engine::detector::yaml::{Content, Node};
+use crate::engine::detector::plan::{Burst, NewValue, Op, Score, Spike};
+use crate::engine::detector::section::{Name, Section, shown};
+use crate::engine::detector::yaml::{Content, Node, ScalarKind};
 use crate::model::Span;
 
 /// Values of one key that a `new_value` remembers: unless it says so, and at most.
@@ -160,4 +160,90 @@ fn burst(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Burst> {
         count_min: count?,
         within: within?,
     })
+}
+
+/// Evidence one score may be made of.
+const EVIDENCE_MAX: usize = 32;
+
+pub(super) fn score(
+    section: &Section<'_>,
+    timespan: Option<Span>,
+    findings: &mut Findings<'_>,
+) -> Option<Kind> {
+    let (mut names, weights) = weights(section, findings)?;
+    let after = section.text("after", findings);
+    let half_life = section.span("half_life", findings);
+    if half_life == Some(Span::ZERO) {
+        let hint = "write `6h`, or leave it out: then evidence keeps its weight";
+        findings.fault_hint(section.place("half_life"), "`half_life` is zero", hint);
+    }
+    let once = section.span("once", findings).or(timespan)?;
+    let (op, value) = bounds::one(section, findings)?;
+    if !matches!(op, Op::Gt | Op::Gte) || value <= 0.0 {
+        let hint = "write `condition: {gte: 70}`";
+        let message = "a score has a lower bound above 0";
+        findings.fault_hint(section.place("condition"), message, hint);
+        return None;
+    }
+    if half_life.is_none() && once.0 >= timespan?.0 && weights.iter().sum::<f64>() < value {
+        let message = "all evidence together does not reach this bound";
+        let hint = "lower the bound, raise a weight, or let evidence count more than `once`";
+        findings.lint(section.place("condition"), message, hint);
+    }
+    let is_after = after.is_some();
+    names.splice(0..0, after);
+    Some(Kind::Score(
+        names,
+        Score {
+            weights,
+            after: is_after,
+            half_life,
+            once,
+            op,
+            value,
+        },
+    ))
+}
+
+/// `weights: {NAME: NUMBER}`.
+fn weights(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<(Vec<Name>, Vec<f64>)> {
+    let hint = "write `weights: {new-device: 30, new-country: 40}`";
+    let Some(node) = section.node("weights") else {
+        findings.fault_hint(section.at, "the score has no `weights`", hint);
+        return None;
+    };
+    let entries = match &node.content {
+        Content::Map(entries) if (1..=EVIDENCE_MAX).contains(&entries.len()) => entries,
+        _ => {
+            let message = format!("`weights` must be a map of 1 to {EVIDENCE_MAX} names");
+            findings.fault_hint(node.at, message, hint);
+            return None;
+        }
+    };
+    let (mut names, mut weights) = (Vec::new(), Vec::new());
+    for entry in entries {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "weights beyond 2^53 have no meaning"
+        )]
+        let weight = match entry.value.scalar().map(|s| s.kind) {
+            Some(ScalarKind::Int(n)) => Some(n as f64),
+            Some(ScalarKind::Float(n)) => Some(n),
+            _ => None,
+        };
+        let Some(weight) = weight.filter(|w| *w > 0.0 && w.is_finite()) else {
+            let message = format!(
+                "a weight must be a number above 0, found {}",
+                shown(&entry.value)
+            );
+            findings.fault_hint(entry.value.at, message, hint);
+            continue;
+        };
+        weights.push(weight);
+        names.push(Name {
+            text: entry.key.clone(),
+            at: entry.at,
+        });
+    }
+    Some((names, weights))
 }
