@@ -82,8 +82,28 @@ impl Routed {
 pub struct Packet {
     pub observations: Vec<Observation>,
     pub text: Vec<u8>,
+    pub progress: Progress,
+}
+
+/// How far event time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
     /// No observation before this time will follow, except late ones.
     pub watermark: i64,
+    /// Time has really passed until here: there were events, or the clock went on, or an end was
+    /// given. Less than the watermark only at an end of input that settles what is still open.
+    pub passed: i64,
+}
+
+impl Progress {
+    /// Time that has passed as far as the watermark says.
+    #[must_use]
+    pub const fn at(watermark: i64) -> Self {
+        Self {
+            watermark,
+            passed: watermark,
+        }
+    }
 }
 
 impl Packet {

@@ -117,7 +117,10 @@ impl Program {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
-            specs[r].waits = matches!(rule.kind, Kind::Ratio { .. } | Kind::Spike(_));
+            specs[r].waits = matches!(
+                rule.kind,
+                Kind::Ratio { .. } | Kind::Spike(_) | Kind::Quiet(_)
+            );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
         }

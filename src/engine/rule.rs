@@ -9,6 +9,7 @@ pub mod episode;
 pub mod moment;
 pub mod new_value;
 pub mod origins;
+pub mod quiet;
 pub mod score;
 pub mod spike;
 pub mod temporal;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     /// Index of the rule in the plan.
     pub index: usize,
     pub watermark: i64,
+    /// As `Progress::passed`.
+    pub passed: i64,
 }
 
 /// What rules have found in one packet.
@@ -144,6 +147,7 @@ pub enum State {
     Spike(spike::SpikeRule),
     NewValue(new_value::NewValues),
     Score(score::Scores),
+    Quiet(quiet::Quiets),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -169,6 +173,7 @@ impl State {
             Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
             Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
             Kind::Score(_) => Self::Score(score::Scores::new(bytes_max)),
+            Kind::Quiet(_) => Self::Quiet(quiet::Quiets::new(bytes_max)),
         }
     }
 
@@ -182,6 +187,7 @@ impl State {
             Self::Spike(state) => state.observe(ctx, o, text, out),
             Self::NewValue(state) => state.observe(ctx, o, text, out),
             Self::Score(state) => state.observe(ctx, o, text, out),
+            Self::Quiet(state) => state.observe(ctx, o, text, out),
         }
     }
 
@@ -193,6 +199,7 @@ impl State {
             Self::Absence(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
             Self::Score(state) => state.advance(ctx, out),
+            Self::Quiet(state) => state.advance(ctx, out),
         }
     }
 
@@ -205,6 +212,7 @@ impl State {
             Self::Absence(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
             Self::Score(state) => state.next_wakeup(),
+            Self::Quiet(state) => state.next_wakeup(),
         }
     }
 
@@ -218,6 +226,7 @@ impl State {
             Self::Spike(state) => state.usage(),
             Self::NewValue(state) => state.usage(),
             Self::Score(state) => state.usage(),
+            Self::Quiet(state) => state.usage(),
         }
     }
 
@@ -231,6 +240,7 @@ impl State {
             Self::Spike(state) => state.probe(key),
             Self::NewValue(state) => state.probe(key),
             Self::Score(state) => state.probe(rule, key),
+            Self::Quiet(state) => state.probe(key),
             Self::Each(_) => Probe::default(),
         }
     }
@@ -254,6 +264,7 @@ pub fn bounds(rule: &Rule) -> Bounds {
         Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
         Kind::NewValue(new) => new_value::bound(new),
         Kind::Score(score) => score::bound(score),
+        Kind::Quiet(_) => quiet::bound(rule),
         Kind::Each | Kind::Temporal { .. } | Kind::Absence { .. } | Kind::Spike(_) => Vec::new(),
     }
 }

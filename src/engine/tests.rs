@@ -4,7 +4,7 @@
 use super::*;
 use crate::engine::detector::plan::{
     Aggregate, Bound, Burst, Detector, From, Function, Input as Stream, Kind, NewValue, Op, Plan,
-    Rule, Score,
+    Quiet, Rule, Score,
 };
 use crate::engine::exchange::{Mark, Observation, Origin};
 use crate::engine::program::Settings;
@@ -321,6 +321,10 @@ fn every_kind(n: u32) -> Vec<Rule> {
         op: Op::Gte,
         value: f64::from(n),
     };
+    let quiet = Quiet {
+        count_min: u64::from(n),
+        warmup: Span(500),
+    };
     let ratio = Kind::Ratio {
         bound: Op::Gte,
         value: 0.5,
@@ -344,6 +348,7 @@ fn every_kind(n: u32) -> Vec<Rule> {
             1000,
             true,
         ),
+        rule(Kind::Quiet(quiet), 2, 150, true),
         rule(Kind::Score(score.clone()), 2, 300, true),
         rule(
             Kind::Score(Score {

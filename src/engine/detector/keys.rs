@@ -79,6 +79,7 @@ pub(super) const TYPES: &[&str] = &[
     "spike",
     "new_value",
     "score",
+    "quiet",
 ];
 pub(super) const FUNCTIONS: &[&str] = &[
     "event_count",
@@ -328,7 +329,7 @@ pub(super) static CORRELATION: Section = Section {
         key(
             "warmup",
             Shape::Span,
-            "spike, new_value: history needed before it may fire",
+            "spike, new_value: history needed before it may fire; quiet: the time `count_min` is counted over",
         ),
         key(
             "half_life",
@@ -353,7 +354,7 @@ pub(super) static CORRELATION: Section = Section {
         key(
             "count_min",
             Shape::Count,
-            "new_value: the new value must be seen this often within `within`",
+            "new_value: the new value must be seen this often within `within`; quiet: events that make a stream expected (default 10)",
         ),
         key(
             "within",

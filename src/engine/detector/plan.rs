@@ -84,6 +84,7 @@ pub enum Kind {
     Spike(Spike),
     NewValue(NewValue),
     Score(Score),
+    Quiet(Quiet),
 }
 
 /// One number over a window.
@@ -200,6 +201,15 @@ pub struct Score {
     pub op: Op,
     /// ... this score.
     pub value: f64,
+}
+
+/// Parameters of a stream that must not fall silent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quiet {
+    /// Only a key that had this many events ...
+    pub count_min: u64,
+    /// ... in this long up to its last one is expected to go on.
+    pub warmup: Span,
 }
 
 /// This often within this long.

@@ -12,6 +12,7 @@ use crate::engine::{Engine, Input, Output};
 use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
 mod new_value;
+mod quiet;
 mod score;
 
 /// Where a case's clock begins: a full day.

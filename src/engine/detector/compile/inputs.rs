@@ -47,7 +47,11 @@ pub(super) fn sources(
                 .collect();
             found.into_iter().collect()
         }
-        Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) | Kind::NewValue(..) => {
+        Kind::Window { .. }
+        | Kind::Temporal { .. }
+        | Kind::Spike(_)
+        | Kind::NewValue(..)
+        | Kind::Quiet(_) => {
             let names = rule_names(builder, doc, correlation)?;
             let found: Vec<Option<Source>> = names
                 .iter()

@@ -373,6 +373,7 @@ impl<'d> Builder<'d, '_> {
                 denominator_min: *denominator_min,
             },
             Kind::Spike(spike) => PlanKind::Spike(*spike),
+            Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),
             Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {
                 fields: self.fields(doc, names, sources)?,

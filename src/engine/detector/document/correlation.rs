@@ -8,12 +8,12 @@ mod kinds;
 
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Function, NewValue, Op, Score, Spike};
+use crate::engine::detector::plan::{Function, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
 
-/// Sigma's and our correlation types that are known but not built (yet), and why.
+/// Sigma's and our correlation types that are known and not built, and why.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
         "value_percentile",
@@ -24,11 +24,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "value_median",
         "value_median needs every value of the window, which a bounded engine does not keep",
         "use value_avg, or count the values above a bound with a selection",
-    ),
-    (
-        "quiet",
-        "quiet is not supported yet",
-        "use absence of the expected event",
     ),
 ];
 
@@ -72,6 +67,7 @@ pub(in crate::engine::detector) enum Kind {
     NewValue(Vec<Name>, NewValue),
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
     Score(Vec<Name>, Score),
+    Quiet(Quiet),
 }
 
 /// One number over the window.
@@ -100,13 +96,13 @@ const ONLY: &[(&str, &[&str])] = &[
     ("numerator", &["ratio"]),
     ("denominator", &["ratio"]),
     ("denominator_min", &["ratio"]),
-    ("warmup", &["spike", "new_value"]),
+    ("warmup", &["spike", "new_value", "quiet"]),
     ("half_life", &["spike", "score"]),
     ("aggregates", &["aggregates"]),
     ("field", &["new_value"]),
     ("known_min", &["new_value"]),
     ("values_max", &["new_value"]),
-    ("count_min", &["new_value"]),
+    ("count_min", &["new_value", "quiet"]),
     ("within", &["new_value"]),
     ("weights", &["score"]),
     ("once", &["score"]),
@@ -167,6 +163,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         "ratio" => kinds::ratio(&section, findings)?,
         "spike" => kinds::spike(&section, findings)?,
         "new_value" => kinds::new_value(&section, findings)?,
+        "quiet" => Kind::Quiet(kinds::quiet(&section, findings)),
         "score" => kinds::score(&section, timespan, findings)?,
         "aggregates" => bounds::aggregates(&section, findings)?,
         simple => bounds::simple(&section, simple, findings)?,

@@ -242,13 +242,13 @@ fn correlations() {
     );
     flood(
         "type: event_count",
-        "type: quiet",
-        "8:9 quiet is not supported yet | use absence of the expected event",
+        "type: quite",
+        "8:9 there is no correlation type `quite` | did you mean `quiet`?",
     );
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet",
     );
     flood(
         "timespan: 10m",

@@ -4,7 +4,7 @@
 
 use super::{Kind, bounds};
 use crate::engine::detector::diagnostic::Findings;
-use crate::engine::detector::plan::{Burst, NewValue, Op, Score, Spike};
+use crate::engine::detector::plan::{Burst, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, shown};
 use crate::engine::detector::yaml::{Content, Node, ScalarKind};
 use crate::model::Span;
@@ -162,6 +162,9 @@ fn burst(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Burst> {
     })
 }
 
+/// Events a stream may need to be expected: their times are kept.
+const COUNT_MAX: u64 = 1024;
+
 /// Evidence one score may be made of.
 const EVIDENCE_MAX: usize = 32;
 
@@ -246,4 +249,17 @@ fn weights(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<(Vec<Na
         });
     }
     Some((names, weights))
+}
+
+pub(super) fn quiet(section: &Section<'_>, findings: &mut Findings<'_>) -> Quiet {
+    let count_min = section.count("count_min", (1, COUNT_MAX), findings);
+    let warmup = section.span("warmup", findings);
+    if warmup == Some(Span::ZERO) {
+        let hint = "write `warmup: 1h`: the stream must have been there to be missed";
+        findings.fault_hint(section.place("warmup"), "`warmup` is zero", hint);
+    }
+    Quiet {
+        count_min: count_min.unwrap_or(10),
+        warmup: warmup.unwrap_or(Span::hours(1)),
+    }
 }
