@@ -119,7 +119,7 @@ impl Program {
             specs[r].keys = rule.key_names.len();
             specs[r].waits = matches!(
                 rule.kind,
-                Kind::Ratio { .. } | Kind::Spike(_) | Kind::Quiet(_)
+                Kind::Ratio { .. } | Kind::Share(_) | Kind::Spike(_) | Kind::Quiet(_)
             );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();

@@ -11,6 +11,7 @@ pub mod new_value;
 pub mod origins;
 pub mod quiet;
 pub mod score;
+pub mod share;
 pub mod spike;
 pub mod temporal;
 pub mod window;
@@ -144,6 +145,7 @@ pub enum State {
     Window(Box<window::WindowRule>),
     Temporal(temporal::Temporal),
     Absence(absence::Absence),
+    Share(share::Shares),
     Spike(spike::SpikeRule),
     NewValue(new_value::NewValues),
     Score(score::Scores),
@@ -170,6 +172,7 @@ impl State {
             }
             Kind::Temporal { .. } => Self::Temporal(temporal::Temporal::new(bytes_max)),
             Kind::Absence { .. } => Self::Absence(absence::Absence::new(bytes_max)),
+            Kind::Share(_) => Self::Share(share::Shares::new(bytes_max)),
             Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
             Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
             Kind::Score(_) => Self::Score(score::Scores::new(bytes_max)),
@@ -184,6 +187,7 @@ impl State {
             Self::Window(state) => state.observe(ctx, o, text, out),
             Self::Temporal(state) => state.observe(ctx, o, text, out),
             Self::Absence(state) => state.observe(ctx, o, text, out),
+            Self::Share(state) => state.observe(ctx, o, text, out),
             Self::Spike(state) => state.observe(ctx, o, text, out),
             Self::NewValue(state) => state.observe(ctx, o, text, out),
             Self::Score(state) => state.observe(ctx, o, text, out),
@@ -197,6 +201,7 @@ impl State {
             Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => {}
             Self::Window(state) => state.advance(ctx, out),
             Self::Absence(state) => state.advance(ctx, out),
+            Self::Share(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
             Self::Score(state) => state.advance(ctx, out),
             Self::Quiet(state) => state.advance(ctx, out),
@@ -210,6 +215,7 @@ impl State {
             Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => None,
             Self::Window(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
+            Self::Share(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
             Self::Score(state) => state.next_wakeup(),
             Self::Quiet(state) => state.next_wakeup(),
@@ -223,6 +229,7 @@ impl State {
             Self::Window(state) => state.usage(),
             Self::Temporal(state) => state.usage(),
             Self::Absence(state) => state.usage(),
+            Self::Share(state) => state.usage(),
             Self::Spike(state) => state.usage(),
             Self::NewValue(state) => state.usage(),
             Self::Score(state) => state.usage(),
@@ -237,6 +244,7 @@ impl State {
             Self::Window(state) => state.probe(rule, key),
             Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
+            Self::Share(state) => state.probe(key),
             Self::Spike(state) => state.probe(key),
             Self::NewValue(state) => state.probe(key),
             Self::Score(state) => state.probe(rule, key),
@@ -262,6 +270,7 @@ pub type Bounds = Vec<(String, Vec<(&'static str, f64)>)>;
 pub fn bounds(rule: &Rule) -> Bounds {
     match &rule.kind {
         Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
+        Kind::Share(share) => share::bounds(share),
         Kind::NewValue(new) => new_value::bound(new),
         Kind::Score(score) => score::bound(score),
         Kind::Quiet(_) => quiet::bound(rule),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::engine::detector::plan::{
     Aggregate, Bound, Burst, Detector, From, Function, Input as Stream, Kind, NewValue, Op, Plan,
-    Quiet, Rule, Score,
+    Quiet, Rule, Score, Share, Spike,
 };
 use crate::engine::exchange::{Mark, Observation, Origin};
 use crate::engine::program::Settings;
@@ -325,6 +325,20 @@ fn every_kind(n: u32) -> Vec<Rule> {
         count_min: u64::from(n),
         warmup: Span(500),
     };
+    let share = Share {
+        times: (Op::Gte, 1.5),
+        bound: None,
+        denominator_min: 2,
+        warmup: Span(300),
+        half_life: Span(400),
+    };
+    let spike = Spike {
+        factor: 1.2,
+        count_min: u64::from(n),
+        tail_min: 1.0,
+        warmup: Span(300),
+        half_life: Span(400),
+    };
     let ratio = Kind::Ratio {
         bound: Op::Gte,
         value: 0.5,
@@ -349,6 +363,8 @@ fn every_kind(n: u32) -> Vec<Rule> {
             true,
         ),
         rule(Kind::Quiet(quiet), 2, 150, true),
+        rule(Kind::Share(share), 2, 250, true),
+        rule(Kind::Spike(spike), 2, 250, true),
         rule(Kind::Score(score.clone()), 2, 300, true),
         rule(
             Kind::Score(Score {

@@ -8,6 +8,7 @@
 pub(super) enum Shape {
     Text,
     Bool,
+    Number,
     /// A whole number from 0 on.
     Count,
     /// A length of time with its unit: `5m`.
@@ -327,6 +328,11 @@ pub(super) static CORRELATION: Section = Section {
             "ratio: below this many it does not fire",
         ),
         key(
+            "baseline",
+            Shape::Map(&BASELINE),
+            "ratio: bound against its own past instead of, or besides, the condition",
+        ),
+        key(
             "warmup",
             Shape::Span,
             "spike, new_value: history needed before it may fire; quiet: the time `count_min` is counted over",
@@ -370,6 +376,26 @@ pub(super) static CORRELATION: Section = Section {
             "once",
             Shape::Span,
             "score: one evidence counts again only so long after (default the timespan)",
+        ),
+    ],
+};
+
+pub(super) static BASELINE: Section = Section {
+    name: "a baseline",
+    keys: &[
+        key("gt", Shape::Number, "more than this many times its past"),
+        key("gte", Shape::Number, "this many times its past, or more"),
+        key("lt", Shape::Number, "less than this part of its past"),
+        key("lte", Shape::Number, "this part of its past, or less"),
+        key(
+            "warmup",
+            Shape::Span,
+            "history needed before it may fire (default 24h)",
+        ),
+        key(
+            "half_life",
+            Shape::Span,
+            "how fast the past fades (default 24h)",
         ),
     ],
 };

@@ -81,6 +81,8 @@ pub enum Kind {
         value: f64,
         denominator_min: u64,
     },
+    /// The same against its own past.
+    Share(Share),
     Spike(Spike),
     NewValue(NewValue),
     Score(Score),
@@ -168,6 +170,21 @@ pub struct Spike {
     /// History needed before it may fire.
     pub warmup: Span,
     /// Half-life of the moving average the expectation comes from.
+    pub half_life: Span,
+}
+
+/// Parameters of a share of input 0 in input 1 that leaves its own past.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// Fires when the share meets this many times (or this part of) what it used to be ...
+    pub times: (Op, f64),
+    /// ... and this, too, ...
+    pub bound: Option<(Op, f64)>,
+    /// ... of at least so many of input 1.
+    pub denominator_min: u64,
+    /// History needed before it may fire.
+    pub warmup: Span,
+    /// How fast the past fades.
     pub half_life: Span,
 }
 

@@ -64,6 +64,7 @@ fn shape(shape: Shape) -> Value {
     ]});
     match shape {
         Shape::Text => json!({"type": ["string", "number"]}),
+        Shape::Number => json!({"type": "number"}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Count => json!({"type": "integer", "minimum": 0}),
         Shape::Span => span(),

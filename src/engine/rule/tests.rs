@@ -13,6 +13,7 @@ use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
 mod new_value;
 mod quiet;
+mod ratio;
 mod score;
 
 /// Where a case's clock begins: a full day.

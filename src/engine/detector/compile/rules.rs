@@ -12,7 +12,7 @@ use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
 use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule,
+    Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule, Share,
 };
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
@@ -364,14 +364,28 @@ impl<'d> Builder<'d, '_> {
             },
             Kind::Ratio {
                 bound,
-                value,
+                denominator_min,
+                baseline: Some(past),
+                ..
+            } => PlanKind::Share(Share {
+                times: past.times,
+                bound: *bound,
+                denominator_min: *denominator_min,
+                warmup: past.warmup,
+                half_life: past.half_life,
+            }),
+            Kind::Ratio {
+                bound,
                 denominator_min,
                 ..
-            } => PlanKind::Ratio {
-                bound: *bound,
-                value: *value,
-                denominator_min: *denominator_min,
-            },
+            } => {
+                let (bound, value) = (*bound)?;
+                PlanKind::Ratio {
+                    bound,
+                    value,
+                    denominator_min: *denominator_min,
+                }
+            }
             Kind::Spike(spike) => PlanKind::Spike(*spike),
             Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),

@@ -58,9 +58,10 @@ pub(in crate::engine::detector) enum Kind {
     Ratio {
         numerator: Name,
         denominator: Name,
-        bound: Op,
-        value: f64,
         denominator_min: u64,
+        /// At least one of the two.
+        bound: Option<(Op, f64)>,
+        baseline: Option<Baseline>,
     },
     Spike(Spike),
     /// The fields' names, and the rest as the plan has it.
@@ -68,6 +69,14 @@ pub(in crate::engine::detector) enum Kind {
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
     Score(Vec<Name>, Score),
     Quiet(Quiet),
+}
+
+/// A ratio's own past: how many times (or what part of) it, and how it is learnt.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine::detector) struct Baseline {
+    pub(in crate::engine::detector) times: (Op, f64),
+    pub(in crate::engine::detector) warmup: Span,
+    pub(in crate::engine::detector) half_life: Span,
 }
 
 /// One number over the window.
@@ -96,6 +105,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("numerator", &["ratio"]),
     ("denominator", &["ratio"]),
     ("denominator_min", &["ratio"]),
+    ("baseline", &["ratio"]),
     ("warmup", &["spike", "new_value", "quiet"]),
     ("half_life", &["spike", "score"]),
     ("aggregates", &["aggregates"]),

@@ -206,7 +206,7 @@ fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option
     })
 }
 
-fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
+pub(super) fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "bounds beyond 2^53 have no meaning"

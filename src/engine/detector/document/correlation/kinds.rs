@@ -2,8 +2,9 @@
 //!
 //! Owns the defaults of these keys and the faults one of them alone can show.
 
-use super::{Kind, bounds};
+use super::{Baseline, Kind, bounds};
 use crate::engine::detector::diagnostic::Findings;
+use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Burst, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, shown};
 use crate::engine::detector::yaml::{Content, Node, ScalarKind};
@@ -74,30 +75,75 @@ pub(super) fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Optio
             "add `denominator_min: 50`: a share of few events says little",
         );
     }
-    let (op, value) = bounds::one(section, findings)?;
+    let baseline = section.node("baseline");
+    let bound = match section.node("condition") {
+        None if baseline.is_some() => None,
+        _ => Some(bounds::one(section, findings)?),
+    };
+    let baseline = match baseline {
+        Some(node) => Some(self::baseline(node, findings)?),
+        None => None,
+    };
     let (numerator, denominator) = (numerator?, denominator?);
     Some(Kind::Ratio {
         numerator,
         denominator,
-        bound: op,
-        value,
         denominator_min: minimum?,
+        bound,
+        baseline,
     })
 }
 
-pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
+/// `{gte: 3}` or `{lte: 0.25}`, and how the past is learnt.
+fn baseline(node: &Node, findings: &mut Findings<'_>) -> Option<Baseline> {
+    let section = Section::open(node, &keys::BASELINE, findings)?;
+    let ops = [
+        (Op::Gt, "gt"),
+        (Op::Gte, "gte"),
+        (Op::Lt, "lt"),
+        (Op::Lte, "lte"),
+    ];
+    let mut times = ops
+        .into_iter()
+        .filter_map(|(op, key)| Some((op, section.node(key)?)))
+        .filter_map(|(op, node)| Some((op, bounds::number(node, op.name(), findings)?)));
+    let (first, second) = (times.next(), times.next());
+    drop(times);
+    let Some((op, value)) = first.filter(|(_, v)| second.is_none() && *v > 0.0) else {
+        let message = "a baseline has one bound above 0";
+        let hint = "write `gte: 3` for three times its past, or `lte: 0.25` for a quarter of it";
+        findings.fault_hint(section.at, message, hint);
+        return None;
+    };
+    if matches!(op, Op::Gt | Op::Gte) == (value < 1.0) {
+        let hint = "its past is 1: write more for a rise (gte), less for a fall (lte)";
+        findings.lint(section.at, "the past itself meets this bound", hint);
+    }
+    let (warmup, half_life) = memory(&section, findings);
+    Some(Baseline {
+        times: (op, value),
+        warmup,
+        half_life,
+    })
+}
+
+/// `warmup` and `half_life` of what is learnt; a day each, unless said.
+fn memory(section: &Section<'_>, findings: &mut Findings<'_>) -> (Span, Span) {
     let warmup = section.span("warmup", findings).unwrap_or(Span::hours(24));
-    let half_life = section
-        .span("half_life", findings)
-        .unwrap_or(Span::hours(24));
-    if half_life == Span::ZERO {
+    let half_life = section.span("half_life", findings);
+    if half_life == Some(Span::ZERO) {
         findings.fault_hint(
             section.place("half_life"),
             "`half_life` is zero",
             "write `24h`",
         );
     }
+    (warmup, half_life.unwrap_or(Span::hours(24)))
+}
+
+pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
+    let (warmup, half_life) = memory(section, findings);
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
