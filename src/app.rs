@@ -10,6 +10,7 @@ pub mod demo;
 pub mod detectors;
 pub mod files;
 pub mod kafka_out;
+pub mod measures;
 pub mod pipeline;
 pub mod rehearsal;
 pub mod settings;

@@ -28,7 +28,7 @@ use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
 pub use shard::Shards;
-use watermark::{Counts, Sequencer};
+use watermark::{Counts, Passed, Sequencer};
 
 use crate::model::{EventTime, WallTime};
 
@@ -217,6 +217,11 @@ impl<S: Shards> Engine<S> {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.sequencer.counts
+    }
+
+    /// Per source what has passed since the last call.
+    pub fn take_passed(&mut self) -> Vec<Passed> {
+        self.sequencer.take_passed()
     }
 
     #[must_use]

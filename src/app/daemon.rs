@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -18,6 +18,7 @@ use super::commit::Desk;
 use super::dead::DeadLetters;
 use super::detectors;
 use super::kafka_out::KafkaOut;
+use super::measures::{Measures, seconds};
 use super::pipeline::{Parts, Pipeline};
 use super::settings::{self, Secrets};
 use super::sources::Sources;
@@ -37,10 +38,12 @@ use crate::deliver::queue::Rules;
 use crate::deliver::settings::{STDOUT, Settings as Delivery};
 use crate::deliver::sink::{FileSink, StdoutSink, TopicSink};
 use crate::deliver::webhook::Webhook;
-use crate::deliver::worker::Surroundings;
+use crate::deliver::worker::{Notices, Surroundings};
 use crate::deliver::{Clock, Counters, Notice, Sink, SystemClock, Worker};
 use crate::engine::containment::policy::Policy;
-use crate::engine::detector::{self, plan::Plan};
+use crate::engine::detector;
+use crate::engine::detector::plan::{Mode, Plan};
+use crate::engine::outbox::Kind;
 use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
@@ -49,6 +52,7 @@ use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::store::outbox::StoreOutbox;
 use crate::telemetry::Metrics;
+use crate::telemetry::metric::Label;
 
 /// Threads of the runtime that delivers and answers.
 const RUNTIME_THREADS: usize = 2;
@@ -143,10 +147,23 @@ impl Daemon {
                 let covered = allow.covers(&concern.target, gate_clock.now());
                 covered.then(|| "the target is on the allow-list".to_owned())
             }),
-            notices: Arc::new(log_notice),
+            notices: outgoing_notices(metrics.clone()),
             seed: u64::from_le_bytes(state.key.derive("tidegate 2026 retry seed")[..8].try_into()?),
         };
-        let mut outgoing = start_workers(config, env, &delivery, &around, &runtime, &stopped)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let failure = Arc::new(OnceLock::new());
+        let fatal = Fatal {
+            stop: Arc::clone(&stop),
+            failure: Arc::clone(&failure),
+        };
+        let mut outgoing = start_workers(
+            config,
+            env,
+            &delivery,
+            &around,
+            &runtime,
+            (&stopped, &fatal),
+        )?;
         let dead = open_dead_letters(config, env, &runtime)?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         let projection = program.projection(&shelf.tables().needs());
@@ -156,6 +173,17 @@ impl Daemon {
             tables: Arc::clone(&shelf),
         };
         let (decisions_in, decisions) = bounded(16);
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+        metrics
+            .memory_budget_bytes
+            .set([], config.engine.memory.0 as f64);
+        for mode in [Mode::Shadow, Mode::Alert, Mode::Contain] {
+            let count = plan.detectors.iter().filter(|d| d.mode == mode).count();
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+            metrics
+                .detectors_loaded
+                .set([mode.name().into()], count as f64);
+        }
         let shared = Arc::new(Shared::new(
             Arc::clone(&state.store),
             plan,
@@ -165,7 +193,6 @@ impl Daemon {
             Arc::clone(&clock),
         ));
         let pipeline = Pipeline::start(Box::new(source), &parts, decoders)?;
-        let stop = Arc::new(AtomicBool::new(false));
         let reload = config.enrich.reload.std();
         let tables = tables::watch(shelf, reload, metrics.clone(), Arc::clone(&stop))?;
         let work = Work {
@@ -173,15 +200,17 @@ impl Daemon {
             pipeline,
             desk,
             state,
+            measures: Measures::new(metrics.clone(), names.clone()),
             names,
             dead,
             shared: Arc::clone(&shared),
-            metrics: metrics.clone(),
             wakes: outgoing.wakes,
             decisions,
             clock,
             snapshot_every: config.state.snapshot_every.std(),
+            keep: config.state.keep.0,
             stop: Arc::clone(&stop),
+            failure,
         };
         let engine = std::thread::Builder::new()
             .name("engine".to_owned())
@@ -342,7 +371,7 @@ fn start_workers(
     delivery: &Delivery,
     around: &Surroundings,
     runtime: &Runtime,
-    stopped: &watch::Receiver<bool>,
+    (stopped, fatal): (&watch::Receiver<bool>, &Fatal),
 ) -> anyhow::Result<Outgoing> {
     let mut outgoing = Outgoing {
         wakes: Vec::new(),
@@ -354,10 +383,10 @@ fn start_workers(
         let worker = Worker::new(name, sink, rules, around.clone());
         outgoing.wakes.push(worker.wake());
         outgoing.counters.push(worker.counters());
-        let (stopped, name) = (stopped.clone(), name.to_owned());
+        let (stopped, fatal) = (stopped.clone(), fatal.clone());
         outgoing.tasks.push(runtime.spawn(async move {
             if let Err(error) = worker.run(stopped).await {
-                tracing::error!(endpoint = name, %error, "delivery has ended");
+                fatal.end(&format!("delivery has ended: {error}"));
             }
         }));
     };
@@ -421,8 +450,46 @@ fn start_workers(
     Ok(outgoing)
 }
 
+/// A part without which the process must not go on half-dead: it ends all of it.
+#[derive(Clone)]
+struct Fatal {
+    stop: Arc<AtomicBool>,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Fatal {
+    fn end(&self, why: &str) {
+        tracing::error!(why, "ending");
+        let _first = self.failure.set(why.to_owned());
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn outgoing_notices(metrics: Metrics) -> Notices {
+    Arc::new(move |notice| match notice {
+        Notice::Attempted { endpoint, took } => metrics
+            .webhook_latency_seconds
+            .observe([Label::configured(&endpoint)], seconds(took.0)),
+        Notice::Delivered(settled) => {
+            if settled.kind == Kind::AlertOpened {
+                let took = settled.at - settled.created_at;
+                metrics
+                    .kpi_time_to_notify_seconds
+                    .observe([], seconds(took.0));
+            }
+            if let (Kind::ActionRequested, Some(began)) = (settled.kind, settled.began_at) {
+                metrics
+                    .kpi_time_to_contain_seconds
+                    .observe([], seconds(settled.at.0 - began.0));
+            }
+        }
+        other => log_notice(other),
+    })
+}
+
 fn log_notice(notice: Notice) {
     match notice {
+        Notice::Attempted { .. } | Notice::Delivered(_) => {}
         Notice::Disabled { endpoint } => {
             tracing::error!(
                 endpoint,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-use super::stage::Stage;
+use super::stage::{Beside, Stage};
 use super::tables::Shelf;
 use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
@@ -35,8 +35,8 @@ pub struct Intake {
     pub routed: Routed,
     pub dead: Vec<(Origin, DeadLetter)>,
     pub notices: Vec<Notice>,
-    pub records: u64,
-    pub bytes: u64,
+    /// Per source: records and their bytes.
+    pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
 }
 
@@ -225,13 +225,34 @@ impl Pipeline {
 }
 
 impl Intake {
+    /// Records of all sources.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.received.iter().map(|(records, _)| records).sum()
+    }
+
+    /// Bytes of all sources.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.received.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn count(&mut self, source: u16, bytes: usize) {
+        let source = usize::from(source);
+        if self.received.len() <= source {
+            self.received.resize(source + 1, (0, 0));
+        }
+        let (records, sum) = &mut self.received[source];
+        *records += 1;
+        *sum += bytes as u64;
+    }
+
     fn fresh() -> Box<Self> {
         Box::new(Self {
             routed: Routed::default(),
             dead: Vec::new(),
             notices: Vec::new(),
-            records: 0,
-            bytes: 0,
+            received: Vec::new(),
             read_at: Instant::now(),
         })
     }
@@ -247,8 +268,7 @@ fn decode(
     intake.routed.clear();
     intake.dead.clear();
     intake.notices.clear();
-    intake.records = 0;
-    intake.bytes = 0;
+    intake.received.clear();
     for record in batch.records() {
         let place = record.partition;
         let hint = hints.get(usize::from(place.topic)).copied().flatten();
@@ -257,11 +277,15 @@ fn decode(
             partition: place.number,
             offset: record.offset,
         };
-        let broker_time = record.stamp.time().map(|t| EventTime(t.0));
+        let beside = Beside {
+            hint,
+            origin,
+            broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+            event_id: record.event_id,
+        };
         let (routed, dead) = (&mut intake.routed, &mut intake.dead);
-        stage.work(record.payload, hint, origin, broker_time, routed, dead);
-        intake.records += 1;
-        intake.bytes += record.payload.len() as u64;
+        stage.work(record.payload, &beside, routed, dead);
+        intake.count(place.topic, record.payload.len());
     }
     intake.read_at = read_at;
     intake.notices.append(&mut batch.notices);

@@ -161,10 +161,12 @@ impl Shared {
         }
     }
 
-    pub fn halted(&self, partition: &str, why: &str) {
-        self.told()
-            .halted
-            .insert(partition.to_owned(), why.to_owned());
+    /// A partition stands still for good; tells how many of the topic do.
+    pub fn halted(&self, topic: &str, partition: &str, why: &str) -> usize {
+        let mut told = self.told();
+        told.halted.insert(partition.to_owned(), why.to_owned());
+        let of_topic = |name: &&String| name.rsplit_once('/').is_some_and(|(t, _)| t == topic);
+        told.halted.keys().filter(of_topic).count()
     }
 
     pub fn store_trouble(&self, why: Option<String>) {
@@ -240,6 +242,20 @@ impl Shared {
             self.metrics
                 .webhook_attempts
                 .add([name()], grown("attempts", reading.attempts));
+            let dropped = [
+                ("expired", reading.expired),
+                ("superseded", reading.coalesced),
+                ("allow-list", reading.refused),
+                ("given up", reading.dead),
+            ];
+            for (why, count) in dropped {
+                let count = grown(why, count);
+                if count > 0 {
+                    self.metrics
+                        .messages_dropped
+                        .add([name(), why.into()], count);
+                }
+            }
             for (fault, count) in &reading.faults {
                 let count = grown(fault, *count);
                 if count > 0 {

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Outcome {
             Next::Intake(intake) => {
                 engine.handle(&Input::Batch(&intake.routed));
                 summary.note_intake(&intake);
-                bar.inc(intake.records);
+                bar.inc(intake.records());
                 pipeline.recycle(intake);
             }
             Next::Nothing => continue,

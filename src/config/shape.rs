@@ -176,6 +176,8 @@ pub struct State {
     pub dir: PathBuf,
     /// How often the engine's state is written; after a crash at most this much is read again.
     pub snapshot_every: Duration,
+    /// How long closed alerts and ended actions are kept.
+    pub keep: Duration,
 }
 
 impl Default for State {
@@ -183,6 +185,7 @@ impl Default for State {
         Self {
             dir: PathBuf::from("state"),
             snapshot_every: Duration(Span::seconds(30)),
+            keep: Duration(Span::days(90)),
         }
     }
 }

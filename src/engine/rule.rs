@@ -145,6 +145,8 @@ pub struct Usage {
     pub bytes: u64,
     pub evicted: u64,
     pub refused: u64,
+    /// Crossings held back by an open hold, since the start.
+    pub suppressed: u64,
 }
 
 impl State {
@@ -233,5 +235,6 @@ fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>)
         bytes: table.bytes() as u64,
         evicted: table.evicted,
         refused: table.refused,
+        suppressed: 0,
     }
 }

@@ -100,6 +100,7 @@ pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
             total.bytes += part.bytes;
             total.evicted += part.evicted;
             total.refused += part.refused;
+            total.suppressed += part.suppressed;
         }
     }
     sums
@@ -112,6 +113,8 @@ type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
 pub struct Shard {
     program: Arc<Program>,
     states: Vec<State>,
+    /// Per rule: crossings that an open hold kept from becoming an alert.
+    suppressed: Vec<u64>,
     /// Per level: observations of rules that look at time in order, until the watermark passes.
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
@@ -139,6 +142,7 @@ impl Shard {
             .collect();
         let levels = program.levels();
         Self {
+            suppressed: vec![0; program.plan.rules.len()],
             states,
             waiting: (0..levels).map(|_| Waiting::default()).collect(),
             later: vec![Packet::default(); levels],
@@ -198,7 +202,9 @@ impl Shard {
     fn apply(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
+            let before = out.suppressed;
             state.observe(&context(&self.program, index, watermark), o, text, out);
+            self.suppressed[index] += out.suppressed - before;
         }
     }
 
@@ -225,7 +231,12 @@ impl Shard {
 
     /// Per rule.
     pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
-        self.states.iter().map(State::usage)
+        let suppressed = self.suppressed.iter().copied();
+        let both = self.states.iter().zip(suppressed);
+        both.map(|(state, suppressed)| Usage {
+            suppressed,
+            ..state.usage()
+        })
     }
 
     /// The numbers of one rule's key, for `explain`.
