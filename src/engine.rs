@@ -264,6 +264,18 @@ impl<S: Shards> Engine<S> {
         self.shards.restore(image.shards, &image.keep);
         Ok(image.restored)
     }
+
+    /// Goes on with other detectors, between two batches: unchanged rules keep their state, new and
+    /// changed ones start afresh. Only the plan may differ from the program before.
+    pub fn reload(&mut self, program: Arc<Program>) -> snapshot::Restored {
+        let keep = program.keep(&self.program.identities());
+        let sources = (0..program.settings.sources.len()).map(|s| u16::try_from(s).ok());
+        self.sequencer.renumber(&keep, &sources.collect::<Vec<_>>());
+        self.shards.reload(&program, &keep);
+        self.late_ok = program.late_ok();
+        self.program = program;
+        snapshot::Restored::of(&keep)
+    }
 }
 
 /// Takes out of the shards' findings what rules of `level` are to see, joined and in order.

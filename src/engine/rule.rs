@@ -17,6 +17,7 @@ use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, Kind, Rule};
 use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
 use crate::engine::program::{Consumer, Program, Spec};
+use crate::engine::table::Bounded;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +195,17 @@ impl State {
             Self::Window(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
+        }
+    }
+
+    /// The keyed state, to see and set its bound of memory.
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        match self {
+            Self::Each(state) => state.table(),
+            Self::Window(state) => state.table(),
+            Self::Temporal(state) => state.table(),
+            Self::Absence(state) => state.table(),
+            Self::Spike(state) => state.table(),
         }
     }
 

@@ -351,15 +351,22 @@ impl Sequencer {
         packet.watermark = self.watermark;
     }
 
-    /// After a restore: rules have the numbers `keep` says, sources those of `sources` (by their
+    /// After a restore: records before the frontier are inside, and no partition is known to be at
+    /// its end.
+    pub fn resume(&mut self) {
+        for p in &mut self.partitions {
+            p.floor = p.next;
+            p.idle = false;
+        }
+    }
+
+    /// After a restore or a reload: rules have the numbers `keep` says, sources those of `sources` (by their
     /// old number; `None` is gone). What belongs to rules or sources that are gone goes too.
     pub fn renumber(&mut self, keep: &[Option<usize>], sources: &[Option<u16>]) {
         let source = |old: u16| sources.get(usize::from(old)).copied().flatten();
         self.partitions.retain(|p| source(p.source).is_some());
         for p in &mut self.partitions {
             p.source = source(p.source).unwrap_or(p.source);
-            p.floor = p.next;
-            p.idle = false;
         }
         self.lowest = 0;
         let mut queue = TimeQueue::default();
