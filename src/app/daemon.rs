@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use super::commit::Desk;
+use super::course::Course;
 use super::dead::DeadLetters;
 use super::detectors;
 use super::kafka_out::KafkaOut;
@@ -169,11 +170,9 @@ impl Daemon {
         let reload = config.enrich.reload.std();
         let tables = tables::watch(shelf, reload, metrics.clone(), Arc::clone(&stop))?;
         let work = Work {
-            engine,
+            course: Course::new(engine, desk, names),
             pipeline,
-            desk,
             state,
-            names,
             dead,
             shared: Arc::clone(&shared),
             metrics: metrics.clone(),

@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use tokio::sync::Notify;
 
-use super::commit::{Committed, Desk};
+use super::commit::Committed;
+use super::course::Course;
 use super::dead::DeadLetters;
 use super::pipeline::{Intake, Next, Pipeline};
-use super::state_dir::{Place, StateDir};
+use super::state_dir::StateDir;
 use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
+use crate::engine::Input;
 use crate::engine::alert::Alert;
-use crate::engine::{Engine, Input, Output};
 use crate::source::Notice;
-use crate::source::ledger::Frontier;
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
@@ -36,11 +36,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// All that the thread owns.
 pub struct Work {
-    pub engine: Engine<Threads>,
+    pub course: Course<Threads>,
     pub pipeline: Pipeline,
-    pub desk: Desk,
     pub state: StateDir,
-    pub names: Vec<String>,
     pub dead: DeadLetters,
     pub shared: Arc<Shared>,
     pub metrics: Metrics,
@@ -80,13 +78,13 @@ impl Work {
                     self.pipeline.recycle(intake);
                 }
                 Next::Nothing => {
-                    self.engine.advance(self.clock.now());
+                    self.course.engine.advance(self.clock.now());
                     self.tell(None)?;
                 }
                 Next::End if stopping => return Ok(()),
                 // Files have an end; the alerts that only time brings come now.
                 Next::End => {
-                    self.engine.handle(&Input::End { until: None });
+                    self.course.engine.handle(&Input::End { until: None });
                     return self.tell(None);
                 }
                 Next::Failed(error) => return Err(error.into()),
@@ -104,22 +102,12 @@ impl Work {
     }
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
-        for notice in &intake.notices {
-            if let Notice::Assigned { partition, next } = notice {
-                let (source, partition, next) = (partition.topic, partition.number, *next);
-                self.engine.handle(&Input::Expect {
-                    source,
-                    partition,
-                    next,
-                });
-                self.shared.assigned();
-            }
-        }
-        let before = self.engine.counts();
-        self.engine.handle(&Input::Batch(&intake.routed));
-        let after = self.engine.counts();
+        let before = self.course.engine.counts();
+        self.course.take(&intake.routed, &intake.notices);
+        let after = self.course.engine.counts();
         self.shared.count_events(after.events - before.events);
-        if intake.records > 0 {
+        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        if intake.records > 0 || intake.notices.iter().any(assigned) {
             self.shared.assigned();
         }
         let source = || Label::from("all");
@@ -139,7 +127,7 @@ impl Work {
     }
 
     fn count(&self, intake: &Intake) {
-        let mut per_source = vec![(0u64, 0u64); self.names.len()];
+        let mut per_source = vec![(0u64, 0u64); self.course.names().len()];
         for mark in &intake.routed.marks {
             if let Some((events, _)) = per_source.get_mut(usize::from(mark.origin.source)) {
                 *events += 1;
@@ -149,21 +137,18 @@ impl Work {
             if let Some((_, dead)) = per_source.get_mut(usize::from(origin.source)) {
                 *dead += 1;
             }
-            let name = self
-                .names
-                .get(usize::from(origin.source))
-                .map_or("", String::as_str);
+            let name = self.course.name(origin.source);
             let labels = [Label::configured(name), letter.reason.name().into()];
             self.metrics.events_dead_lettered.add(labels, 1);
         }
-        for (name, (events, _)) in self.names.iter().zip(&per_source) {
+        for (name, (events, _)) in self.course.names().iter().zip(&per_source) {
             if *events > 0 {
                 self.metrics
                     .events_decoded
                     .add([Label::configured(name), "any".into()], *events);
             }
         }
-        let all = match self.names.as_slice() {
+        let all = match self.course.names() {
             [one] => Label::configured(one),
             _ => "all".into(),
         };
@@ -175,7 +160,7 @@ impl Work {
 
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
         loop {
-            match self.dead.write(&self.names, &intake.dead) {
+            match self.dead.write(self.course.names(), &intake.dead) {
                 Ok(0) => return Ok(()),
                 Ok(left_out) => {
                     tracing::warn!(left_out, "the dead-letter file is full: move it away");
@@ -191,22 +176,16 @@ impl Work {
     }
 
     fn heed(&mut self, notice: &Notice) {
+        self.course.heed(notice);
         match notice {
             Notice::Assigned { .. } => {}
-            Notice::End { partition, .. } => {
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
-                self.shared.caught_up();
-            }
+            Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
-                let topic = self
-                    .names
-                    .get(usize::from(partition.topic))
-                    .map_or("?", String::as_str);
+                let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
                     partition = name,
@@ -219,8 +198,6 @@ impl Work {
                     .set([Label::configured(topic)], 1.0);
                 self.shared
                     .halted(&name, &format!("{cause:?} at offset {next}"));
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
             }
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
@@ -238,14 +215,10 @@ impl Work {
 
     /// Commits what the engine has to say and wakes those who send it.
     fn tell(&mut self, read_at: Option<Instant>) -> anyhow::Result<()> {
-        let mut alerts: Vec<Alert> = Vec::new();
-        while let Some(Output::Alert(alert)) = self.engine.poll() {
-            alerts.push(*alert);
-        }
-        if alerts.is_empty() {
+        let committed = self.insist(|work| work.course.commit(work.clock.now()))?;
+        if committed.is_empty() {
             return Ok(());
         }
-        let committed = self.insist(|work| work.desk.record(&alerts, work.clock.now()))?;
         for alert in committed.alerts.iter().filter(|a| a.revision == 0) {
             self.measure(alert, read_at);
         }
@@ -298,7 +271,7 @@ impl Work {
             }
         }
         self.shared
-            .committed(committed, self.desk.state().journal().seq());
+            .committed(committed, self.course.desk.state().journal().seq());
         if committed.messages > 0 {
             self.wakes.iter().for_each(|wake| wake.notify_one());
         }
@@ -335,7 +308,8 @@ impl Work {
                 format!("{}: {}", d.by, d.reason)
             };
             let done = self.insist(|work| {
-                work.desk
+                work.course
+                    .desk
                     .answer(d.action_id, d.answer, &note, work.clock.now())
             })?;
             if let Ok(committed) = &done {
@@ -347,10 +321,10 @@ impl Work {
     }
 
     fn keep_house(&mut self) -> anyhow::Result<()> {
-        let committed = self.insist(|work| work.desk.tick(work.clock.now()))?;
+        let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
         self.follow(&committed);
-        let stats = self.engine.stats();
-        let program = Arc::clone(self.engine.program());
+        let stats = self.course.engine.stats();
+        let program = Arc::clone(self.course.engine.program());
         for (rule, usage) in stats.usage.iter().enumerate() {
             let name = || [Label::configured(&program.detector(rule).name)];
             #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
@@ -367,10 +341,7 @@ impl Work {
                 .watermark_delay_seconds
                 .set(["all".into()], delay.min(1e9));
             for lag in self.pipeline.lag().into_iter().flatten() {
-                let topic = self
-                    .names
-                    .get(usize::from(lag.partition.topic))
-                    .map_or("", String::as_str);
+                let topic = self.course.name(lag.partition.topic);
                 let labels = [
                     "kafka".into(),
                     Label::configured(topic),
@@ -387,20 +358,13 @@ impl Work {
 
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut frontier = Frontier::default();
-        for (source, partition, next) in self.engine.frontier() {
-            if let Some(topic) = self.names.get(usize::from(source)) {
-                frontier.advance(topic, partition, next);
-            }
-        }
-        let body = self.engine.snapshot();
-        let place = Place {
-            topics: self.names.clone(),
-            frontier: frontier.clone(),
+        // Every commit has succeeded by now, or the thread has ended.
+        let Some((body, place)) = self.course.snapshot() else {
+            return Ok(());
         };
         match self.state.save(body, &place) {
             Ok(size) => {
-                self.pipeline.publish(frontier);
+                self.pipeline.publish(place.frontier);
                 self.metrics
                     .snapshot_duration_seconds
                     .observe([], began.elapsed().as_secs_f64());
