@@ -100,7 +100,7 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let saved = state.load()?;
+        let saved = state.snapshots.load()?;
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });

@@ -362,7 +362,7 @@ impl Work {
         let Some((body, place)) = self.course.snapshot() else {
             return Ok(());
         };
-        match self.state.save(body, &place) {
+        match self.state.snapshots.save(body, &place) {
             Ok(size) => {
                 self.pipeline.publish(place.frontier);
                 self.metrics
