@@ -4,6 +4,7 @@
 //! stands here and nowhere else.
 
 pub mod commit;
+pub mod course;
 pub mod daemon;
 pub mod dead;
 pub mod demo;

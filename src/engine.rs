@@ -202,6 +202,12 @@ impl<S: Shards> Engine<S> {
         self.outputs.pop_front()
     }
 
+    /// Whether `poll` would give something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The event time at which time alone may bring something about.
     #[must_use]
     pub fn next_wakeup(&mut self) -> Option<EventTime> {

@@ -27,6 +27,14 @@ pub struct Committed {
     pub messages: usize,
 }
 
+impl Committed {
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.plans.is_empty() && self.messages == 0
+    }
+}
+
 /// Owns the policy's memory between commits. One thread writes.
 pub struct Desk {
     store: Arc<dyn Store>,

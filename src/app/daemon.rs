@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
 use super::commit::Desk;
+use super::course::Course;
 use super::dead::DeadLetters;
 use super::detectors;
 use super::kafka_out::KafkaOut;
@@ -103,7 +104,7 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let saved = state.load()?;
+        let saved = state.snapshots.load()?;
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });
@@ -196,12 +197,10 @@ impl Daemon {
         let reload = config.enrich.reload.std();
         let tables = tables::watch(shelf, reload, metrics.clone(), Arc::clone(&stop))?;
         let work = Work {
-            engine,
-            pipeline,
-            desk,
-            state,
             measures: Measures::new(metrics.clone(), names.clone()),
-            names,
+            course: Course::new(engine, desk, names),
+            pipeline,
+            state,
             dead,
             shared: Arc::clone(&shared),
             wakes: outgoing.wakes,

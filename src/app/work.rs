@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use tokio::sync::Notify;
 
-use super::commit::{Committed, Desk};
+use super::commit::Committed;
+use super::course::Course;
 use super::dead::DeadLetters;
 use super::measures::Measures;
 use super::pipeline::{Intake, Next, Pipeline};
-use super::state_dir::{Place, StateDir};
+use super::state_dir::StateDir;
 use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
-use crate::engine::alert::Alert;
-use crate::engine::{Engine, Input, Output};
+use crate::engine::Input;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
-use crate::source::ledger::Frontier;
 use crate::store::StoreError;
 
 /// How long it waits for a batch before it looks at its other duties.
@@ -39,11 +38,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// All that the thread owns.
 pub struct Work {
-    pub engine: Engine<Threads>,
+    pub course: Course<Threads>,
     pub pipeline: Pipeline,
-    pub desk: Desk,
     pub state: StateDir,
-    pub names: Vec<String>,
     pub dead: DeadLetters,
     pub shared: Arc<Shared>,
     pub measures: Measures,
@@ -91,13 +88,13 @@ impl Work {
                     self.pipeline.recycle(intake);
                 }
                 Next::Nothing => {
-                    self.engine.advance(self.clock.now());
+                    self.course.engine.advance(self.clock.now());
                     self.tell(None)?;
                 }
                 Next::End if stopping => return Ok(()),
                 // Files have an end; the alerts that only time brings come now.
                 Next::End => {
-                    self.engine.handle(&Input::End { until: None });
+                    self.course.engine.handle(&Input::End { until: None });
                     return self.tell(None);
                 }
                 Next::Failed(error) => return Err(error.into()),
@@ -118,25 +115,16 @@ impl Work {
     }
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
-        for notice in &intake.notices {
-            if let Notice::Assigned { partition, next } = notice {
-                let (source, partition, next) = (partition.topic, partition.number, *next);
-                self.engine.handle(&Input::Expect {
-                    source,
-                    partition,
-                    next,
-                });
-                self.shared.assigned();
-            }
-        }
-        self.engine.handle(&Input::Batch(&intake.routed));
-        let passed = self.engine.take_passed();
+        self.course.take(&intake.routed, &intake.notices);
+        let passed = self.course.engine.take_passed();
         self.shared
             .count_events(passed.iter().map(|p| p.events).sum());
-        if intake.records() > 0 {
+        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        if intake.records() > 0 || intake.notices.iter().any(assigned) {
             self.shared.assigned();
         }
-        self.measures.intake(intake, &passed, self.engine.program());
+        self.measures
+            .intake(intake, &passed, self.course.engine.program());
         self.bury(intake)?;
         self.tell(Some(intake.read_at))?;
         for notice in &intake.notices {
@@ -147,7 +135,7 @@ impl Work {
 
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
         loop {
-            match self.dead.write(&self.names, &intake.dead) {
+            match self.dead.write(self.course.names(), &intake.dead) {
                 Ok(0) => return Ok(()),
                 Ok(left_out) => {
                     tracing::warn!(left_out, "the dead-letter file is full: move it away");
@@ -163,22 +151,16 @@ impl Work {
     }
 
     fn heed(&mut self, notice: &Notice) {
+        self.course.heed(notice);
         match notice {
             Notice::Assigned { .. } => {}
-            Notice::End { partition, .. } => {
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
-                self.shared.caught_up();
-            }
+            Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
-                let topic = self
-                    .names
-                    .get(usize::from(partition.topic))
-                    .map_or("?", String::as_str);
+                let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
                     partition = name,
@@ -190,8 +172,6 @@ impl Work {
                     self.shared
                         .halted(topic, &name, &format!("{cause:?} at offset {next}"));
                 self.measures.halted(topic, halted);
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
             }
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
@@ -209,14 +189,10 @@ impl Work {
 
     /// Commits what the engine has to say and wakes those who send it.
     fn tell(&mut self, read_at: Option<Instant>) -> anyhow::Result<()> {
-        let mut alerts: Vec<Alert> = Vec::new();
-        while let Some(Output::Alert(alert)) = self.engine.poll() {
-            alerts.push(*alert);
-        }
-        if alerts.is_empty() {
+        let committed = self.insist(|work| work.course.commit(work.clock.now()))?;
+        if committed.is_empty() {
             return Ok(());
         }
-        let committed = self.insist(|work| work.desk.record(&alerts, work.clock.now()))?;
         for alert in committed.alerts.iter().filter(|a| a.revision == 0) {
             self.measures.alert(alert, read_at, self.clock.now());
             tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
@@ -226,9 +202,9 @@ impl Work {
     }
 
     fn follow(&self, committed: &Committed) {
-        self.measures.decided(committed, self.desk.state());
+        self.measures.decided(committed, self.course.desk.state());
         self.shared
-            .committed(committed, self.desk.state().journal().seq());
+            .committed(committed, self.course.desk.state().journal().seq());
         if committed.messages > 0 {
             self.wakes.iter().for_each(|wake| wake.notify_one());
         }
@@ -265,7 +241,8 @@ impl Work {
                 format!("{}: {}", d.by, d.reason)
             };
             let done = self.insist(|work| {
-                work.desk
+                work.course
+                    .desk
                     .answer(d.action_id, d.answer, &note, work.clock.now())
             })?;
             if let Ok(committed) = &done {
@@ -277,10 +254,11 @@ impl Work {
     }
 
     fn keep_house(&mut self) -> anyhow::Result<()> {
-        let committed = self.insist(|work| work.desk.tick(work.clock.now()))?;
+        let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
         self.follow(&committed);
-        let stats = self.engine.stats();
-        self.measures.rules(self.engine.program(), &stats.usage);
+        let stats = self.course.engine.stats();
+        self.measures
+            .rules(self.course.engine.program(), &stats.usage);
         self.shared.usage(stats.usage);
         let lags = self.pipeline.lag().unwrap_or_default();
         self.measures
@@ -293,28 +271,21 @@ impl Work {
     /// are not old before they have been told. Returns how much went.
     fn prune(&mut self) -> anyhow::Result<usize> {
         let now = self.clock.now();
-        let told = self.engine.stats().watermark.0.min(now.0);
+        let told = self.course.engine.stats().watermark.0.min(now.0);
         let alerts = EventTime(told.saturating_sub(self.keep.0));
         let actions = now - self.keep;
-        self.insist(|work| work.desk.prune(alerts, actions, PRUNE_MAX))
+        self.insist(|work| work.course.desk.prune(alerts, actions, PRUNE_MAX))
     }
 
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut frontier = Frontier::default();
-        for (source, partition, next) in self.engine.frontier() {
-            if let Some(topic) = self.names.get(usize::from(source)) {
-                frontier.advance(topic, partition, next);
-            }
-        }
-        let body = self.engine.snapshot();
-        let place = Place {
-            topics: self.names.clone(),
-            frontier: frontier.clone(),
+        // Every commit has succeeded by now, or the thread has ended.
+        let Some((body, place)) = self.course.snapshot() else {
+            return Ok(());
         };
-        match self.state.save(body, &place) {
+        match self.state.snapshots.save(body, &place) {
             Ok(size) => {
-                self.pipeline.publish(frontier);
+                self.pipeline.publish(place.frontier);
                 self.measures.snapshot(began, size as u64);
                 self.shared.saved();
             }

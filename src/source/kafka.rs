@@ -23,7 +23,7 @@ use crate::model::WallTime;
 
 mod context;
 pub mod embedded;
-mod place;
+pub mod place;
 pub mod producer;
 pub mod settings;
 
