@@ -70,6 +70,11 @@ impl Desk {
         &self.state
     }
 
+    /// Goes on with other detectors.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
+    }
+
     fn detector(&self, alert: &Alert) -> Option<&Detector> {
         self.plan
             .detectors

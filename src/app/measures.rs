@@ -8,6 +8,7 @@ use super::commit::Committed;
 use super::pipeline::Intake;
 use crate::engine::alert::Alert;
 use crate::engine::containment::policy::State;
+use crate::engine::detector::plan::{Mode, Plan};
 use crate::engine::program::Program;
 use crate::engine::rule::Usage;
 use crate::engine::watermark::Passed;
@@ -123,6 +124,32 @@ impl Measures {
         for (verb, count) in active {
             self.metrics.actions_active.set([verb.into()], count);
         }
+    }
+
+    /// Other rules are in force: by these numbers, and with this state to begin with.
+    pub fn reloaded(&mut self, plan: &Plan, usage: Vec<Usage>) {
+        self.told = usage;
+        self.metrics.keys.clear();
+        self.metrics.state_bytes.clear();
+        self.loaded(plan);
+    }
+
+    /// Detectors in force, by mode.
+    pub fn loaded(&self, plan: &Plan) {
+        for mode in [Mode::Shadow, Mode::Alert, Mode::Contain] {
+            let count = plan.detectors.iter().filter(|d| d.mode == mode).count();
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+            self.metrics
+                .detectors_loaded
+                .set([mode.name().into()], count as f64);
+        }
+    }
+
+    /// A changed set was taken back.
+    pub fn reverted(&self) {
+        self.metrics
+            .reloads
+            .add(["detectors".into(), "reverted".into()], 1);
     }
 
     /// The rules' state as it is now.

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::watch;
 
 use super::commit::Committed;
+use super::shelf::Shelf;
 use crate::api::View;
 use crate::api::view::{
     ActionDetail, ActionQuery, AlertDetail, AlertQuery, Changes, Decision, Delivered, DetectorView,
@@ -67,7 +68,7 @@ struct Told {
 /// See the module's text.
 pub struct Shared {
     store: Arc<dyn Store>,
-    plan: Arc<Plan>,
+    plan: Arc<Shelf<Plan>>,
     metrics: Metrics,
     counters: Vec<Arc<Counters>>,
     decisions: Sender<Ask>,
@@ -96,7 +97,7 @@ impl Shared {
         metrics.start_time_seconds.set([], seconds as f64);
         Self {
             store,
-            plan,
+            plan: Shelf::new(plan),
             metrics,
             counters,
             decisions,
@@ -205,6 +206,11 @@ impl Shared {
             *newest = (*newest).max(seq);
             moved
         });
+    }
+
+    /// Other detectors are in force.
+    pub fn set_plan(&self, plan: Arc<Plan>) {
+        self.plan.put(plan);
     }
 
     pub fn usage(&self, usage: Vec<Usage>) {
@@ -381,7 +387,7 @@ impl View for Shared {
                 alerts: told.alerts_by_detector.get(&d.id).copied().unwrap_or(0),
             }
         };
-        Ok(self.plan.detectors.iter().map(view).collect())
+        Ok(self.plan.get().detectors.iter().map(view).collect())
     }
 
     fn timeline(&self) -> Result<Vec<Point>, Unavailable> {

@@ -16,12 +16,15 @@ use super::commit::Committed;
 use super::course::Course;
 use super::dead::DeadLetters;
 use super::measures::Measures;
-use super::pipeline::{Intake, Next, Pipeline};
+use super::pipeline::{Intake, Next, Pipeline, Rules};
+use super::reload::{self, Noise, Probation};
+use super::shelf::Shelf;
 use super::state_dir::StateDir;
 use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
 use crate::engine::Input;
+use crate::engine::alert::Alert;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
@@ -44,6 +47,11 @@ pub struct Work {
     pub dead: DeadLetters,
     pub shared: Arc<Shared>,
     pub measures: Measures,
+    /// The detectors in force, and where to put those of before if the new are noise.
+    pub rules: Arc<Rules>,
+    pub shelf: Arc<Shelf<Rules>>,
+    pub probation: Option<Probation>,
+    pub noise: Noise,
     pub wakes: Vec<Arc<Notify>>,
     pub decisions: Receiver<Ask>,
     pub clock: Arc<dyn Clock>,
@@ -115,10 +123,14 @@ impl Work {
     }
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
+        if !Arc::ptr_eq(&intake.rules, &self.rules) {
+            self.change_rules(&intake.rules);
+        }
         self.course.take(&intake.routed, &intake.notices);
         let passed = self.course.engine.take_passed();
-        self.shared
-            .count_events(passed.iter().map(|p| p.events).sum());
+        let events = passed.iter().map(|p| p.events).sum();
+        self.shared.count_events(events);
+        self.watch_over(events, &[]);
         let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
         if intake.records() > 0 || intake.notices.iter().any(assigned) {
             self.shared.assigned();
@@ -131,6 +143,53 @@ impl Work {
             self.heed(notice);
         }
         self.tell(None)
+    }
+
+    /// Goes over to the detectors that the next batch was routed by.
+    fn change_rules(&mut self, rules: &Arc<Rules>) {
+        let before = std::mem::replace(&mut self.rules, Arc::clone(rules));
+        let (old, new) = (&before.program, &rules.program);
+        let usage = self.course.engine.stats().usage;
+        let kept = old.keep(&new.identities());
+        for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
+            let keys = usage.get(rule).map_or(0, |u| u.keys);
+            tracing::warn!(
+                detector = old.detector(rule).name,
+                keys,
+                "changed or gone: its windows are lost"
+            );
+        }
+        let restored = self.course.engine.reload(Arc::clone(new));
+        let (kept, fresh) = (restored.kept, restored.fresh);
+        tracing::info!(kept, fresh, "detectors reloaded");
+        self.course.desk.set_plan(Arc::clone(&new.plan));
+        self.shared.set_plan(Arc::clone(&new.plan));
+        let usage = self.course.engine.stats().usage;
+        self.measures.reloaded(&new.plan, usage);
+        let changed = reload::changed(old, new);
+        let now = Instant::now();
+        // Going back is not on probation again.
+        self.probation = match self.probation.take() {
+            Some(_) => None,
+            None => Some(Probation::begin(before, changed, self.noise, now)),
+        };
+    }
+
+    /// Takes a new set of detectors back that alerts without end.
+    fn watch_over(&mut self, events: u64, alerts: &[Alert]) {
+        let Some(probation) = &mut self.probation else {
+            return;
+        };
+        if let Some((name, before)) = probation.note(events, alerts) {
+            tracing::error!(
+                detector = name,
+                "alerts without end since the reload; the detectors before it are put back"
+            );
+            self.measures.reverted();
+            self.shelf.put(before);
+        } else if probation.is_over(Instant::now()) {
+            self.probation = None;
+        }
     }
 
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
@@ -198,6 +257,7 @@ impl Work {
             tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
         self.follow(&committed);
+        self.watch_over(0, &committed.alerts);
         Ok(())
     }
 

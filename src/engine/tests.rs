@@ -447,3 +447,37 @@ fn peer_straggler_is_counted_not_believed() {
     assert_eq!(drain(&mut engine), vec![]);
     assert_eq!(engine.stats().counts.late, 1);
 }
+
+/// [peer_rule_edit] A field's number depends on what else is loaded; what a rule is does not.
+#[test]
+fn a_rule_is_the_same_whatever_fields_others_read() {
+    use crate::engine::detector::{Options, SourceFile, compile};
+    let detector = |name: &str, field: &str| SourceFile {
+        path: format!("{name}.yml"),
+        text: format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: tidegate}}\n\
+             detection:\n  one: {{event.kind: token.used, {field}: x}}\n  condition: one\n\
+             correlation:\n  type: value_count\n  group-by: [{field}.group]\n  timespan: 5m\n  \
+             condition: {{field: {field}.value, gte: 3}}\n"
+        ),
+        ..SourceFile::default()
+    };
+    let load = |files: &[SourceFile]| {
+        let compiled = compile(files, &Options::default());
+        assert!(
+            !compiled.diagnostics.iter().any(|d| d.is_fault()),
+            "{:?}",
+            compiled.diagnostics
+        );
+        Program::new(
+            Arc::new(compiled.plan),
+            HashKey::fixed(),
+            Settings::default(),
+        )
+    };
+    let alone = load(&[detector("mine", "own")]);
+    let second = load(&[detector("before", "other"), detector("mine", "own")]);
+    assert_eq!(second.keep(&alone.identities()), [None, Some(0)]);
+    let edited = load(&[detector("mine", "another")]);
+    assert_eq!(edited.keep(&alone.identities()), [None]);
+}

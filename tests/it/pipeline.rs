@@ -4,6 +4,7 @@ mod dead;
 mod headers;
 mod log_in;
 mod million;
+mod reload;
 mod restart;
 mod tables;
 mod way;
