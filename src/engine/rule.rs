@@ -22,6 +22,7 @@ use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, Kind, Rule};
 use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
 use crate::engine::program::{Consumer, Program, Spec};
+use crate::engine::table::Bounded;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +160,8 @@ pub struct Usage {
     pub bytes: u64,
     pub evicted: u64,
     pub refused: u64,
+    /// Crossings held back by an open hold, since the start.
+    pub suppressed: u64,
 }
 
 impl State {
@@ -219,6 +222,21 @@ impl State {
             Self::Spike(state) => state.next_wakeup(),
             Self::Score(state) => state.next_wakeup(),
             Self::Quiet(state) => state.next_wakeup(),
+        }
+    }
+
+    /// The keyed state, to see and set its bound of memory.
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        match self {
+            Self::Each(state) => state.table(),
+            Self::Window(state) => state.table(),
+            Self::Temporal(state) => state.table(),
+            Self::Absence(state) => state.table(),
+            Self::Share(state) => state.table(),
+            Self::Spike(state) => state.table(),
+            Self::NewValue(state) => state.table(),
+            Self::Score(state) => state.table(),
+            Self::Quiet(state) => state.table(),
         }
     }
 
@@ -284,6 +302,7 @@ fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>)
         bytes: table.bytes() as u64,
         evicted: table.evicted,
         refused: table.refused,
+        suppressed: 0,
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Bounds, Context, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Burst, Kind, NewValue};
 use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::sketch::known::{Known, short};
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 
 /// New values of one key that are counted at a time; beyond it the one seen least goes.
 const RISING_MAX: usize = 128;
@@ -93,6 +93,10 @@ impl NewValues {
     #[must_use]
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

@@ -10,7 +10,7 @@ use super::episode::{self, Episode, Facts};
 use super::{Bounds, Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Quiet, Rule};
 use crate::engine::exchange::{Observation, Origin};
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 use crate::engine::window::stamps::Stamps;
 use crate::model::Span;
@@ -120,6 +120,10 @@ impl Quiets {
     #[must_use]
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

@@ -13,7 +13,7 @@ use super::temporal::join;
 use super::{Bounds, Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule, Score};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
 /// Evidence kept per key; beyond it the oldest goes early, and is counted.
@@ -137,6 +137,10 @@ impl Scores {
     #[must_use]
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

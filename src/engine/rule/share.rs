@@ -12,7 +12,7 @@ use super::origins::Origins;
 use super::{Bounds, Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Op, Share};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 
 const BUCKETS: usize = 10;
 /// -log10 of how probable a share must be, were the past still true: small numbers stray.
@@ -177,6 +177,10 @@ impl Shares {
     #[must_use]
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]
