@@ -321,9 +321,14 @@ impl Program {
             return 0;
         };
         let detector = self.detector(rule);
+        // A mass event is declared without losing the past it is held against.
+        let mut kind = r.kind.clone();
+        if let Kind::Spike(spike) = &mut kind {
+            spike.expected.clear();
+        }
         let mut text = format!(
             "{}|{}|{:?}|{:?}|{:?}",
-            detector.id, detector.version, r.kind, r.timespan, r.key_names
+            detector.id, detector.version, kind, r.timespan, r.key_names
         );
         for input in &r.inputs {
             let fields: Vec<&str> = input
@@ -434,6 +439,10 @@ fn slots(rule: &Rule) -> Vec<Slot> {
                 }
             }
         }
+        Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
+            fields: spike.fields.clone(),
+            numeric: false,
+        }),
         Kind::NewValue(new) => slots.push(Slot {
             fields: new.fields.clone(),
             numeric: false,

@@ -333,6 +333,8 @@ fn every_kind(n: u32) -> Vec<Rule> {
         half_life: Span(400),
     };
     let spike = Spike {
+        fields: Vec::new(),
+        expected: Vec::new(),
         factor: 1.2,
         count_min: u64::from(n),
         tail_min: 1.0,
@@ -364,6 +366,15 @@ fn every_kind(n: u32) -> Vec<Rule> {
         ),
         rule(Kind::Quiet(quiet), 2, 150, true),
         rule(Kind::Share(share), 2, 250, true),
+        rule(
+            Kind::Spike(Spike {
+                fields: vec![FieldId(2)],
+                ..spike.clone()
+            }),
+            2,
+            250,
+            true,
+        ),
         rule(Kind::Spike(spike), 2, 250, true),
         rule(Kind::Score(score.clone()), 2, 300, true),
         rule(

@@ -345,7 +345,7 @@ pub(super) static CORRELATION: Section = Section {
         key(
             "field",
             Shape::Texts,
-            "new_value: the field, or the fields together, whose new values matter",
+            "new_value: the field, or the fields together, whose new values matter; spike: count distinct ones",
         ),
         key(
             "known_min",
@@ -368,6 +368,11 @@ pub(super) static CORRELATION: Section = Section {
             "new_value: the time `count_min` is counted over, from the first sight",
         ),
         key(
+            "expected",
+            Shape::List(&EXPECTED),
+            "spike: declared mass events, which are no spike up to their size",
+        ),
+        key(
             "weights",
             Shape::Weights,
             "score: what each rule or selection counts as evidence",
@@ -376,6 +381,24 @@ pub(super) static CORRELATION: Section = Section {
             "once",
             Shape::Span,
             "score: one evidence counts again only so long after (default the timespan)",
+        ),
+    ],
+};
+
+pub(super) static EXPECTED: Section = Section {
+    name: "a mass event",
+    keys: &[
+        key("from", Shape::Text, "when it begins (RFC 3339)"),
+        key("until", Shape::Text, "when it is over"),
+        key(
+            "count_max",
+            Shape::Count,
+            "the most that is expected within one timespan",
+        ),
+        key(
+            "key",
+            Shape::Any,
+            "only for these values of group-by fields",
         ),
     ],
 };

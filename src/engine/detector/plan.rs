@@ -3,7 +3,7 @@
 
 use super::predicate::Predicate;
 use crate::engine::containment::Verb;
-use crate::model::{FieldId, Fields, Level, Span};
+use crate::model::{EventTime, FieldId, Fields, Level, Span};
 
 /// Everything that is compiled from one set of detector files. Never changes once made.
 #[derive(Debug, Default)]
@@ -159,8 +159,10 @@ impl Op {
 }
 
 /// Parameters of a rate that leaves its own past.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spike {
+    /// The value whose distinct ones are counted; empty counts events.
+    pub fields: Vec<FieldId>,
     /// Fires when the window's count is at least this many times what is expected ...
     pub factor: f64,
     /// ... and at least this many events ...
@@ -171,6 +173,20 @@ pub struct Spike {
     pub warmup: Span,
     /// Half-life of the moving average the expectation comes from.
     pub half_life: Span,
+    /// Mass events somebody declared.
+    pub expected: Vec<Expected>,
+}
+
+/// A declared mass event: up to its size it is no spike, and it teaches nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// From the one to before the other.
+    pub from: EventTime,
+    pub until: EventTime,
+    /// The greatest count of one window that is expected.
+    pub count_max: u64,
+    /// Only of keys with these values, by place in `group-by`.
+    pub key: Vec<(usize, String)>,
 }
 
 /// Parameters of a share of input 0 in input 1 that leaves its own past.

@@ -15,6 +15,7 @@ mod new_value;
 mod quiet;
 mod ratio;
 mod score;
+mod spike;
 
 /// Where a case's clock begins: a full day.
 const START: i64 = 1_768_176_000_000;

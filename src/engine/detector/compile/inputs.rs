@@ -49,7 +49,7 @@ pub(super) fn sources(
         }
         Kind::Window { .. }
         | Kind::Temporal { .. }
-        | Kind::Spike(_)
+        | Kind::Spike(..)
         | Kind::NewValue(..)
         | Kind::Quiet(_) => {
             let names = rule_names(builder, doc, correlation)?;

@@ -12,7 +12,7 @@ use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
 use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule, Share,
+    Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule, Share, Spike,
 };
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
@@ -386,7 +386,10 @@ impl<'d> Builder<'d, '_> {
                     denominator_min: *denominator_min,
                 }
             }
-            Kind::Spike(spike) => PlanKind::Spike(*spike),
+            Kind::Spike(names, spike) => PlanKind::Spike(Spike {
+                fields: self.fields(doc, names, sources)?,
+                ..spike.clone()
+            }),
             Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),
             Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {

@@ -63,7 +63,8 @@ pub(in crate::engine::detector) enum Kind {
         bound: Option<(Op, f64)>,
         baseline: Option<Baseline>,
     },
-    Spike(Spike),
+    /// The names of its value, and the rest as the plan has it.
+    Spike(Vec<Name>, Spike),
     /// The fields' names, and the rest as the plan has it.
     NewValue(Vec<Name>, NewValue),
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
@@ -109,11 +110,12 @@ const ONLY: &[(&str, &[&str])] = &[
     ("warmup", &["spike", "new_value", "quiet"]),
     ("half_life", &["spike", "score"]),
     ("aggregates", &["aggregates"]),
-    ("field", &["new_value"]),
+    ("field", &["new_value", "spike"]),
     ("known_min", &["new_value"]),
     ("values_max", &["new_value"]),
     ("count_min", &["new_value", "quiet"]),
     ("within", &["new_value"]),
+    ("expected", &["spike"]),
     ("weights", &["score"]),
     ("once", &["score"]),
     (

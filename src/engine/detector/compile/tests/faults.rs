@@ -36,7 +36,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `weights`, `once`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `weights`, `once`",
     );
     flood(
         "group-by",
@@ -419,6 +419,18 @@ fn correlation_types_with_keys_of_their_own() {
     check(
         "  type: value_sum\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
         "11:22 several fields together are no number",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-01T00:00:00Z, count_max: 5}\n",
+        "13:7 the mass event ends before it begins",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: tomorrow, count_max: 5}\n",
+        "13:43 `until` of a mass event must be a date and time",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5, key: {x: 1}}\n",
+        "13:85 `x` is no field of `group-by` with a value",
     );
     check(
         "  type: score\n  condition: {gte: 70}\n",
