@@ -119,7 +119,11 @@ impl Program {
             specs[r].keys = rule.key_names.len();
             specs[r].waits = matches!(
                 rule.kind,
-                Kind::Ratio { .. } | Kind::Share(_) | Kind::Spike(_) | Kind::Quiet(_)
+                Kind::Ratio { .. }
+                    | Kind::Share(_)
+                    | Kind::Spike(_)
+                    | Kind::Quiet(_)
+                    | Kind::Obligations { .. }
             );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
@@ -380,7 +384,7 @@ impl Program {
 
     fn reach(&self, rule: usize) -> Span {
         let own = match self.plan.rules[rule].kind {
-            Kind::Absence { .. } => self.plan.rules[rule].timespan,
+            Kind::Absence { .. } | Kind::Obligations { .. } => self.plan.rules[rule].timespan,
             _ => Span::ZERO,
         };
         let fed = self.plan.rules[rule]

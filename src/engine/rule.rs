@@ -8,6 +8,7 @@ pub mod each;
 pub mod episode;
 pub mod moment;
 pub mod new_value;
+pub mod obligations;
 pub mod origins;
 pub mod quiet;
 pub mod score;
@@ -151,6 +152,7 @@ pub enum State {
     NewValue(new_value::NewValues),
     Score(score::Scores),
     Quiet(quiet::Quiets),
+    Obligations(obligations::Obligations),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -180,6 +182,7 @@ impl State {
             Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
             Kind::Score(_) => Self::Score(score::Scores::new(bytes_max)),
             Kind::Quiet(_) => Self::Quiet(quiet::Quiets::new(bytes_max)),
+            Kind::Obligations { .. } => Self::Obligations(obligations::Obligations::new(bytes_max)),
         }
     }
 
@@ -195,6 +198,7 @@ impl State {
             Self::NewValue(state) => state.observe(ctx, o, text, out),
             Self::Score(state) => state.observe(ctx, o, text, out),
             Self::Quiet(state) => state.observe(ctx, o, text, out),
+            Self::Obligations(state) => state.observe(ctx, o, text, out),
         }
     }
 
@@ -208,6 +212,7 @@ impl State {
             Self::Spike(state) => state.advance(ctx, out),
             Self::Score(state) => state.advance(ctx, out),
             Self::Quiet(state) => state.advance(ctx, out),
+            Self::Obligations(state) => state.advance(ctx, out),
         }
     }
 
@@ -222,6 +227,7 @@ impl State {
             Self::Spike(state) => state.next_wakeup(),
             Self::Score(state) => state.next_wakeup(),
             Self::Quiet(state) => state.next_wakeup(),
+            Self::Obligations(state) => state.next_wakeup(),
         }
     }
 
@@ -237,6 +243,7 @@ impl State {
             Self::NewValue(state) => state.table(),
             Self::Score(state) => state.table(),
             Self::Quiet(state) => state.table(),
+            Self::Obligations(state) => state.table(),
         }
     }
 
@@ -252,6 +259,7 @@ impl State {
             Self::NewValue(state) => state.usage(),
             Self::Score(state) => state.usage(),
             Self::Quiet(state) => state.usage(),
+            Self::Obligations(state) => state.usage(),
         }
     }
 
@@ -267,6 +275,7 @@ impl State {
             Self::NewValue(state) => state.probe(key),
             Self::Score(state) => state.probe(rule, key),
             Self::Quiet(state) => state.probe(key),
+            Self::Obligations(state) => state.probe(key),
             Self::Each(_) => Probe::default(),
         }
     }
@@ -292,6 +301,7 @@ pub fn bounds(rule: &Rule) -> Bounds {
         Kind::NewValue(new) => new_value::bound(new),
         Kind::Score(score) => score::bound(score),
         Kind::Quiet(_) => quiet::bound(rule),
+        Kind::Obligations { .. } => obligations::bound(rule),
         Kind::Each | Kind::Temporal { .. } | Kind::Absence { .. } | Kind::Spike(_) => Vec::new(),
     }
 }

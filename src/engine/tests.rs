@@ -376,6 +376,14 @@ fn every_kind(n: u32) -> Vec<Rule> {
             true,
         ),
         rule(Kind::Spike(spike), 2, 250, true),
+        rule(
+            Kind::Obligations {
+                within: vec![Span(120)],
+            },
+            2,
+            120,
+            true,
+        ),
         rule(Kind::Score(score.clone()), 2, 300, true),
         rule(
             Kind::Score(Score {

@@ -81,6 +81,7 @@ pub(super) const TYPES: &[&str] = &[
     "new_value",
     "score",
     "quiet",
+    "obligations",
 ];
 pub(super) const FUNCTIONS: &[&str] = &[
     "event_count",
@@ -373,6 +374,11 @@ pub(super) static CORRELATION: Section = Section {
             "spike: declared mass events, which are no spike up to their size",
         ),
         key(
+            "steps",
+            Shape::List(&STEP),
+            "obligations: what must follow what, each within its time",
+        ),
+        key(
             "weights",
             Shape::Weights,
             "score: what each rule or selection counts as evidence",
@@ -399,6 +405,22 @@ pub(super) static EXPECTED: Section = Section {
             "key",
             Shape::Any,
             "only for these values of group-by fields",
+        ),
+    ],
+};
+
+pub(super) static STEP: Section = Section {
+    name: "a step",
+    keys: &[
+        key(
+            "rule",
+            Shape::Text,
+            "the rule or selection that is the step",
+        ),
+        key(
+            "within",
+            Shape::Span,
+            "how long after the step before; not for the first",
         ),
     ],
 };

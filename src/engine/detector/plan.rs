@@ -87,6 +87,10 @@ pub enum Kind {
     NewValue(NewValue),
     Score(Score),
     Quiet(Quiet),
+    /// Each input was not followed by the next within its time; the first begins.
+    Obligations {
+        within: Vec<Span>,
+    },
 }
 
 /// One number over a window.

@@ -40,7 +40,7 @@ pub(super) fn sources(
             };
             Some(vec![top?, bottom?])
         }
-        Kind::Score(names, _) => {
+        Kind::Score(names, _) | Kind::Obligations(names, _) => {
             let found: Vec<Option<Source>> = names
                 .iter()
                 .map(|name| builder.resolve(doc, name))

@@ -390,6 +390,9 @@ impl<'d> Builder<'d, '_> {
                 fields: self.fields(doc, names, sources)?,
                 ..spike.clone()
             }),
+            Kind::Obligations(_, within) => PlanKind::Obligations {
+                within: within.clone(),
+            },
             Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),
             Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {

@@ -70,6 +70,8 @@ pub(in crate::engine::detector) enum Kind {
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
     Score(Vec<Name>, Score),
     Quiet(Quiet),
+    /// The steps, and the time of each but the first.
+    Obligations(Vec<Name>, Vec<Span>),
 }
 
 /// A ratio's own past: how many times (or what part of) it, and how it is learnt.
@@ -116,6 +118,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("count_min", &["new_value", "quiet"]),
     ("within", &["new_value"]),
     ("expected", &["spike"]),
+    ("steps", &["obligations"]),
     ("weights", &["score"]),
     ("once", &["score"]),
     (
@@ -143,7 +146,15 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
     let group_by = section.texts("group-by", findings).unwrap_or_default();
     let aliases = aliases(&section, findings);
     let timespan = section.span("timespan", findings);
-    if section.node("timespan").is_none() {
+    let owes = kind_name.as_deref() == Some("obligations");
+    if owes && section.node("timespan").is_some() {
+        let hint = "remove it: each of `steps` has a time of its own";
+        findings.fault_hint(
+            section.place("timespan"),
+            "`timespan` does not belong to obligations",
+            hint,
+        );
+    } else if section.node("timespan").is_none() && !owes {
         findings.fault_hint(
             section.at,
             "the correlation has no `timespan`",
@@ -175,6 +186,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         "ratio" => kinds::ratio(&section, findings)?,
         "spike" => kinds::spike(&section, findings)?,
         "new_value" => kinds::new_value(&section, findings)?,
+        "obligations" => kinds::obligations(&section, findings)?,
         "quiet" => Kind::Quiet(kinds::quiet(&section, findings)),
         "score" => kinds::score(&section, timespan, findings)?,
         "aggregates" => bounds::aggregates(&section, findings)?,
@@ -182,13 +194,16 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
     };
     let named = matches!(
         kind,
-        Kind::Absence { .. } | Kind::Ratio { .. } | Kind::Score(..)
+        Kind::Absence { .. } | Kind::Ratio { .. } | Kind::Score(..) | Kind::Obligations(..)
     );
     if named && rules.is_some() {
         let hint = "remove `rules`: the rules are named by the type's own keys";
         findings.fault_hint(section.place("rules"), "`rules` does not belong here", hint);
     }
-    let timespan = timespan?;
+    let timespan = match &kind {
+        Kind::Obligations(_, within) => Span(within.iter().map(|s| s.0).sum()),
+        _ => timespan?,
+    };
     Some(Correlation {
         at: section.at,
         rules,

@@ -80,12 +80,11 @@ fn a_declared_mass_event_teaches_nothing() {
         mass("6h", "1s")
     );
     let got = alerts(&asked(&format!("{COUNTS}{DECLARED}")), &again);
-    assert_eq!(
-        got[0].time.0 - super::START,
-        8 * 3_600_000 + 341_000,
-        "{:?}",
-        got[0]
-    );
+    let first = &got[0];
+    assert!(first.time.0 > super::START + 8 * 3_600_000, "{first:?}");
+    // 70 in ten minutes is the usual, and 600 was the mass event.
+    let expected = first.observed.get("expected").unwrap().0;
+    assert!((50.0..71.0).contains(&expected), "{first:?}");
 }
 
 #[test]

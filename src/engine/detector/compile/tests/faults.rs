@@ -36,7 +36,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `weights`, `once`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
     );
     flood(
         "group-by",
@@ -248,7 +248,7 @@ fn correlations() {
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
     );
     flood(
         "timespan: 10m",
@@ -432,6 +432,35 @@ fn correlation_types_with_keys_of_their_own() {
         "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5, key: {x: 1}}\n",
         "13:85 `x` is no field of `group-by` with a value",
     );
+    let own = |more: &str| {
+        format!(
+            "title: x\nname: y\ndetection:\n  a: {{event.kind: x}}\n  b: {{event.kind: y}}\ncorrelation:\n  type: obligations\n{more}"
+        )
+    };
+    for (text, want) in [
+        (
+            "  steps: [{rule: a}]\n",
+            "8:3 obligations need a list of 2 to 16 `steps`",
+        ),
+        (
+            "  steps: [{rule: a}, {rule: b}]\n",
+            "8:24 the step does not say `within` what time",
+        ),
+        (
+            "  steps: [{rule: a, within: 1m}, {rule: b, within: 1m}]\n",
+            "8:23 the first step follows nothing, so it has no `within`",
+        ),
+        (
+            "  timespan: 1m\n  steps: [{rule: a}, {rule: b, within: 1m}]\n",
+            "8:3 `timespan` does not belong to obligations",
+        ),
+    ] {
+        let got = files(&[("t.yml", &own(text))]);
+        assert_eq!(
+            messages(&got),
+            [format!("t.yml:8: {}", want.split_once(' ').unwrap().1)]
+        );
+    }
     check(
         "  type: score\n  condition: {gte: 70}\n",
         "7:3 the score has no `weights`",

@@ -383,3 +383,36 @@ pub(super) fn quiet(section: &Section<'_>, findings: &mut Findings<'_>) -> Quiet
         warmup: warmup.unwrap_or(Span::hours(1)),
     }
 }
+
+/// Steps one chain of obligations may have.
+const STEPS_MAX: usize = 16;
+
+/// `steps: [{rule: a}, {rule: b, within: 2m}]`.
+pub(super) fn obligations(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
+    let hint = "write `steps: [{rule: asked}, {rule: issued, within: 2m}]`";
+    let items = match section.node("steps").map(|n| &n.content) {
+        Some(Content::List(items)) if (2..=STEPS_MAX).contains(&items.len()) => items,
+        _ => {
+            let message = format!("obligations need a list of 2 to {STEPS_MAX} `steps`");
+            findings.fault_hint(section.place("steps"), message, hint);
+            return None;
+        }
+    };
+    let (mut names, mut within) = (Vec::new(), Vec::new());
+    for (i, item) in items.iter().enumerate() {
+        let step = Section::open(item, &keys::STEP, findings)?;
+        names.extend(required(&step, "rule", findings));
+        let span = step.span("within", findings);
+        match (i, span) {
+            (0, None) => {}
+            (0, Some(_)) => {
+                let message = "the first step follows nothing, so it has no `within`";
+                findings.fault_hint(step.place("within"), message, hint);
+            }
+            (_, Some(span)) if span > Span::ZERO => within.push(span),
+            _ => findings.fault_hint(step.at, "the step does not say `within` what time", hint),
+        }
+    }
+    let whole = names.len() == items.len() && within.len() + 1 == items.len();
+    whole.then_some(Kind::Obligations(names, within))
+}
