@@ -17,6 +17,7 @@ mod quiet;
 mod ratio;
 mod score;
 mod spike;
+mod window;
 
 /// Where a case's clock begins: a full day.
 const START: i64 = 1_768_176_000_000;

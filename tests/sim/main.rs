@@ -1,0 +1,1 @@
+//! Here for Cargo.toml only; not committed.
