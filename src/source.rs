@@ -260,6 +260,8 @@ pub enum Error {
     Settings(String),
     #[error("kafka: {0}")]
     Kafka(String),
+    #[error("the source's thread has died; the log says of what")]
+    Died,
 }
 
 /// A stream of records. Used by one thread.

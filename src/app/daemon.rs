@@ -226,9 +226,14 @@ impl Daemon {
             .spawn(move || work.run())?;
         let view = Arc::clone(&shared);
         let mut until = stopped;
-        outgoing.tasks.push(runtime.spawn(async move {
+        let serving = runtime.spawn(async move {
             let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
             api::serve(listener, api_settings, view, metrics, shutdown).await;
+        });
+        outgoing.tasks.push(runtime.spawn(async move {
+            if let Err(error) = serving.await {
+                fatal.end(&format!("the HTTP task has died: {error}"));
+            }
         }));
         Ok(Self {
             shared,
