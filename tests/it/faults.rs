@@ -25,10 +25,15 @@ fn row(fault: &str, how: &str, result: &str) {
     tell(&format!("| {fault} | {how} | {result} |"));
 }
 
-/// A flood from each of these addresses, a second apart; every tenth line is no event.
+/// A flood from each of these addresses, a second apart; now and then a line is no event.
 fn floods(addresses: u32, seconds: u32) -> String {
+    floods_from(0, addresses, seconds)
+}
+
+/// The same, so many seconds after eight o'clock.
+fn floods_from(start: u32, addresses: u32, seconds: u32) -> String {
     let mut text = String::new();
-    for second in 0..seconds {
+    for second in start..start + seconds {
         for address in 0..addresses {
             writeln!(
                 text,
@@ -116,6 +121,24 @@ impl Scene {
         self.tally()
     }
 
+    /// The alert revisions that the receiver believes, and how often it got each.
+    fn revisions(&self) -> BTreeMap<(String, u64), usize> {
+        let mut sent = BTreeMap::new();
+        for request in self.receiver.seen() {
+            let is_alert = request.kind.starts_with("tidegate.alert");
+            if is_alert && (200..300).contains(&request.status) {
+                *sent.entry(alerts::revision(&request.data)).or_default() += 1;
+            }
+        }
+        sent
+    }
+
+    /// Whether the receiver and the file have as much as the oracle.
+    fn is_told(&self) -> bool {
+        let written = lines(&self.home.file("alerts.ndjson")).len();
+        self.revisions().len().min(written) >= self.want.len()
+    }
+
     /// What has arrived, against the oracle: in the file and at the receiver, which must agree.
     fn tally(&self) -> Tally {
         let written: Vec<String> = lines(&self.home.file("alerts.ndjson"))
@@ -123,13 +146,7 @@ impl Scene {
             .map(|l| alerts::comparable(l))
             .collect();
         let file: BTreeSet<String> = written.iter().cloned().collect();
-        let mut sent: BTreeMap<(String, u64), usize> = BTreeMap::new();
-        for request in self.receiver.seen() {
-            let is_alert = request.kind.starts_with("tidegate.alert");
-            if is_alert && (200..300).contains(&request.status) {
-                *sent.entry(alerts::revision(&request.data)).or_default() += 1;
-            }
-        }
+        let sent = self.revisions();
         assert_eq!(
             sent.len(),
             self.want.len(),

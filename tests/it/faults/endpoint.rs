@@ -87,8 +87,7 @@ fn an_endpoint_that_hangs_slows_no_other() {
         let soc = d.metric("tidegate_outbox_depth", &["endpoint=\"soc\""]);
         let gateway = d.metric("tidegate_outbox_depth", &["endpoint=\"gateway\""]);
         let read = d.received() >= scene.records;
-        let told = scene.receiver.seen().len() >= scene.want.len();
-        (read && told && soc == 0 && gateway == 0).then_some(())
+        (read && scene.is_told() && soc == 0 && gateway == 0).then_some(())
     });
     let took = began.elapsed();
     daemon.until("messages that wait for the one that hangs", |d| {

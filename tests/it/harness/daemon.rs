@@ -58,6 +58,12 @@ impl Home {
         self.spawn_with(&[]).addressed()
     }
 
+    /// Starts the daemon with more in its environment.
+    pub fn start_with(&self, env: &[(&str, String)]) -> Daemon {
+        let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        self.spawn_with(&env).addressed()
+    }
+
     /// Starts the daemon with a fault armed (`tidegate::crash`) and asks nothing of it.
     pub fn start_faulty(&self, variable: &str, fault: &str) -> Daemon {
         self.spawn_with(&[(variable, fault)])
