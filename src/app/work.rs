@@ -229,6 +229,16 @@ impl Work {
         self.course.heed(notice);
         match notice {
             Notice::Assigned { .. } => {}
+            Notice::Accepted {
+                partition,
+                next,
+                cause,
+            } => tracing::warn!(
+                partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
+                next,
+                ?cause,
+                "the loss is accepted: reading goes on at what the log still holds"
+            ),
             Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,

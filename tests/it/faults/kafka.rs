@@ -57,6 +57,7 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
     broker.restart(&[]);
     let few = scene.home.file("few.jsonl");
     std::fs::write(&few, floods(1, 3)).unwrap();
+    let few_records = 4;
     broker.produce("t22", &few);
     let began = Instant::now();
     let daemon = scene.home.start();
@@ -92,11 +93,25 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
         .filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
     assert_eq!(halted.count(), 1);
     daemon.stop();
+
+    // The operator's word for it, and it goes on with what there is.
+    let daemon = scene.home.start_and(&["--accept-loss", "t22/0"]).ready();
+    daemon.settled(few_records);
+    assert_eq!(daemon.received(), few_records);
+    daemon.stop();
+    let daemon = scene.home.start_and(&["--accept-loss", "t22/0"]).ready();
+    daemon.settled(0);
+    assert_eq!(
+        daemon.received(),
+        0,
+        "nothing is read again where nothing is lost"
+    );
+    daemon.stop();
     row(
         "T22 the broker lost acknowledged records",
         "log removed while the broker was down",
         &format!(
-            "the partition stands, critical alert after {:.1} s, told once",
+            "the partition stands, critical alert after {:.1} s, told once; goes on with --accept-loss",
             took.as_secs_f64()
         ),
     );

@@ -64,18 +64,28 @@ impl Home {
         self.spawn_with(&env).addressed()
     }
 
+    /// Starts the daemon with more arguments.
+    pub fn start_and(&self, arguments: &[&str]) -> Daemon {
+        self.launch(&[], arguments).addressed()
+    }
+
     /// Starts the daemon with a fault armed (`tidegate::crash`) and asks nothing of it.
     pub fn start_faulty(&self, variable: &str, fault: &str) -> Daemon {
         self.spawn_with(&[(variable, fault)])
     }
 
     fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
+        self.launch(env, &[])
+    }
+
+    fn launch(&self, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
             .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["run", "-c", "tidegate.yaml"])
+            .args(arguments)
             .current_dir(&self.dir)
             .env("NO_COLOR", "1")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
