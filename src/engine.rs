@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alert::Alert;
-use exchange::{Packet, Routed};
+use exchange::{Packet, Progress, Routed};
 use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
@@ -194,7 +194,7 @@ impl<S: Shards> Engine<S> {
                 &self.program,
                 level,
                 &mut self.findings,
-                self.packet.watermark,
+                self.packet.progress,
             );
             merge::split(&derived, &mut self.parts);
             self.shards
@@ -303,7 +303,7 @@ pub fn take_derived(
     program: &Program,
     level: usize,
     findings: &mut [Findings],
-    watermark: i64,
+    progress: Progress,
 ) -> Packet {
     let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
     for found in findings.iter_mut() {
@@ -319,7 +319,7 @@ pub fn take_derived(
         }
         mine.push(taken);
     }
-    merge::join(mine.iter(), watermark)
+    merge::join(mine.iter(), progress)
 }
 
 #[cfg(test)]

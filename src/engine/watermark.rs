@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::queue::TimeQueue;
 use self::seen::Seen;
-use super::exchange::{Mark, Observation, Packet, Routed};
+use super::exchange::{Mark, Observation, Packet, Progress, Routed};
 use super::program::Settings;
 use crate::model::{EventTime, Span};
 
@@ -172,7 +172,7 @@ impl Sequencer {
             let next = self.queue.next().unwrap_or(i64::MAX);
             self.release(next, packet);
         }
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     fn passed(&mut self, mark: &Mark) -> &mut Passed {
@@ -348,17 +348,20 @@ impl Sequencer {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     /// The end of all input: everything held goes on, and event time advances to `until`, or by
-    /// `deadline` past the greatest confirmed time.
+    /// `deadline` past the greatest confirmed time; no more than that has passed.
     pub fn finish(&mut self, until: Option<i64>, deadline: i64, packet: &mut Packet) {
         let newest = self.partitions.iter().filter_map(|p| p.newest).max();
         self.release(EventTime::MAX.0, packet);
         let end = until.or_else(|| newest.map(|t| t.saturating_add(deadline)));
         self.watermark = self.watermark.max(end.unwrap_or(self.watermark));
-        packet.watermark = self.watermark;
+        packet.progress = Progress {
+            watermark: self.watermark,
+            passed: until.or(newest).unwrap_or(self.watermark),
+        };
     }
 
     /// After a restore: records before the frontier are inside, and no partition is known to be at

@@ -264,7 +264,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound(ctx.rule);
+    let bound = measure.bound();
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()
