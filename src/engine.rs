@@ -43,6 +43,12 @@ pub enum Input<'a> {
         partition: i32,
         next: i64,
     },
+    /// The log of a partition is another one, or lost its beginning: it is read anew from `next`.
+    Restart {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
@@ -147,6 +153,14 @@ impl<S: Shards> Engine<S> {
                 next,
             } => {
                 self.sequencer.expect(*source, *partition, *next);
+                return;
+            }
+            Input::Restart {
+                source,
+                partition,
+                next,
+            } => {
+                self.sequencer.restart(*source, *partition, *next);
                 return;
             }
             Input::Idle { source, partition } => {

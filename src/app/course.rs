@@ -58,6 +58,16 @@ impl<S: Shards> Course<S> {
                     next: *next,
                 });
             }
+            if let Notice::Accepted {
+                partition, next, ..
+            } = notice
+            {
+                self.engine.handle(&Input::Restart {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: *next,
+                });
+            }
         }
         self.engine.handle(&Input::Batch(routed));
     }
@@ -72,7 +82,10 @@ impl<S: Shards> Course<S> {
                     partition: partition.number,
                 });
             }
-            Notice::Assigned { .. } | Notice::Stalled { .. } | Notice::Trouble { .. } => {}
+            Notice::Assigned { .. }
+            | Notice::Accepted { .. }
+            | Notice::Stalled { .. }
+            | Notice::Trouble { .. } => {}
         }
     }
 

@@ -88,6 +88,19 @@ impl Routed {
         self.keyless.clear();
     }
 
+    /// How much is in it: marks, observations, text.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize, usize) {
+        (self.marks.len(), self.observations.len(), self.text.len())
+    }
+
+    /// Takes out what came since it was this long.
+    pub fn truncate(&mut self, (marks, observations, text): (usize, usize, usize)) {
+        self.marks.truncate(marks);
+        self.observations.truncate(observations);
+        self.text.truncate(text);
+    }
+
     fn count_keyless(&mut self, rule: u16) {
         let rule = usize::from(rule);
         if self.keyless.len() <= rule {

@@ -308,6 +308,16 @@ impl Sequencer {
         }
     }
 
+    /// A partition's log is another one, or lost its beginning: it is read anew from `next`.
+    pub fn restart(&mut self, source: u16, partition: i32, next: i64) {
+        self.expect(source, partition, next);
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                (p.next, p.floor, p.idle) = (next, 0, false);
+            }
+        }
+    }
+
     /// A partition has been read to the end of its log (and not because we paused it).
     pub fn set_idle(&mut self, source: u16, partition: i32) {
         for p in &mut self.partitions {
