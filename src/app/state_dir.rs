@@ -85,7 +85,6 @@ impl StateDir {
     pub fn path(&self) -> &Path {
         &self.dir
     }
-
 }
 
 impl Snapshots {
