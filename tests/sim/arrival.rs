@@ -84,7 +84,11 @@ pub fn arrivals(lines: &[Line], producers: &Producers, random: &mut Random) -> V
     let mut all = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         let partition = partition(index, line, producers);
-        let delay = random.between(20, 1500);
+        let delay = if producers.disorder > 0 {
+            random.between(20, 1500)
+        } else {
+            100
+        };
         let late = random.chance(producers.late);
         let disorder = if late {
             producers.lateness + 60_000 + random.between(0, 120_000)
@@ -156,6 +160,7 @@ fn partition(index: usize, line: &Line, producers: &Producers) -> usize {
         .filter(|_| producers.keyed || line.together)
     {
         Some(key) => of_key(key),
+        None if producers.keyed => 0,
         None => index.wrapping_mul(2_654_435_761) >> 7,
     };
     number % producers.partitions

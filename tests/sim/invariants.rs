@@ -217,7 +217,10 @@ fn sent_is_committed(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
             let message = &receiver.taken[id].message;
             let committed = sight.rows().bodies.get(id);
             ensure(committed == Some(&message.draft.body), || {
-                format!("{id} was sent to {endpoint} and is not committed")
+                format!(
+                    "{id} was sent to {endpoint} as\n{}\nbut committed is\n{committed:?}",
+                    message.draft.body
+                )
             })?;
             let lane = (endpoint.to_owned(), message.draft.lane.clone());
             let before = book.lanes.insert(lane, message.number);

@@ -23,10 +23,7 @@ const M: i64 = 60_000;
 
 /// Everything that is wrong with a run, if anything is.
 pub fn judge(faulty: &mut Outcome, clean: &Outcome) -> Result<(), String> {
-    let told = openings(&faulty.world);
-    if faulty.world.profile.set == Set::Own {
-        against_laws(&told, faulty)?;
-    }
+    against_laws(faulty)?;
     if faulty.world.originals.is_none() && !faulty.world.profile.has_late() {
         against_clean(&faulty.world, &clean.world)?;
     }
@@ -89,7 +86,12 @@ fn read(outcome: &Outcome) -> (Vec<Fact>, Vec<Fact>) {
     (surviving, ever)
 }
 
-fn against_laws(told: &BTreeSet<Opening>, outcome: &Outcome) -> Result<(), String> {
+/// What was opened against what must be, and must not.
+pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
+    if outcome.world.profile.set != Set::Own {
+        return Ok(());
+    }
+    let told = &openings(&outcome.world);
     let (surviving, ever) = read(outcome);
     let until = outcome.facts.last().map_or(0, |f| f.time) + 15 * M;
     let mut must = oracle::openings(&surviving, until);

@@ -96,8 +96,9 @@ impl Flow {
         while at < self.end {
             n += 1;
             at += self.random.between(S, 16 * S);
-            let ip = format!("198.51.100.{}", self.random.between(1, 60));
-            let user = format!("user{}", self.random.between(1, 300));
+            let home = self.random.between(1, 60);
+            let ip = format!("198.51.100.{home}");
+            let user = format!("user{home}-{}", self.random.between(0, 5));
             let token = format!("token{n}");
             let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];
             self.add(at, "recovery.requested", &who);
