@@ -38,9 +38,43 @@ pub struct Written {
 pub struct Lane {
     pub low: i64,
     pub records: Vec<Written>,
+    /// Per record what it and those before it hold.
+    sums: Vec<Sum>,
+}
+
+/// How much a part of the log holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    pub events: u64,
+    pub duplicates: u64,
+    pub late: u64,
 }
 
 impl Lane {
+    pub fn append(&mut self, record: Written) {
+        let mut sum = self.sums.last().copied().unwrap_or_default();
+        sum.events += record.events;
+        sum.duplicates += u64::from(record.duplicate);
+        sum.late += u64::from(record.late && !record.duplicate);
+        self.records.push(record);
+        self.sums.push(sum);
+    }
+
+    /// Loses everything from this offset on.
+    pub fn cut(&mut self, high: i64) {
+        self.records.truncate(usize::try_from(high).unwrap());
+        self.sums.truncate(usize::try_from(high).unwrap());
+    }
+
+    /// What the records before an offset hold.
+    pub fn before(&self, next: i64) -> Sum {
+        let last = usize::try_from(next)
+            .unwrap()
+            .min(self.sums.len())
+            .checked_sub(1);
+        last.map_or_else(Sum::default, |at| self.sums[at])
+    }
+
     pub fn high(&self) -> i64 {
         i64::try_from(self.records.len()).unwrap()
     }

@@ -69,12 +69,12 @@ impl Shards for Rig {
 }
 
 /// The store as the product's parts see it.
-pub struct Rows {
+pub struct Seen {
     pub store: MemoryStore,
     pub mutant: Mutant,
 }
 
-impl Rows {
+impl Seen {
     /// Whether a mutant hides this row.
     fn hides(mutant: Mutant, table: Table, key: &[u8]) -> bool {
         match mutant {
@@ -85,7 +85,7 @@ impl Rows {
     }
 }
 
-impl Store for Rows {
+impl Store for Seen {
     fn transact(
         &self,
         work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), StoreError>,
@@ -116,7 +116,7 @@ struct Hiding<'a> {
 
 impl View for Hiding<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Rows::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) {
             return Ok(None);
         }
         self.tx.get(table, key)
@@ -144,7 +144,7 @@ struct HidingView<'a> {
 
 impl View for HidingView<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Rows::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) {
             return Ok(None);
         }
         self.view.get(table, key)

@@ -12,9 +12,8 @@ use tidegate::store::rows::alerts;
 
 use crate::detectors::Set;
 use crate::fact::Fact;
-use crate::invariants::Sight;
+use crate::invariants::Rows;
 use crate::oracle::{self, Opening};
-use crate::profile::ENDPOINTS;
 use crate::world::{Outcome, World};
 
 /// The detector that the laws do not cover: a spike is told by an estimate.
@@ -22,12 +21,12 @@ const SPIKE: &str = "mail-spike";
 const M: i64 = 60_000;
 
 /// Everything that is wrong with a run, if anything is.
-pub fn judge(faulty: &mut Outcome, clean: &Outcome) -> Result<(), String> {
+pub fn judge(faulty: &Outcome, clean: &Outcome) -> Result<(), String> {
     against_laws(faulty)?;
     if faulty.world.originals.is_none() && !faulty.world.profile.has_late() {
         against_clean(&faulty.world, &clean.world)?;
     }
-    delivered(&mut faulty.world)
+    delivered(&faulty.world)
 }
 
 fn stored(world: &World) -> Vec<Alert> {
@@ -199,9 +198,8 @@ fn first_actions(world: &World) -> BTreeMap<String, String> {
 }
 
 /// Every alert revision has come to the SOC, once by its id; outboxes are empty.
-fn delivered(world: &mut World) -> Result<(), String> {
-    let sight = Sight::of(world);
-    let rows = sight.rows();
+fn delivered(world: &World) -> Result<(), String> {
+    let rows = Rows::default().after(&world.store);
     if let Some(((endpoint, _), message)) = rows.outbox.first_key_value() {
         let id = &message.draft.webhook_id;
         return Err(format!(
@@ -209,10 +207,9 @@ fn delivered(world: &mut World) -> Result<(), String> {
             rows.outbox.len()
         ));
     }
-    let soc = sight.receiver(ENDPOINTS[0]);
-    for (id, revision) in rows.alerts.keys() {
-        let id = format!("{id}_{revision}");
-        if !soc.is_some_and(|r| r.taken.contains_key(&id)) {
+    for alert in stored(world) {
+        let id = format!("{}_{}", alert.alert_id, alert.revision);
+        if !world.receivers[0].taken.contains_key(&id) {
             return Err(format!("alert {id} never came to the SOC"));
         }
     }

@@ -18,14 +18,14 @@ use crate::detectors::Set;
 use crate::disk::{Disk, Tear};
 use crate::fact::Fact;
 use crate::fault::{self, Fault};
-use crate::invariants::{Book, Sight};
+use crate::invariants::{Book, Rows, Sight};
 use crate::log::{Lane, Log, SharedLog};
 use crate::mutant::Mutant;
 use crate::node::{Node, Site, Stopped};
 use crate::profile::{MEMORY, Profile};
 use crate::random::Random;
 use crate::receiver::{Mood, Receiver};
-use crate::rig::Rows;
+use crate::rig::Seen;
 use crate::workload::{self, START};
 
 /// Event time that passes after the last event, without a fault: all deadlines come.
@@ -111,10 +111,14 @@ pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, V
     let (facts, arrivals) = input(profile);
     let end = arrivals.last().map_or(START, |a| a.at);
     let mut world = World::new(profile, arrivals, faulty, mutant, end);
-    let mut book = Book::default();
+    let (mut book, mut rows, mut steps) = (Book::default(), Rows::default(), 0);
     while world.now < end + REST || world.owes() {
         world.step();
-        let sight = Sight::of(&mut world);
+        if steps != world.store.steps() {
+            steps = world.store.steps();
+            rows = rows.after(&world.store);
+        }
+        let sight = Sight::of(&mut world, &rows);
         if let Err(what) = book.check(&sight) {
             let (seed, step) = (profile.seed, world.steps);
             return Err(Violation { seed, step, what });
@@ -141,7 +145,7 @@ impl World {
     ) -> Self {
         let program = profile.program(mutant);
         let store = MemoryStore::new();
-        let rows = Rows {
+        let rows = Seen {
             store: store.clone(),
             mutant,
         };
@@ -238,9 +242,7 @@ impl World {
     /// What producers have written by now.
     fn append(&mut self) {
         while let Some(arrival) = self.next_arrival.take_if(|a| a.at <= self.now) {
-            self.log.borrow_mut().lanes[arrival.partition]
-                .records
-                .push(arrival.record);
+            self.log.borrow_mut().lanes[arrival.partition].append(arrival.record);
             self.next_arrival = self.arrivals.next();
         }
     }
@@ -364,7 +366,7 @@ impl World {
         match (next, beginning) {
             (Some(next), true) if next < lane.high() => lane.low = next + 1,
             (Some(next), false) if next > 0 => {
-                lane.records.truncate(usize::try_from(next).unwrap() - 1);
+                lane.cut(next - 1);
             }
             _ => self.originals = None,
         }

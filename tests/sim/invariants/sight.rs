@@ -1,10 +1,9 @@
 //! What the checks see of a world: the rows as of the last commit, the running engine's numbers, the
 //! log and the receivers.
 //!
-//! Reads only. Rows are read when a check asks for them, once per step.
+//! Reads only. Rows are read once per step in which the store did something.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use tidegate::deliver::body;
@@ -14,18 +13,23 @@ use tidegate::engine::containment::policy::Change;
 use tidegate::engine::outbox::Message;
 use tidegate::engine::watermark::Counts;
 use tidegate::model::WallTime;
+use tidegate::model::ids::Id;
+use tidegate::store::memory::MemoryStore;
 use tidegate::store::rows::{actions, messages};
-use tidegate::store::{self, Range, Table, format};
+use tidegate::store::{self, Range, StoreError, Table, View, format};
 
-use crate::log::Written;
+use crate::log::Sum;
 use crate::profile::ENDPOINTS;
 use crate::receiver::Receiver;
 use crate::world::World;
 
-/// What the store holds.
+/// What the store holds. Alerts and changes are decoded once, when they are first seen.
+#[derive(Clone, Default)]
 pub struct Rows {
-    /// Every revision, by id, as JSON.
-    pub alerts: BTreeMap<(String, u32), String>,
+    /// Every revision by its key, as stored.
+    pub alerts: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Ids of all alerts.
+    pub ids: BTreeSet<Id>,
     pub changes: Vec<Change>,
     pub active: Vec<Record>,
     /// Waiting messages by endpoint and number.
@@ -37,6 +41,8 @@ pub struct Rows {
     pub seq: u64,
     /// Bytes of every message whose cause is committed, by webhook id.
     pub bodies: BTreeMap<String, String>,
+    /// An alert revision that is not what it was.
+    pub changed: Option<Vec<u8>>,
 }
 
 pub struct Sight<'a> {
@@ -47,11 +53,11 @@ pub struct Sight<'a> {
     pub bytes: u64,
     /// Steps the store has taken: when they are the same, so are the rows.
     pub steps: u64,
-    rows: OnceCell<Rows>,
+    pub rows: &'a Rows,
 }
 
 impl<'a> Sight<'a> {
-    pub fn of(world: &'a mut World) -> Self {
+    pub fn of(world: &'a mut World, rows: &'a Rows) -> Self {
         let engine = world.node.as_mut().map(|n| &mut n.course.engine);
         let stats = engine.map(|e| (e.stats(), e.frontier().map(|(_, p, n)| (p, n)).collect()));
         let (stats, frontier) = stats.map_or((None, BTreeMap::new()), |(s, f)| (Some(s), f));
@@ -61,13 +67,9 @@ impl<'a> Sight<'a> {
             bytes: stats.iter().flat_map(|s| &s.usage).map(|u| u.bytes).sum(),
             frontier,
             steps: world.store.steps(),
-            rows: OnceCell::new(),
+            rows,
             world,
         }
-    }
-
-    pub fn rows(&self) -> &Rows {
-        self.rows.get_or_init(|| Rows::of(self.world))
     }
 
     pub fn receivers(&self) -> impl Iterator<Item = (&'a Receiver, &'static str)> {
@@ -80,17 +82,19 @@ impl<'a> Sight<'a> {
             .map(|(r, _)| r)
     }
 
-    /// The records inside the running engine's state.
-    pub fn taken_in(&self) -> Vec<Written> {
+    /// What the records inside the running engine's state hold.
+    pub fn taken_in(&self) -> Sum {
         let log = self.world.log.borrow();
-        let mut all = Vec::new();
+        let mut all = Sum::default();
         for (number, next) in &self.frontier {
             let index = usize::try_from(*number).unwrap();
             let lost = self.world.halted.contains(number);
             let before = self.world.originals.as_ref().filter(|_| lost);
             let lane = before.map_or(&log.lanes[index], |lanes| &lanes[index]);
-            let next = usize::try_from(*next).unwrap().min(lane.records.len());
-            all.extend(lane.records[..next].iter().cloned());
+            let sum = lane.before(*next);
+            all.events += sum.events;
+            all.duplicates += sum.duplicates;
+            all.late += sum.late;
         }
         all
     }
@@ -103,49 +107,52 @@ impl<'a> Sight<'a> {
 }
 
 impl Rows {
-    fn of(world: &World) -> Self {
-        let read = store::read(&world.store, |view| {
-            let mut alerts: Vec<Alert> = Vec::new();
-            view.scan(Table::Alerts, &Range::all(), &mut |_, bytes| {
-                alerts.push(format::decode(bytes)?);
-                Ok(ControlFlow::Continue(()))
-            })?;
-            let (mut outbox, mut depths) = (BTreeMap::new(), Vec::new());
-            for endpoint in ENDPOINTS {
-                depths.push((endpoint.to_owned(), messages::depth(view, endpoint)?));
-                for message in messages::load(view, endpoint, 0, usize::MAX)? {
-                    outbox.insert((endpoint.to_owned(), message.number), message);
+    /// The rows as they are, given those of an earlier look.
+    pub fn after(mut self, store: &MemoryStore) -> Self {
+        store::read(store, |view| self.look(view)).unwrap();
+        self
+    }
+
+    fn look(&mut self, view: &dyn View) -> Result<(), StoreError> {
+        let mut seen = 0;
+        view.scan(Table::Alerts, &Range::all(), &mut |key, bytes| {
+            seen += 1;
+            match self.alerts.get(key) {
+                Some(before) if before == bytes => {}
+                Some(_) => self.changed = Some(key.to_vec()),
+                None => {
+                    let alert: Alert = format::decode(bytes)?;
+                    let draft = body::alert(&alert, WallTime(0));
+                    self.bodies.insert(draft.webhook_id, draft.body);
+                    self.ids.insert(alert.alert_id);
+                    self.alerts.insert(key.to_vec(), bytes.to_vec());
                 }
             }
-            let changes = actions::changes_after(view, 0, usize::MAX)?;
-            let seq = actions::load(view)?.journal().seq();
-            let active = actions::active(view)?;
-            let buried = messages::dead_letters(view, None, usize::MAX)?;
-            let buried = buried.into_iter().map(|l| l.message.number).collect();
-            Ok((alerts, changes, active, outbox, depths, buried, seq))
-        });
-        let (alerts, changes, active, outbox, depths, buried, seq) = read.unwrap();
-        let of_alerts = alerts.iter().map(|a| body::alert(a, WallTime(0)));
-        let of_actions = changes.iter().filter_map(body::action);
-        let bodies = of_alerts
-            .chain(of_actions)
-            .map(|d| (d.webhook_id, d.body))
-            .collect();
-        let json = |a: &Alert| serde_json::to_string(a).unwrap();
-        let alerts = alerts
-            .iter()
-            .map(|a| ((a.alert_id.to_string(), a.revision), json(a)))
-            .collect();
-        Self {
-            alerts,
-            changes,
-            active,
-            outbox,
-            depths,
-            buried,
-            seq,
-            bodies,
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if seen < self.alerts.len() {
+            self.changed = Some(Vec::new());
         }
+        (self.outbox, self.depths) = (BTreeMap::new(), Vec::new());
+        for endpoint in ENDPOINTS {
+            self.depths
+                .push((endpoint.to_owned(), messages::depth(view, endpoint)?));
+            for message in messages::load(view, endpoint, 0, usize::MAX)? {
+                self.outbox
+                    .insert((endpoint.to_owned(), message.number), message);
+            }
+        }
+        let last = self.changes.last().map_or(0, |c| c.record.action.seq);
+        for change in actions::changes_after(view, last, usize::MAX)? {
+            let draft = body::action(&change);
+            self.bodies.extend(draft.map(|d| (d.webhook_id, d.body)));
+            self.changes.push(change);
+        }
+        self.seq = actions::load(view)?.journal().seq();
+        self.active = actions::active(view)?;
+        let buried = messages::dead_letters(view, None, usize::MAX)?;
+        self.buried = buried.into_iter().map(|l| l.message.number).collect();
+        Ok(())
     }
 
     /// Whether a message that waited had a reason not to be sent: its end, a later one of its slot,
