@@ -5,8 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "times snapshots and waits")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -15,22 +15,27 @@ use tokio::sync::Notify;
 use super::commit::Committed;
 use super::course::Course;
 use super::dead::DeadLetters;
-use super::pipeline::{Intake, Next, Pipeline};
+use super::measures::Measures;
+use super::pipeline::{Intake, Next, Pipeline, Rules};
+use super::reload::{self, Noise, Probation};
+use super::shelf::Shelf;
 use super::state_dir::StateDir;
 use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
 use crate::engine::Input;
 use crate::engine::alert::Alert;
+use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
-use crate::telemetry::Metrics;
-use crate::telemetry::metric::Label;
 
 /// How long it waits for a batch before it looks at its other duties.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often gauges are set and actions' ends are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
+/// How often rows that are kept long enough are looked for, and how many go in one commit.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_MAX: usize = 1000;
 /// The wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -41,19 +46,31 @@ pub struct Work {
     pub state: StateDir,
     pub dead: DeadLetters,
     pub shared: Arc<Shared>,
-    pub metrics: Metrics,
+    pub measures: Measures,
+    /// The detectors in force, and where to put those of before if the new are noise.
+    pub rules: Arc<Rules>,
+    pub shelf: Arc<Shelf<Rules>>,
+    pub probation: Option<Probation>,
+    pub noise: Noise,
     pub wakes: Vec<Arc<Notify>>,
     pub decisions: Receiver<Ask>,
     pub clock: Arc<dyn Clock>,
     pub snapshot_every: Duration,
+    /// How long closed alerts and ended actions are kept.
+    pub keep: Span,
     pub stop: Arc<AtomicBool>,
+    /// Why another part has ended the process, if it has.
+    pub failure: Arc<OnceLock<String>>,
 }
 
 impl Work {
     /// # Errors
     /// The source has ended with an error, or the store failed for good.
     pub fn run(mut self) -> anyhow::Result<()> {
-        let result = self.turn();
+        let result = self.turn().and_then(|()| match self.failure.get() {
+            Some(why) => Err(anyhow::anyhow!(why.clone())),
+            None => Ok(()),
+        });
         self.pipeline.stop();
         self.shared
             .ended(result.as_ref().err().map(|e| format!("{e:#}")));
@@ -67,6 +84,7 @@ impl Work {
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
+        let mut pruned = Instant::now();
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
@@ -98,26 +116,27 @@ impl Work {
                 saved = Instant::now();
                 self.snapshot()?;
             }
+            if pruned.elapsed() >= PRUNE_EVERY && self.prune()? < PRUNE_MAX {
+                pruned = Instant::now();
+            }
         }
     }
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
-        let before = self.course.engine.counts();
+        if !Arc::ptr_eq(&intake.rules, &self.rules) {
+            self.change_rules(&intake.rules);
+        }
         self.course.take(&intake.routed, &intake.notices);
-        let after = self.course.engine.counts();
-        self.shared.count_events(after.events - before.events);
+        let passed = self.course.engine.take_passed();
+        let events = passed.iter().map(|p| p.events).sum();
+        self.shared.count_events(events);
+        self.watch_over(events, &[]);
         let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
-        if intake.records > 0 || intake.notices.iter().any(assigned) {
+        if intake.records() > 0 || intake.notices.iter().any(assigned) {
             self.shared.assigned();
         }
-        let source = || Label::from("all");
-        self.metrics
-            .events_late
-            .add([source()], after.late - before.late);
-        self.metrics
-            .events_duplicate
-            .add([source()], after.duplicate - before.duplicate);
-        self.count(intake);
+        self.measures
+            .intake(intake, &passed, self.course.engine.program());
         self.bury(intake)?;
         self.tell(Some(intake.read_at))?;
         for notice in &intake.notices {
@@ -126,36 +145,51 @@ impl Work {
         self.tell(None)
     }
 
-    fn count(&self, intake: &Intake) {
-        let mut per_source = vec![(0u64, 0u64); self.course.names().len()];
-        for mark in &intake.routed.marks {
-            if let Some((events, _)) = per_source.get_mut(usize::from(mark.origin.source)) {
-                *events += 1;
-            }
+    /// Goes over to the detectors that the next batch was routed by.
+    fn change_rules(&mut self, rules: &Arc<Rules>) {
+        let before = std::mem::replace(&mut self.rules, Arc::clone(rules));
+        let (old, new) = (&before.program, &rules.program);
+        let usage = self.course.engine.stats().usage;
+        let kept = old.keep(&new.identities());
+        for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
+            let keys = usage.get(rule).map_or(0, |u| u.keys);
+            tracing::warn!(
+                detector = old.detector(rule).name,
+                keys,
+                "changed or gone: its windows are lost"
+            );
         }
-        for (origin, letter) in &intake.dead {
-            if let Some((_, dead)) = per_source.get_mut(usize::from(origin.source)) {
-                *dead += 1;
-            }
-            let name = self.course.name(origin.source);
-            let labels = [Label::configured(name), letter.reason.name().into()];
-            self.metrics.events_dead_lettered.add(labels, 1);
-        }
-        for (name, (events, _)) in self.course.names().iter().zip(&per_source) {
-            if *events > 0 {
-                self.metrics
-                    .events_decoded
-                    .add([Label::configured(name), "any".into()], *events);
-            }
-        }
-        let all = match self.course.names() {
-            [one] => Label::configured(one),
-            _ => "all".into(),
+        let restored = self.course.engine.reload(Arc::clone(new));
+        let (kept, fresh) = (restored.kept, restored.fresh);
+        tracing::info!(kept, fresh, "detectors reloaded");
+        self.course.desk.set_plan(Arc::clone(&new.plan));
+        self.shared.set_plan(Arc::clone(&new.plan));
+        let usage = self.course.engine.stats().usage;
+        self.measures.reloaded(&new.plan, usage);
+        let changed = reload::changed(old, new);
+        let now = Instant::now();
+        // Going back is not on probation again.
+        self.probation = match self.probation.take() {
+            Some(_) => None,
+            None => Some(Probation::begin(before, changed, self.noise, now)),
         };
-        self.metrics
-            .events_received
-            .add([all.clone()], intake.records);
-        self.metrics.received_bytes.add([all], intake.bytes);
+    }
+
+    /// Takes a new set of detectors back that alerts without end.
+    fn watch_over(&mut self, events: u64, alerts: &[Alert]) {
+        let Some(probation) = &mut self.probation else {
+            return;
+        };
+        if let Some((name, before)) = probation.note(events, alerts) {
+            tracing::error!(
+                detector = name,
+                "alerts without end since the reload; the detectors before it are put back"
+            );
+            self.measures.reverted();
+            self.shelf.put(before);
+        } else if probation.is_over(Instant::now()) {
+            self.probation = None;
+        }
     }
 
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
@@ -193,11 +227,10 @@ impl Work {
                     ?cause,
                     "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
                 );
-                self.metrics
-                    .partitions_halted
-                    .set([Label::configured(topic)], 1.0);
-                self.shared
-                    .halted(&name, &format!("{cause:?} at offset {next}"));
+                let halted =
+                    self.shared
+                        .halted(topic, &name, &format!("{cause:?} at offset {next}"));
+                self.measures.halted(topic, halted);
             }
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
@@ -220,56 +253,16 @@ impl Work {
             return Ok(());
         }
         for alert in committed.alerts.iter().filter(|a| a.revision == 0) {
-            self.measure(alert, read_at);
+            self.measures.alert(alert, read_at, self.clock.now());
+            tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
         self.follow(&committed);
+        self.watch_over(0, &committed.alerts);
         Ok(())
     }
 
-    fn measure(&self, alert: &Alert, read_at: Option<Instant>) {
-        let detector = Label::configured(&alert.detector.name);
-        self.metrics
-            .alerts
-            .add([detector.clone(), alert.detector.level.name().into()], 1);
-        self.metrics.detections.add([detector], 1);
-        let seconds = |from: i64| {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a latency")]
-            let seconds = (self.clock.now().0 - from).max(0) as f64 / 1000.0;
-            seconds
-        };
-        self.metrics
-            .detection_latency_event_seconds
-            .observe([], seconds(alert.time.0));
-        self.metrics
-            .kpi_time_to_detect_seconds
-            .observe([], seconds(alert.first.0));
-        if let Some(read_at) = read_at {
-            self.metrics
-                .detection_latency_ingest_seconds
-                .observe([], read_at.elapsed().as_secs_f64());
-        }
-        tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
-    }
-
     fn follow(&self, committed: &Committed) {
-        for plan in &committed.plans {
-            for change in plan.changes() {
-                let action = &change.record.action;
-                let state = if action.simulated {
-                    "simulated"
-                } else {
-                    change.step.name()
-                };
-                self.metrics
-                    .actions
-                    .add([action.verb.name().into(), state.into()], 1);
-            }
-            for omission in plan.omissions() {
-                self.metrics
-                    .actions_withheld
-                    .add([omission.why.name().into()], 1);
-            }
-        }
+        self.measures.decided(committed, self.course.desk.state());
         self.shared
             .committed(committed, self.course.desk.state().journal().seq());
         if committed.messages > 0 {
@@ -324,36 +317,24 @@ impl Work {
         let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
         self.follow(&committed);
         let stats = self.course.engine.stats();
-        let program = Arc::clone(self.course.engine.program());
-        for (rule, usage) in stats.usage.iter().enumerate() {
-            let name = || [Label::configured(&program.detector(rule).name)];
-            #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-            {
-                self.metrics.keys.set(name(), usage.keys as f64);
-                self.metrics.state_bytes.set(name(), usage.bytes as f64);
-            }
-        }
+        self.measures
+            .rules(self.course.engine.program(), &stats.usage);
         self.shared.usage(stats.usage);
-        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-        {
-            let delay = (self.clock.now().0 - stats.watermark.0).max(0) as f64 / 1000.0;
-            self.metrics
-                .watermark_delay_seconds
-                .set(["all".into()], delay.min(1e9));
-            for lag in self.pipeline.lag().into_iter().flatten() {
-                let topic = self.course.name(lag.partition.topic);
-                let labels = [
-                    "kafka".into(),
-                    Label::configured(topic),
-                    lag.partition.number.into(),
-                ];
-                self.metrics
-                    .consumer_lag_events
-                    .set(labels, lag.records.max(0) as f64);
-            }
-        }
+        let lags = self.pipeline.lag().unwrap_or_default();
+        self.measures
+            .delays(stats.watermark.0, self.clock.now(), &lags);
         self.shared.set_gauges();
         Ok(())
+    }
+
+    /// Takes out what is kept long enough, by the clock and by event time: events recorded long ago
+    /// are not old before they have been told. Returns how much went.
+    fn prune(&mut self) -> anyhow::Result<usize> {
+        let now = self.clock.now();
+        let told = self.course.engine.stats().watermark.0.min(now.0);
+        let alerts = EventTime(told.saturating_sub(self.keep.0));
+        let actions = now - self.keep;
+        self.insist(|work| work.course.desk.prune(alerts, actions, PRUNE_MAX))
     }
 
     fn snapshot(&mut self) -> anyhow::Result<()> {
@@ -365,11 +346,7 @@ impl Work {
         match self.state.snapshots.save(body, &place) {
             Ok(size) => {
                 self.pipeline.publish(place.frontier);
-                self.metrics
-                    .snapshot_duration_seconds
-                    .observe([], began.elapsed().as_secs_f64());
-                #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-                self.metrics.snapshot_bytes.set([], size as f64);
+                self.measures.snapshot(began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.
