@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidegate::app::commit::Desk;
 use tidegate::app::course::Course;
-use tidegate::app::stage::Stage;
+use tidegate::app::stage::{Beside, Stage};
 use tidegate::app::state_dir::{Place, Snapshots};
 use tidegate::decode::DeadLetter;
 use tidegate::deliver::body;
@@ -163,10 +163,13 @@ impl Node {
                 partition: place.number,
                 offset: record.offset,
             };
-            let broker_time = record.stamp.time().map(|t| EventTime(t.0));
-            let dead = &mut self.dead;
+            let beside = Beside {
+                origin,
+                broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+                ..Beside::default()
+            };
             self.stage
-                .work(record.payload, None, origin, broker_time, &mut routed, dead);
+                .work(record.payload, &beside, &mut routed, &mut self.dead);
         }
         self.notices = self.batch.notices.clone();
         self.spoil(&mut routed);

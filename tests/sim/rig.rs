@@ -66,6 +66,10 @@ impl Shards for Rig {
         self.local
             .restore(images, if forget { &none } else { keep });
     }
+
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]) {
+        self.local.reload(program, keep);
+    }
 }
 
 /// The store as the product's parts see it.
