@@ -212,7 +212,7 @@ impl Work {
     fn heed(&mut self, notice: &Notice) {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } => {}
+            Notice::Assigned { .. } | Notice::Behind { .. } => {}
             Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,

@@ -217,7 +217,9 @@ impl Shard {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
             let before = out.suppressed;
-            state.observe(&context(&self.program, index, watermark), o, text, out);
+            // A packet may jump far ahead: for what comes later in it, state counts as it is now.
+            let now = watermark.min(o.time);
+            state.observe(&context(&self.program, index, now), o, text, out);
             self.suppressed[index] += out.suppressed - before;
         }
     }

@@ -169,13 +169,6 @@ impl Source for Reader {
 
     fn poll(&mut self, batch: &mut Batch, _wait: Duration) -> Result<Polled, Error> {
         batch.notices.append(&mut self.begun);
-        if self.paused {
-            return Ok(if batch.is_empty() {
-                Polled::Nothing
-            } else {
-                Polled::Some
-            });
-        }
         let log = self.log.borrow();
         let readable: Vec<usize> = self
             .next
@@ -183,6 +176,23 @@ impl Source for Reader {
             .copied()
             .filter(|n| !log.lost.contains(n))
             .collect();
+        // Where nothing can be read, no end is known; where records wait, it is none.
+        let blind = self.paused || readable.is_empty();
+        for (number, place) in self.next.iter_mut().filter(|(_, place)| place.1) {
+            let lost = log.lost.contains(number);
+            if blind || (!lost && place.0 < log.lanes[*number].high()) {
+                place.1 = false;
+                let partition = partition(*number);
+                batch.notices.push(Notice::Behind { partition });
+            }
+        }
+        if blind {
+            return Ok(if batch.is_empty() {
+                Polled::Nothing
+            } else {
+                Polled::Some
+            });
+        }
         // One partition after the other in small runs, as fetched batches come.
         while batch.len() < self.records_max {
             let behind: Vec<usize> = readable

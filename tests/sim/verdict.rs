@@ -23,7 +23,7 @@ const M: i64 = 60_000;
 /// Everything that is wrong with a run, if anything is.
 pub fn judge(faulty: &Outcome, clean: &Outcome) -> Result<(), String> {
     against_laws(faulty)?;
-    if faulty.world.originals.is_none() && !faulty.world.profile.has_late() {
+    if faulty.world.originals.is_none() && !faulty.world.has_late() {
         against_clean(&faulty.world, &clean.world)?;
     }
     delivered(&faulty.world)
@@ -95,7 +95,7 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
     let until = outcome.facts.last().map_or(0, |f| f.time) + 15 * M;
     let mut must = oracle::openings(&surviving, until);
     let mut may = oracle::openings(&ever, until);
-    if outcome.world.profile.has_late() {
+    if outcome.world.has_late() {
         // Whether a late event was late depends on how far event time had come: its keys may differ.
         let late = late_values(outcome);
         let touched = |o: &Opening| {
@@ -135,7 +135,20 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
 fn late_values(outcome: &Outcome) -> BTreeSet<String> {
     let log = outcome.world.log.borrow();
     let late = log.lanes.iter().flat_map(|l| &l.records).filter(|r| r.late);
-    let facts = late.flat_map(|r| &r.facts).map(|f| &outcome.facts[*f]);
+    let overtaken = outcome
+        .world
+        .overtaken
+        .iter()
+        .flat_map(|(partition, from, to)| {
+            let records = log.lanes[*partition].records.iter();
+            records
+                .skip(usize::try_from(*from).unwrap())
+                .take(usize::try_from(to - from).unwrap())
+        });
+    let facts = late
+        .chain(overtaken)
+        .flat_map(|r| &r.facts)
+        .map(|f| &outcome.facts[*f]);
     facts
         .flat_map(|f| f.fields.values().map(|v| format!("={v}")))
         .collect()

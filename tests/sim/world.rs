@@ -61,6 +61,8 @@ pub struct World {
     pub log: SharedLog,
     /// The log as it was before it lost anything.
     pub originals: Option<Vec<Lane>>,
+    /// The partition whose end was lost.
+    cut: Option<usize>,
     pub store: MemoryStore,
     rows: Arc<dyn Store>,
     disk: Disk,
@@ -82,6 +84,9 @@ pub struct World {
     /// Per partition the furthest offset that any life has taken in.
     pub reached: BTreeMap<i32, i64>,
     pub halted: BTreeSet<i32>,
+    /// Records that waited in a partition that could not be read while others could: event time may
+    /// have passed them. Partition, from, to.
+    pub overtaken: Vec<(usize, i64, i64)>,
 }
 
 /// The facts and lines of a seed, and how they come into the log.
@@ -171,6 +176,7 @@ impl World {
             skew: 0,
             log: Rc::new(RefCell::new(log)),
             originals: None,
+            cut: None,
             store,
             rows: Arc::new(rows),
             disk: Disk::new(program.key.clone()),
@@ -191,12 +197,18 @@ impl World {
             trace: blake3::Hasher::new(),
             reached: BTreeMap::new(),
             halted: BTreeSet::new(),
+            overtaken: Vec::new(),
         }
     }
 
     /// What the process takes for the time.
     pub fn clock(&self) -> i64 {
         self.now + self.skew
+    }
+
+    /// Whether some events came too late for their windows, or may have.
+    pub fn has_late(&self) -> bool {
+        self.profile.has_late() || !self.overtaken.is_empty()
     }
 
     pub fn lives(&self) -> u64 {
@@ -242,7 +254,11 @@ impl World {
     /// What producers have written by now.
     fn append(&mut self) {
         while let Some(arrival) = self.next_arrival.take_if(|a| a.at <= self.now) {
-            self.log.borrow_mut().lanes[arrival.partition].append(arrival.record);
+            // A log that lost its end stays as it is: if it grew beyond what was read, offsets
+            // alone could not tell.
+            if self.cut != Some(arrival.partition) {
+                self.log.borrow_mut().lanes[arrival.partition].append(arrival.record);
+            }
             self.next_arrival = self.arrivals.next();
         }
     }
@@ -255,9 +271,7 @@ impl World {
         let over: Vec<(i64, Fault)> = over;
         for (_, fault) in over {
             match fault {
-                Fault::Lost { partition, .. } => {
-                    drop(self.log.borrow_mut().lost.remove(&partition))
-                }
+                Fault::Lost { partition, .. } => self.find(partition),
                 Fault::FullDisk { .. } => self.store.set_full(false),
                 Fault::Webhook { endpoint, .. } => self.receivers[endpoint].mood = Mood::Well,
                 Fault::Pause { .. } => {
@@ -267,6 +281,22 @@ impl World {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A lost partition is back.
+    fn find(&mut self, partition: usize) {
+        let still = |f: &Fault| matches!(f, Fault::Lost { partition: p, .. } if *p == partition);
+        if self.passing.iter().any(|(_, f)| still(f)) {
+            return;
+        }
+        let mut log = self.log.borrow_mut();
+        log.lost.remove(&partition);
+        let number = i32::try_from(partition).unwrap();
+        let from = self.reached.get(&number).copied().unwrap_or(0);
+        if log.lanes.len() > 1 {
+            self.overtaken
+                .push((partition, from, log.lanes[partition].high()));
         }
     }
 
@@ -284,6 +314,11 @@ impl World {
                 self.down_after_crash = down;
             }
             Fault::CrashInSnapshot { tear, down } => {
+                let tear = if self.originals.is_some() {
+                    Tear::After
+                } else {
+                    tear
+                };
                 self.tear = Some(tear);
                 self.snapshot_at = self.now;
                 self.down_after_crash = down;
@@ -299,8 +334,11 @@ impl World {
             }
             Fault::Rebuild { shards, down } => {
                 self.die(down);
-                self.disk.clear();
-                self.shards = shards;
+                // Where the log has lost something, nothing can be rebuilt from it.
+                if self.originals.is_none() {
+                    self.disk.clear();
+                    self.shards = shards;
+                }
             }
             Fault::Truncate {
                 partition,
@@ -356,7 +394,7 @@ impl World {
 
     /// The log loses what the next life would read first.
     fn truncate(&mut self, partition: usize, beginning: bool) {
-        if self.originals.is_some() {
+        if self.originals.is_some() || self.disk.files().len() < 2 {
             return;
         }
         let next = self.kept(partition);
@@ -367,6 +405,7 @@ impl World {
             (Some(next), true) if next < lane.high() => lane.low = next + 1,
             (Some(next), false) if next > 0 => {
                 lane.cut(next - 1);
+                self.cut = Some(partition);
             }
             _ => self.originals = None,
         }

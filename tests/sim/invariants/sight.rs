@@ -82,7 +82,7 @@ impl<'a> Sight<'a> {
             .map(|(r, _)| r)
     }
 
-    /// What the records inside the running engine's state hold.
+    /// What the records inside the running engine's state hold; `late` are those that may be.
     pub fn taken_in(&self) -> Sum {
         let log = self.world.log.borrow();
         let mut all = Sum::default();
@@ -95,6 +95,10 @@ impl<'a> Sight<'a> {
             all.events += sum.events;
             all.duplicates += sum.duplicates;
             all.late += sum.late;
+        }
+        for (partition, from, to) in &self.world.overtaken {
+            let lane = &log.lanes[*partition];
+            all.late += lane.before(*to).events - lane.before(*from).events;
         }
         all
     }
