@@ -106,10 +106,6 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
         must.retain(|o| !touched(o));
         may.extend(told.iter().filter(|o| touched(o)).cloned());
     }
-    if outcome.world.originals.is_some() {
-        // What a lost partition's life before had seen of a key, no one can know.
-        must = must.intersection(&may).cloned().collect();
-    }
     may.extend(must.iter().cloned());
     let told: BTreeSet<Opening> = told
         .iter()
