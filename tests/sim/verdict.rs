@@ -208,7 +208,7 @@ fn first_actions(world: &World) -> BTreeMap<String, String> {
 
 /// Every alert revision has come to the SOC, once by its id; outboxes are empty.
 fn delivered(world: &World) -> Result<(), String> {
-    let rows = Rows::default().after(&world.store);
+    let rows = Rows::default().after(&world.store, &world.receivers, true);
     if let Some(((endpoint, _), message)) = rows.outbox.first_key_value() {
         let id = &message.draft.webhook_id;
         return Err(format!(

@@ -30,6 +30,8 @@ use crate::workload::{self, START};
 
 /// Event time that passes after the last event, without a fault: all deadlines come.
 const REST: i64 = 25 * 60_000;
+/// Steps between two looks at every alert.
+const WHOLE_EVERY: u64 = 40;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug)]
@@ -116,12 +118,14 @@ pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, V
     let (facts, arrivals) = input(profile);
     let end = arrivals.last().map_or(START, |a| a.at);
     let mut world = World::new(profile, arrivals, faulty, mutant, end);
-    let (mut book, mut rows, mut steps) = (Book::default(), Rows::default(), 0);
+    let (mut book, mut rows, mut steps, mut lives) = (Book::default(), Rows::default(), 0, 0);
     while world.now < end + REST || world.owes() {
         world.step();
         if steps != world.store.steps() {
             steps = world.store.steps();
-            rows = rows.after(&world.store);
+            let whole = world.steps % WHOLE_EVERY == 0 || lives != world.lives;
+            lives = world.lives;
+            rows = rows.after(&world.store, &world.receivers, whole);
         }
         let sight = Sight::of(&mut world, &rows);
         if let Err(what) = book.check(&sight) {

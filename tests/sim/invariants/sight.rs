@@ -43,6 +43,8 @@ pub struct Rows {
     pub bodies: BTreeMap<String, String>,
     /// An alert revision that is not what it was.
     pub changed: Option<Vec<u8>>,
+    /// Per receiver how many first receipts were looked at.
+    looked: [usize; 2],
 }
 
 pub struct Sight<'a> {
@@ -111,15 +113,80 @@ impl<'a> Sight<'a> {
 }
 
 impl Rows {
-    /// The rows as they are, given those of an earlier look.
-    pub fn after(mut self, store: &MemoryStore) -> Self {
-        store::read(store, |view| self.look(view)).unwrap();
+    /// The rows as they are, given those of an earlier look. Every alert is looked at when `whole`,
+    /// else those that messages and actions name.
+    pub fn after(mut self, store: &MemoryStore, receivers: &[Receiver], whole: bool) -> Self {
+        store::read(store, |view| self.look(view, receivers, whole)).unwrap();
         self
     }
 
-    fn look(&mut self, view: &dyn View) -> Result<(), StoreError> {
+    fn look(
+        &mut self,
+        view: &dyn View,
+        receivers: &[Receiver],
+        whole: bool,
+    ) -> Result<(), StoreError> {
+        (self.outbox, self.depths) = (BTreeMap::new(), Vec::new());
+        for endpoint in ENDPOINTS {
+            self.depths
+                .push((endpoint.to_owned(), messages::depth(view, endpoint)?));
+            for message in messages::load(view, endpoint, 0, usize::MAX)? {
+                self.outbox
+                    .insert((endpoint.to_owned(), message.number), message);
+            }
+        }
+        let last = self.changes.last().map_or(0, |c| c.record.action.seq);
+        let fresh = actions::changes_after(view, last, usize::MAX)?;
+        if whole || !fresh.is_empty() {
+            let state = actions::load(view)?;
+            self.seq = state.journal().seq();
+            self.active = state.active().chain(state.pending()).cloned().collect();
+        }
+        for change in fresh {
+            let draft = body::action(&change);
+            self.bodies.extend(draft.map(|d| (d.webhook_id, d.body)));
+            for alert in &change.record.action.reason.alerts {
+                self.note_all(view, *alert)?;
+            }
+            self.changes.push(change);
+        }
+        let sent = receivers
+            .iter()
+            .zip(&mut self.looked)
+            .flat_map(|(r, looked)| {
+                let fresh = r
+                    .order
+                    .iter()
+                    .skip(*looked)
+                    .map(|id| r.taken[id].message.draft.subject);
+                *looked = r.order.len();
+                fresh.collect::<Vec<Id>>()
+            });
+        let named: Vec<Id> = sent
+            .chain(self.outbox.values().map(|m| m.draft.subject))
+            .collect();
+        for id in named {
+            self.note_all(view, id)?;
+        }
+        let buried = messages::dead_letters(view, None, usize::MAX)?;
+        self.buried = buried.into_iter().map(|l| l.message.number).collect();
+        if whole {
+            let seen = self.note(view, &Range::all())?;
+            if seen < self.alerts.len() {
+                self.changed = Some(Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes every revision of an alert.
+    fn note_all(&mut self, view: &dyn View, id: Id) -> Result<(), StoreError> {
+        self.note(view, &Range::prefix(&id.0)).map(drop)
+    }
+
+    fn note(&mut self, view: &dyn View, range: &Range) -> Result<usize, StoreError> {
         let mut seen = 0;
-        view.scan(Table::Alerts, &Range::all(), &mut |key, bytes| {
+        view.scan(Table::Alerts, range, &mut |key, bytes| {
             seen += 1;
             match self.alerts.get(key) {
                 Some(before) if before == bytes => {}
@@ -134,29 +201,7 @@ impl Rows {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        if seen < self.alerts.len() {
-            self.changed = Some(Vec::new());
-        }
-        (self.outbox, self.depths) = (BTreeMap::new(), Vec::new());
-        for endpoint in ENDPOINTS {
-            self.depths
-                .push((endpoint.to_owned(), messages::depth(view, endpoint)?));
-            for message in messages::load(view, endpoint, 0, usize::MAX)? {
-                self.outbox
-                    .insert((endpoint.to_owned(), message.number), message);
-            }
-        }
-        let last = self.changes.last().map_or(0, |c| c.record.action.seq);
-        for change in actions::changes_after(view, last, usize::MAX)? {
-            let draft = body::action(&change);
-            self.bodies.extend(draft.map(|d| (d.webhook_id, d.body)));
-            self.changes.push(change);
-        }
-        self.seq = actions::load(view)?.journal().seq();
-        self.active = actions::active(view)?;
-        let buried = messages::dead_letters(view, None, usize::MAX)?;
-        self.buried = buried.into_iter().map(|l| l.message.number).collect();
-        Ok(())
+        Ok(seen)
     }
 
     /// Whether a message that waited had a reason not to be sent: its end, a later one of its slot,
