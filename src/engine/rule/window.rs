@@ -205,9 +205,15 @@ impl Turn<'_> {
                 settled_only: false,
             },
         );
-        let wake = episode.until;
+        let until = episode.until;
         entry.episode = Some(Box::new(episode));
-        wake
+        if self.measure.is_uneven() {
+            let stores = &entry.stores;
+            return self
+                .measure
+                .next_leaving(stores, time, entry.newest, entry.span);
+        }
+        until
     }
 
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
