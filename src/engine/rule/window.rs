@@ -192,7 +192,12 @@ impl Turn<'_> {
             .max(1);
         episode.first = reading.first.unwrap_or(time);
         episode.last = time;
-        episode.until = self.measure.holds_until(&entry.stores, time, entry.span);
+        episode.until = if self.measure.is_uneven() {
+            self.measure
+                .next_leaving(&entry.stores, time, entry.newest, entry.span)
+        } else {
+            self.measure.holds_until(&entry.stores, time, entry.span)
+        };
         episode.origins = entry.origins.clone();
         episode.rate = self.measure.rate(&entry.stores, time, entry.span);
         episode.announce(ctx, facts(ctx, self.measure, reading, time), out);
@@ -205,15 +210,9 @@ impl Turn<'_> {
                 settled_only: false,
             },
         );
-        let until = episode.until;
+        let wake = episode.until;
         entry.episode = Some(Box::new(episode));
-        if self.measure.is_uneven() {
-            let stores = &entry.stores;
-            return self
-                .measure
-                .next_leaving(stores, time, entry.newest, entry.span);
-        }
-        until
+        wake
     }
 
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
