@@ -45,6 +45,7 @@ fn window(function: Function, op: Op, value: f64) -> Kind {
             aggregate: 0,
             op,
             value,
+            of: None,
         }],
     }
 }

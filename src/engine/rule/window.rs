@@ -162,6 +162,9 @@ impl Turn<'_> {
         entry.origins.add(o.origin);
         let in_order = o.time >= entry.newest;
         let at = self.measure.insert(&mut entry.stores, o, entry.span);
+        if o.is_followed() && self.measure.compares() {
+            return None;
+        }
         let crossing = self
             .measure
             .crossing(&entry.stores, at, entry.newest, entry.span);
@@ -291,7 +294,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound();
+    let bound = measure.bound(Some(&reading));
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()
