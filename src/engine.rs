@@ -51,6 +51,8 @@ pub enum Input<'a> {
     },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
+    /// There may be records of a partition again that were not read: it holds event time back.
+    Behind { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
     End { until: Option<EventTime> },
 }
@@ -164,8 +166,12 @@ impl<S: Shards> Engine<S> {
                 return;
             }
             Input::Idle { source, partition } => {
-                self.sequencer.set_idle(*source, *partition);
+                self.sequencer.set_idle(*source, *partition, true);
                 self.sequencer.settle(settings, &mut self.packet);
+            }
+            Input::Behind { source, partition } => {
+                self.sequencer.set_idle(*source, *partition, false);
+                return;
             }
             Input::End { until } => {
                 let deadline = self.program.longest_deadline().0 + 1;

@@ -228,7 +228,7 @@ impl Work {
     fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } => {}
+            Notice::Assigned { .. } | Notice::Behind { .. } => {}
             Notice::Accepted {
                 partition,
                 next,

@@ -217,7 +217,12 @@ impl Shard {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
             let before = out.suppressed;
-            state.observe(&context(&self.program, index, progress), o, text, out);
+            // A packet may jump far ahead: for what comes later in it, state counts as it is now.
+            let now = Progress {
+                watermark: progress.watermark.min(o.time),
+                ..progress
+            };
+            state.observe(&context(&self.program, index, now), o, text, out);
             self.suppressed[index] += out.suppressed - before;
         }
     }

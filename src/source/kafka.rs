@@ -403,6 +403,15 @@ impl KafkaSource {
         }
     }
 
+    /// Takes back the ends that were told, while nobody looks for new ones.
+    fn forget_ends(&mut self, batch: &mut Batch) {
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.ended) {
+            lane.ended = false;
+            let partition = *partition;
+            batch.notices.push(Notice::Behind { partition });
+        }
+    }
+
     /// Takes in what the statistics say: ends of logs and how far away they are.
     fn observe(&mut self, batch: &mut Batch) {
         let Some(seen) = self.consumer.context().take() else {
@@ -420,6 +429,10 @@ impl KafkaSource {
             lane.high = bounds.high.max(lane.next);
             let given = bounds.eof == lane.next || (drained && bounds.eof > lane.next);
             let at_end = given && bounds.high <= bounds.eof;
+            if lane.ended && lane.high > lane.next {
+                lane.ended = false;
+                batch.notices.push(Notice::Behind { partition });
+            }
             if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
                 lane.ended = true;
                 batch.notices.push(Notice::End {
@@ -483,6 +496,9 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
         self.refresh(batch);
+        if self.paused {
+            self.forget_ends(batch);
+        }
         let mut wait = if batch.is_empty() {
             wait
         } else {

@@ -96,9 +96,9 @@ impl Absence {
                 Some(Wait::Full) | None => out.overflow += 1,
             }
         } else if keep > 0 || self.table.get(o.key).is_some() {
-            let known = self
-                .table
-                .update(o.key, ctx.watermark, fresh, |e| e.answer(o, settled));
+            let known = self.table.update(o.key, ctx.watermark, fresh, |e| {
+                e.answer(o, lookback.0, settled)
+            });
             out.overflow += u64::from(known.is_none());
         }
     }
@@ -188,13 +188,14 @@ impl Entry {
         Wait::Waiting
     }
 
-    fn answer(&mut self, o: &Observation, settled: bool) {
+    fn answer(&mut self, o: &Observation, lookback: i64, settled: bool) {
         self.newest = self.newest.max(o.time);
         if let Some(oldest) = self.expects.iter_mut().min() {
             *oldest = (*oldest).max(o.time);
         }
         for p in &mut self.pending {
-            p.followed |= o.time >= p.time && o.time <= p.deadline;
+            // A straggler may be the one that came before.
+            p.followed |= o.time >= p.time - lookback && o.time <= p.deadline;
         }
         if !settled {
             self.pending.retain(|p| !p.followed);

@@ -105,6 +105,14 @@ impl Distinct {
         }
     }
 
+    /// The oldest time younger than `from` at which a value was seen last or next to last; none once
+    /// values are estimated.
+    #[must_use]
+    pub fn first_after(&self, from: i64) -> Option<i64> {
+        let times = self.latest.iter().chain(&self.earlier);
+        times.copied().filter(|t| *t > from).min()
+    }
+
     /// Until when (exclusive) at least `n` distinct values stay in the window if nothing comes.
     #[must_use]
     pub fn holds_until(&self, n: usize, span: i64) -> i64 {

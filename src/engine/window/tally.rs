@@ -53,6 +53,15 @@ impl Tally {
         }
     }
 
+    /// The first event after `from` while exact, else when a bucket later has left.
+    #[must_use]
+    pub fn first_after(&self, from: i64, span: i64) -> Option<i64> {
+        match self {
+            Self::Exact(stamps) => stamps.first_after(from),
+            Self::Rate(_) => Some(from + (span / 64).max(1)),
+        }
+    }
+
     /// The largest relative error in time of `count`; `None` while exact.
     #[must_use]
     pub fn error(&self) -> Option<f64> {

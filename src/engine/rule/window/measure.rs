@@ -320,7 +320,9 @@ impl Measure {
         self.holds(stores, newest, span).then_some(newest)
     }
 
-    fn holds(&self, stores: &Stores, now: i64, span: i64) -> bool {
+    /// Whether the bounds hold of the window that ends at `now`.
+    #[must_use]
+    pub fn holds(&self, stores: &Stores, now: i64, span: i64) -> bool {
         if let Some((op, bound, min)) = self.ratio {
             let (numerator, _) = self.value(stores, 0, now, span);
             let (denominator, _) = self.value(stores, 1, now, span);
@@ -336,7 +338,8 @@ impl Measure {
             })
     }
 
-    /// Until when the bounds hold if nothing more comes, given that they hold at `now`.
+    /// Until when the bounds hold if nothing more comes, given that they hold at `now`. Exact but
+    /// for `is_uneven` measures, which may fall earlier.
     #[must_use]
     pub fn holds_until(&self, stores: &Stores, now: i64, span: i64) -> i64 {
         if let (Some(n), Store::Count(stamps)) = (self.single, &stores.first) {
@@ -361,6 +364,32 @@ impl Measure {
             }
         });
         until.min().unwrap_or(now + span).max(now)
+    }
+
+    /// Whether time alone may take a value up or down, so that it has to be read anew whenever
+    /// something leaves the window: shares, sums and means.
+    #[must_use]
+    pub fn is_uneven(&self) -> bool {
+        let uneven = |b: &Bound| {
+            let function = self.aggregates.get(b.aggregate).map(|a| a.function);
+            let counts = matches!(function, Some(Function::Count | Function::Distinct));
+            !counts || matches!(b.op, Op::Eq | Op::Neq)
+        };
+        self.ratio.is_some() || self.bounds.iter().any(uneven)
+    }
+
+    /// The first time after `now` at which something leaves the window; when nothing is left in it
+    /// at the latest.
+    #[must_use]
+    pub fn next_leaving(&self, stores: &Stores, now: i64, newest: i64, span: i64) -> i64 {
+        let first = (0..self.specs.len()).filter_map(|i| match stores.get(i)? {
+            Store::Count(stamps) => stamps.first_after(now - span),
+            Store::Distinct(distinct) => distinct.first_after(now - span),
+            Store::Sums(sums) => sums.first_after(now - span),
+            Store::Tally(tally) => tally.first_after(now - span, span),
+            Store::Rate(_) => None,
+        });
+        first.min().unwrap_or(newest).saturating_add(span)
     }
 
     #[must_use]
