@@ -618,18 +618,18 @@ fn a_share_that_falls_by_time_alone_ends_its_episode() {
 /// Found by the simulation: the same with a sum.
 #[test]
 fn a_sum_that_falls_by_time_alone_ends_its_episode() {
-    let field = Some(FieldId(2));
     let kind = Kind::Window {
         aggregates: vec![Aggregate {
             name: "n".into(),
             function: Function::Sum,
-            field,
+            fields: vec![FieldId(2)],
             input: None,
         }],
         bounds: vec![Bound {
             aggregate: 0,
             op: Op::Gte,
             value: 100.0,
+            of: None,
         }],
     };
     let p = program(vec![rule(kind, 1, 60, true)], 0, Settings::default());

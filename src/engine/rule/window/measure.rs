@@ -367,13 +367,13 @@ impl Measure {
     }
 
     /// Whether time alone may take a value up or down, so that it has to be read anew whenever
-    /// something leaves the window: shares, sums and means.
+    /// something leaves the window: shares, sums, means, and parts of other numbers.
     #[must_use]
     pub fn is_uneven(&self) -> bool {
         let uneven = |b: &Bound| {
             let function = self.aggregates.get(b.aggregate).map(|a| a.function);
             let counts = matches!(function, Some(Function::Count | Function::Distinct));
-            !counts || matches!(b.op, Op::Eq | Op::Neq)
+            !counts || b.of.is_some() || matches!(b.op, Op::Eq | Op::Neq)
         };
         self.ratio.is_some() || self.bounds.iter().any(uneven)
     }
