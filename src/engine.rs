@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alert::Alert;
-use exchange::{Packet, Routed};
+use exchange::{Packet, Progress, Routed};
 use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
@@ -39,6 +39,12 @@ pub enum Input<'a> {
     Batch(&'a Routed),
     /// A partition exists, read from `next` on; it holds event time back until it is idle or has brought an event.
     Expect {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
+    /// The log of a partition is another one, or lost its beginning: it is read anew from `next`.
+    Restart {
         source: u16,
         partition: i32,
         next: i64,
@@ -151,6 +157,14 @@ impl<S: Shards> Engine<S> {
                 self.sequencer.expect(*source, *partition, *next);
                 return;
             }
+            Input::Restart {
+                source,
+                partition,
+                next,
+            } => {
+                self.sequencer.restart(*source, *partition, *next);
+                return;
+            }
             Input::Idle { source, partition } => {
                 self.sequencer.set_idle(*source, *partition, true);
                 self.sequencer.settle(settings, &mut self.packet);
@@ -186,7 +200,7 @@ impl<S: Shards> Engine<S> {
                 &self.program,
                 level,
                 &mut self.findings,
-                self.packet.watermark,
+                self.packet.progress,
             );
             merge::split(&derived, &mut self.parts);
             self.shards
@@ -295,7 +309,7 @@ pub fn take_derived(
     program: &Program,
     level: usize,
     findings: &mut [Findings],
-    watermark: i64,
+    progress: Progress,
 ) -> Packet {
     let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
     for found in findings.iter_mut() {
@@ -311,7 +325,7 @@ pub fn take_derived(
         }
         mine.push(taken);
     }
-    merge::join(mine.iter(), watermark)
+    merge::join(mine.iter(), progress)
 }
 
 #[cfg(test)]

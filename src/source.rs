@@ -84,6 +84,13 @@ pub enum Notice {
         next: i64,
         cause: Halt,
     },
+    /// As `Halted`, but an operator has accepted the loss: reading goes on at `next`, what the log
+    /// still holds.
+    Accepted {
+        partition: Partition,
+        next: i64,
+        cause: Halt,
+    },
     /// The partition gave nothing though there was more; the client was made anew.
     Stalled { partition: Partition, next: i64 },
     /// Something passing went wrong; reading goes on by itself.
@@ -111,6 +118,15 @@ impl Notice {
                 next,
                 cause,
             } => Self::Halted {
+                partition: lift(partition),
+                next,
+                cause,
+            },
+            Self::Accepted {
+                partition,
+                next,
+                cause,
+            } => Self::Accepted {
                 partition: lift(partition),
                 next,
                 cause,
@@ -266,6 +282,8 @@ pub enum Error {
     Settings(String),
     #[error("kafka: {0}")]
     Kafka(String),
+    #[error("the source's thread has died; the log says of what")]
+    Died,
 }
 
 /// A stream of records. Used by one thread.

@@ -57,6 +57,13 @@ impl<S: Shards> Course<S> {
                     partition: partition.number,
                     next: *next,
                 }),
+                Notice::Accepted {
+                    partition, next, ..
+                } => self.engine.handle(&Input::Restart {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: *next,
+                }),
                 Notice::Behind { partition } => self.engine.handle(&Input::Behind {
                     source: partition.topic,
                     partition: partition.number,
@@ -81,6 +88,7 @@ impl<S: Shards> Course<S> {
                 });
             }
             Notice::Assigned { .. }
+            | Notice::Accepted { .. }
             | Notice::Behind { .. }
             | Notice::Stalled { .. }
             | Notice::Trouble { .. } => {}

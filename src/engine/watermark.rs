@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::queue::TimeQueue;
 use self::seen::Seen;
-use super::exchange::{Mark, Observation, Packet, Routed};
+use super::exchange::{Mark, Observation, Packet, Progress, Routed};
 use super::program::Settings;
 use crate::model::{EventTime, Span};
 
@@ -171,7 +171,7 @@ impl Sequencer {
             let next = self.queue.next().unwrap_or(i64::MAX);
             self.release(next, packet);
         }
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     fn passed(&mut self, mark: &Mark) -> &mut Passed {
@@ -314,6 +314,16 @@ impl Sequencer {
         }
     }
 
+    /// A partition's log is another one, or lost its beginning: it is read anew from `next`.
+    pub fn restart(&mut self, source: u16, partition: i32, next: i64) {
+        self.expect(source, partition, next);
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                (p.next, p.floor, p.idle) = (next, 0, false);
+            }
+        }
+    }
+
     /// A partition has been read to the end of its log (and not because we paused it), or is no
     /// longer known to have been.
     pub fn set_idle(&mut self, source: u16, partition: i32, idle: bool) {
@@ -352,18 +362,21 @@ impl Sequencer {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     /// The end of all input: everything held goes on, and event time advances to `until`, or by
-    /// `deadline` past the greatest confirmed time.
+    /// `deadline` past the greatest confirmed time; no more than that has passed.
     pub fn finish(&mut self, until: Option<i64>, deadline: i64, packet: &mut Packet) {
         let known = |p: &Partition| p.newest.or(p.doubtful);
         let newest = self.partitions.iter().filter_map(known).max();
         self.release(EventTime::MAX.0, packet);
         let end = until.or_else(|| newest.map(|t| t.saturating_add(deadline)));
         self.watermark = self.watermark.max(end.unwrap_or(self.watermark));
-        packet.watermark = self.watermark;
+        packet.progress = Progress {
+            watermark: self.watermark,
+            passed: until.or(newest).unwrap_or(self.watermark),
+        };
     }
 
     /// After a restore: records before the frontier are inside, and no partition is known to be at

@@ -210,9 +210,15 @@ impl Turn<'_> {
                 settled_only: false,
             },
         );
-        let wake = episode.until;
+        let until = episode.until;
         entry.episode = Some(Box::new(episode));
-        wake
+        if self.measure.is_uneven() {
+            let stores = &entry.stores;
+            return self
+                .measure
+                .next_leaving(stores, time, entry.newest, entry.span);
+        }
+        until
     }
 
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
@@ -291,7 +297,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound(ctx.rule);
+    let bound = measure.bound();
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()

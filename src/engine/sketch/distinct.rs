@@ -55,6 +55,13 @@ impl Distinct {
         };
     }
 
+    /// Event time has come to `time`, so that `count` tells of the window that ends there.
+    pub fn pass(&mut self, time: i64) {
+        if let Some(ring) = &mut self.ring {
+            ring.pass(time);
+        }
+    }
+
     fn drop_before(&mut self, time: i64) {
         let mut i = 0;
         while i < self.values.len() {
