@@ -45,6 +45,7 @@ fn window(function: Function, op: Op, value: f64) -> Kind {
             aggregate: 0,
             op,
             value,
+            of: None,
         }],
     }
 }
@@ -573,6 +574,26 @@ fn a_rule_is_the_same_whatever_fields_others_read() {
     assert_eq!(edited.keep(&alone.identities()), [None]);
 }
 
+/// A share that opens late in the input ends when its value falls, whatever timers stood before.
+#[test]
+fn a_share_is_looked_at_when_something_leaves_its_window() {
+    let mut list: Vec<Fact> = vec![(0, 4, 1, 0), (0, 4, 0, 0), (0, 4, 1, 0)];
+    list.extend(std::iter::repeat_n((0, 0, 0, 0), 15));
+    list.extend([
+        (2629, 4, 1, 0),
+        (2629, 4, 0, 0),
+        (2878, 4, 1, 0),
+        (2889, 0, 0, 0),
+    ]);
+    let settings = Settings {
+        lateness: Span(10),
+        ..Settings::default()
+    };
+    let p = program(every_kind(1), 0, settings);
+    let (cut, whole) = (run(&p, &list, 19, 1), run(&p, &list, 1000, 1));
+    assert_eq!(differences(cut, whole), [""; 0]);
+}
+
 /// Two inputs by (time, input), one key.
 fn told(kind: Kind, facts: &[(i64, u8)]) -> Vec<(i64, String)> {
     let p = program(vec![rule(kind, 2, 100, true)], 0, Settings::default());
@@ -597,20 +618,7 @@ fn a_share_that_falls_by_time_alone_ends_its_episode() {
 /// Found by the simulation: the same with a sum.
 #[test]
 fn a_sum_that_falls_by_time_alone_ends_its_episode() {
-    let fields = vec![FieldId(2)];
-    let kind = Kind::Window {
-        aggregates: vec![Aggregate {
-            name: "n".into(),
-            function: Function::Sum,
-            fields,
-            input: None,
-        }],
-        bounds: vec![Bound {
-            aggregate: 0,
-            op: Op::Gte,
-            value: 100.0,
-        }],
-    };
+    let kind = window(Function::Sum, Op::Gte, 100.0);
     let p = program(vec![rule(kind, 1, 60, true)], 0, Settings::default());
     let list: Vec<Fact> = vec![(0, 1, 0, 60), (10, 1, 0, 50), (65, 1, 0, 55)];
     let mut input = routed(&list, 0, &[0]);
@@ -750,24 +758,4 @@ fn a_partition_that_is_behind_again_holds_event_time_back() {
     engine.handle(&Input::Batch(&of(0, &[200, 5000])));
     engine.handle(&Input::Batch(&of(1, &[210, 5001])));
     assert_eq!(engine.counts().late, 0);
-}
-
-/// A share that opens late in the input ends when its value falls, whatever timers stood before.
-#[test]
-fn a_share_is_looked_at_when_something_leaves_its_window() {
-    let mut list: Vec<Fact> = vec![(0, 4, 1, 0), (0, 4, 0, 0), (0, 4, 1, 0)];
-    list.extend(std::iter::repeat_n((0, 0, 0, 0), 15));
-    list.extend([
-        (2629, 4, 1, 0),
-        (2629, 4, 0, 0),
-        (2878, 4, 1, 0),
-        (2889, 0, 0, 0),
-    ]);
-    let settings = Settings {
-        lateness: Span(10),
-        ..Settings::default()
-    };
-    let p = program(every_kind(1), 0, settings);
-    let (cut, whole) = (run(&p, &list, 19, 1), run(&p, &list, 1000, 1));
-    assert_eq!(differences(cut, whole), [""; 0]);
 }

@@ -162,6 +162,9 @@ impl Turn<'_> {
         entry.origins.add(o.origin);
         let in_order = o.time >= entry.newest;
         let at = self.measure.insert(&mut entry.stores, o, entry.span);
+        if o.is_followed() && self.measure.compares() {
+            return None;
+        }
         let crossing = self
             .measure
             .crossing(&entry.stores, at, entry.newest, entry.span);
@@ -210,15 +213,9 @@ impl Turn<'_> {
                 settled_only: false,
             },
         );
-        let until = episode.until;
+        let wake = episode.until;
         entry.episode = Some(Box::new(episode));
-        if self.measure.is_uneven() {
-            let stores = &entry.stores;
-            return self
-                .measure
-                .next_leaving(stores, time, entry.newest, entry.span);
-        }
-        until
+        wake
     }
 
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
@@ -297,7 +294,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound();
+    let bound = measure.bound(Some(&reading));
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()
