@@ -129,7 +129,7 @@ pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, V
         world.step();
         if steps != world.store.steps() {
             steps = world.store.steps();
-            let whole = world.steps % WHOLE_EVERY == 0 || lives != world.lives;
+            let whole = world.steps.is_multiple_of(WHOLE_EVERY) || lives != world.lives;
             lives = world.lives;
             rows = rows.after(&world.store, &world.receivers, whole);
         }

@@ -1,5 +1,7 @@
 //! Carries out the plan of faults: begins them, ends those that pass, lets the process die.
 
+use tidegate::source::Source;
+
 use crate::disk::Tear;
 use crate::fault::Fault;
 use crate::receiver::Mood;
