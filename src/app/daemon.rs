@@ -40,7 +40,7 @@ use crate::deliver::webhook::Webhook;
 use crate::deliver::worker::Surroundings;
 use crate::deliver::{Clock, Counters, Notice, Sink, SystemClock, Worker};
 use crate::engine::containment::policy::Policy;
-use crate::engine::detector::{self, plan::Plan};
+use crate::engine::detector::plan::Plan;
 use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
@@ -252,7 +252,7 @@ impl Daemon {
 fn load_plan(config: &Config) -> anyhow::Result<Plan> {
     let dir = &config.detectors.dir;
     let files = detectors::files(dir.is_dir().then_some(dir.as_path()))?;
-    let compiled = detector::compile(&detectors::sources(&files), &detector::Options::default());
+    let compiled = detectors::compiled(&files);
     let faults = compiled.diagnostics.iter().filter(|d| d.is_fault());
     let faults: Vec<String> = faults.map(ToString::to_string).collect();
     if !faults.is_empty() {

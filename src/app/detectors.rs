@@ -1,19 +1,21 @@
 //! Reads detector folders: the shipped set inside the binary, or a folder on disk.
 //!
 //! Owns which files count as what. A folder's `*.yml` are detectors, except below a folder named
-//! `tests`; `runbook.md` and `tests/` beside a detector belong to it.
+//! `tests`; `runbook.md` and `tests/` beside a detector belong to it; `placeholders.yml` holds value
+//! lists for all.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "the one place that reads detector files"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::engine::detector::SourceFile;
+use crate::engine::detector::{Compiled, Options, SourceFile, compile, placeholders};
 
 /// The files below `detectors/` as they were built in: (path, text).
 const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -58,29 +60,53 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     paths.into_iter().map(|path| read(dir, &path)).collect()
 }
 
+/// Compiles the detectors among `files` with the value lists beside them.
+#[must_use]
+pub fn compiled(files: &[DetectorFile]) -> Compiled {
+    let mut options = Options::default();
+    let mut diagnostics = Vec::new();
+    for file in files.iter().filter(|f| is_placeholders(&f.path)) {
+        let found = placeholders::read(&file.path, &file.text, &mut options.lists);
+        diagnostics.extend(found);
+    }
+    let mut compiled = compile(&sources(files), &options);
+    diagnostics.append(&mut compiled.diagnostics);
+    Compiled {
+        diagnostics,
+        ..compiled
+    }
+}
+
 /// The detector files among `files`, ready to compile.
 #[must_use]
 pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
-    let detectors = files.iter().filter(|f| is_yaml(&f.path) && !f.is_test);
+    let is_detector =
+        |f: &&DetectorFile| is_yaml(&f.path) && !f.is_test && !is_placeholders(&f.path);
+    let paths: BTreeSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+    let cases = paths.iter().filter(|path| is_yaml(path));
+    let tested: BTreeSet<&str> = cases
+        .filter_map(|path| path.rfind("/tests/").and_then(|end| path.get(..end)))
+        .collect();
     let source = |f: &DetectorFile| {
         let folder = f.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let beside = |name: &str| format!("{folder}/{name}");
         SourceFile {
             path: f.path.clone(),
             text: f.text.clone(),
-            runbook_exists: files.iter().any(|o| o.path == beside("runbook.md")),
-            tests_exist: files
-                .iter()
-                .any(|o| o.path.starts_with(&beside("tests/")) && is_yaml(&o.path)),
+            runbook_exists: paths.contains(format!("{folder}/runbook.md").as_str()),
+            tests_exist: tested.contains(folder),
         }
     };
-    detectors.map(source).collect()
+    files.iter().filter(is_detector).map(source).collect()
 }
 
 /// Whether a path below the detectors' folder is that of a test case. What stands above the folder
 /// does not count: it may itself be below one named `tests`.
 fn is_test(path: &str) -> bool {
     is_yaml(path) && path.rsplit('/').skip(1).any(|part| part == "tests")
+}
+
+fn is_placeholders(path: &str) -> bool {
+    path.rsplit('/').next() == Some(placeholders::FILE)
 }
 
 fn is_yaml(path: &str) -> bool {

@@ -29,6 +29,11 @@ fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
     }
 }
 
+fn all_of(ordered: bool) -> Kind {
+    let sets = Vec::new();
+    Kind::Temporal { ordered, sets }
+}
+
 fn window(function: Function, op: Op, value: f64) -> Kind {
     let field = (function != Function::Count).then_some(FieldId(2));
     let aggregates = vec![Aggregate {
@@ -249,7 +254,7 @@ proptest! {
             rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
             rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
             rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-            rule(Kind::Temporal { ordered: true }, 2, 100, true),
+            rule(all_of(true), 2, 100, true),
             rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
             chained(0, 400),
         ];
@@ -277,7 +282,7 @@ proptest! {
             rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
             rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
             rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-            rule(Kind::Temporal { ordered: true }, 2, 100, true),
+            rule(all_of(true), 2, 100, true),
             rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
             chained(0, 400),
             chained(2, 400),

@@ -88,6 +88,8 @@ pub struct Event {
     /// The source's schema, e.g. `"okta"`.
     pub schema: &'static str,
     slots: Vec<Slot>,
+    /// Which slots hold something: forgetting them costs what the event has, not what is known.
+    used: Vec<u16>,
     items: Vec<Slot>,
     text: String,
     extras: Vec<(String, Slot)>,
@@ -98,7 +100,11 @@ impl Event {
     pub fn clear(&mut self, fields: usize) {
         self.time = EventTime(0);
         self.schema = "";
-        self.slots.clear();
+        for field in self.used.drain(..) {
+            if let Some(slot) = self.slots.get_mut(usize::from(field)) {
+                *slot = Slot::Missing;
+            }
+        }
         self.slots.resize(fields, Slot::Missing);
         self.items.clear();
         self.text.clear();
@@ -125,6 +131,9 @@ impl Event {
     pub fn set(&mut self, field: FieldId, value: Value<'_>) {
         let slot = self.store(value);
         if let Some(place) = self.slots.get_mut(usize::from(field.0)) {
+            if matches!(place, Slot::Missing) {
+                self.used.push(field.0);
+            }
             *place = slot;
         }
     }
@@ -137,7 +146,10 @@ impl Event {
             return;
         };
         match *place {
-            Slot::Missing => *place = slot,
+            Slot::Missing => {
+                self.used.push(field.0);
+                *place = slot;
+            }
             // A list grows in place while it is the last one in `items`; otherwise it moves to the end.
             Slot::List { start, len } => {
                 let (from, count) = (start as usize, len as usize);
@@ -193,6 +205,7 @@ impl Event {
         self.time = other.time;
         self.schema = other.schema;
         self.slots.clone_from(&other.slots);
+        self.used.clone_from(&other.used);
         self.items.clone_from(&other.items);
         self.text.clone_from(&other.text);
         self.extras.clone_from(&other.extras);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::detection::{self, Selections};
 use super::inputs::{self, Source};
 use super::names::Names;
+use super::temporal;
 use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
 use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
@@ -349,7 +350,16 @@ impl<'d> Builder<'d, '_> {
 
     fn kind(&mut self, doc: usize, of: &Correlation, sources: &[Source]) -> Option<PlanKind> {
         Some(match &of.kind {
-            Kind::Temporal { ordered } => PlanKind::Temporal { ordered: *ordered },
+            Kind::Temporal { ordered, enough } => {
+                let names: Vec<&str> = sources.iter().map(|s| s.name.text.as_str()).collect();
+                let sets = enough
+                    .as_ref()
+                    .map(|enough| temporal::sets(enough, &names, &mut self.findings(doc)));
+                PlanKind::Temporal {
+                    ordered: *ordered,
+                    sets: sets.unwrap_or_default(),
+                }
+            }
             Kind::Absence { lookback, .. } => PlanKind::Absence {
                 lookback: *lookback,
             },

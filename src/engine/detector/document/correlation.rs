@@ -5,6 +5,7 @@
 
 mod bounds;
 
+use crate::engine::detector::condition::{self, Expr};
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, Op, Spike};
@@ -63,6 +64,8 @@ pub(in crate::engine::detector) enum Kind {
     },
     Temporal {
         ordered: bool,
+        /// `None` is all rules.
+        enough: Option<Enough>,
     },
     Absence {
         after: Name,
@@ -77,6 +80,15 @@ pub(in crate::engine::detector) enum Kind {
         denominator_min: u64,
     },
     Spike(Spike),
+}
+
+/// Which rules of a temporal correlation are enough.
+#[derive(Debug)]
+pub(in crate::engine::detector) enum Enough {
+    /// This many different ones.
+    Count(Bound),
+    /// `a and (b or c)`.
+    Expression(Expr, Place),
 }
 
 /// One number over the window.
@@ -257,35 +269,66 @@ fn aliases(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<(Name, Vec
     out
 }
 
-/// Temporal types fire when all rules were seen; a condition may only say the same.
+/// Temporal types fire when all rules were seen, or those of the condition: a number of different
+/// rules, or an expression over their names.
 fn temporal(
     section: &Section<'_>,
     ordered: bool,
     rules: Option<&[Name]>,
     findings: &mut Findings<'_>,
 ) -> Kind {
-    let same = |node: &Node| match (&node.content, rules) {
-        (Content::Map(entries), Some(rules)) => entries.iter().all(|e| {
-            let count = e.value.scalar().and_then(|s| s.text.parse::<usize>().ok());
-            matches!(e.key.as_str(), "gte" | "eq") && count == Some(rules.len())
-        }),
-        (Content::Scalar(text), Some(rules)) => {
-            let mut named: Vec<&str> = text.text.split(" and ").map(str::trim).collect();
-            let mut all: Vec<&str> = rules.iter().map(|r| r.text.as_str()).collect();
-            named.sort_unstable();
-            all.sort_unstable();
-            named == all
-        }
-        _ => false,
-    };
-    if let Some(node) = section.node("condition").filter(|n| !same(n)) {
+    let enough = section
+        .node("condition")
+        .and_then(|node| enough(node, findings));
+    let all = rules.map_or(0, <[Name]>::len);
+    if ordered
+        && let Some(enough) = &enough
+        && !enough.is_all(all)
+    {
         findings.fault_hint(
-            node.at,
-            "conditions of temporal rules are not supported yet: all rules must be seen",
-            "remove `condition`, or list just the rules that must be seen",
+            section.place("condition"),
+            "a sequence needs all of its rules",
+            "remove `condition`, or use `type: temporal`",
         );
     }
-    Kind::Temporal { ordered }
+    let enough = enough.filter(|_| !ordered);
+    Kind::Temporal { ordered, enough }
+}
+
+fn enough(node: &Node, findings: &mut Findings<'_>) -> Option<Enough> {
+    match &node.content {
+        Content::Map(entries) if entries.len() == 1 => {
+            let entry = entries.first()?;
+            bounds::bound(entry, 0, findings).map(Enough::Count)
+        }
+        Content::Scalar(text) => {
+            let expr = condition::parse(&text.text, node.at, text.quoted, findings)?;
+            Some(Enough::Expression(expr, node.at))
+        }
+        Content::Map(_) | Content::List(_) => {
+            findings.fault_hint(
+                node.at,
+                "a temporal condition is one bound, or an expression",
+                "write `condition: {gte: 2}`, or `condition: a and (b or c)`",
+            );
+            None
+        }
+    }
+}
+
+impl Enough {
+    /// Whether it says no more than that all rules are needed.
+    fn is_all(&self, rules: usize) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a handful of rules")]
+        let rules_all = rules as f64;
+        match self {
+            Self::Count(b) => matches!(b.op, Op::Gte | Op::Eq) && Op::Eq.holds(b.value, rules_all),
+            Self::Expression(Expr::And(list), _) => {
+                list.len() == rules && list.iter().all(|e| matches!(e, Expr::Name(..)))
+            }
+            Self::Expression(..) => false,
+        }
+    }
 }
 
 fn required(section: &Section<'_>, key: &str, findings: &mut Findings<'_>) -> Option<Name> {

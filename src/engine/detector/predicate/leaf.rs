@@ -8,6 +8,7 @@ use regex::RegexBuilder;
 
 use super::REGEX_BYTES_MAX;
 use super::describe::{SHOW_ALL, describe};
+use super::dialect;
 use super::moment::TimePart;
 use super::net::{self, Networks};
 use super::set::{LiteralSet, Part};
@@ -68,7 +69,8 @@ pub(crate) struct Leaf {
     identity: Box<str>,
     /// What messages show: the identity, cut.
     shown: Box<str>,
-    kinds: Option<Box<[String]>>,
+    /// The whole values that pass, where only such do.
+    exact: Option<Box<[String]>>,
 }
 
 impl Leaf {
@@ -80,8 +82,12 @@ impl Leaf {
         };
         let identity = format!("{name} {}", describe(wanted, SHOW_ALL));
         let shown = format!("{name} {}", describe(wanted, 5));
-        let kinds = match (&target, wanted) {
-            (Target::Field(EVENT_KIND, _), Match::Texts(texts)) => exact(texts),
+        let exact = match (&target, wanted) {
+            (Target::Field(TIME, _) | Target::AnyText, _) => None,
+            (Target::Field(..), Match::Texts(texts)) => exact(texts),
+            (Target::Field(..), Match::Number(Op::Eq, Number::Int(n))) => exact_numbers(&[*n]),
+            (Target::Field(..), Match::Numbers(list)) => exact_numbers(list),
+            (Target::Field(..), Match::Bool(value)) => Some([value.to_string()].into()),
             _ => None,
         };
         let test = test(wanted)?;
@@ -90,7 +96,7 @@ impl Leaf {
             test,
             identity: identity.into(),
             shown: shown.into(),
-            kinds,
+            exact,
         })
     }
 
@@ -142,8 +148,12 @@ impl Leaf {
         }
     }
 
-    pub(super) fn kinds(&self) -> Option<&[String]> {
-        self.kinds.as_deref()
+    /// The field and its only values that pass, as texts in lower case.
+    pub(super) fn exact(&self) -> Option<(FieldId, &[String])> {
+        match &self.target {
+            Target::Field(field, _) => Some((*field, self.exact.as_deref()?)),
+            Target::AnyText => None,
+        }
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
@@ -211,12 +221,24 @@ fn show(value: Value<'_>) -> String {
     }
 }
 
-/// The values, if all of them are whole texts.
+/// The values as texts, if each is written in one way only: not 0 (-0), not beyond 2^53.
+fn exact_numbers(list: &[i64]) -> Option<Box<[String]>> {
+    let one_text = |n: &i64| (1..=1 << 53).contains(&n.unsigned_abs());
+    list.iter()
+        .map(|n| one_text(n).then(|| n.to_string()))
+        .collect()
+}
+
+/// The values, if all of them are whole texts whose case folds over ASCII only.
 fn exact(texts: &Texts) -> Option<Box<[String]>> {
     texts
         .patterns
         .iter()
-        .map(|p| p.plain().map(str::to_ascii_lowercase))
+        .map(|p| {
+            p.plain()
+                .filter(|t| t.is_ascii())
+                .map(str::to_ascii_lowercase)
+        })
         .collect()
 }
 
@@ -226,7 +248,7 @@ fn test(wanted: &Match) -> Result<Test, String> {
         Match::Exists(there) => Test::Exists(*there),
         Match::Texts(texts) => text_test(texts)?,
         Match::Regex { source, flags } => {
-            let regex = RegexBuilder::new(source)
+            let regex = RegexBuilder::new(&dialect::ascii_classes(source))
                 .case_insensitive(flags.contains('i'))
                 .multi_line(flags.contains('m'))
                 .dot_matches_new_line(flags.contains('s'))

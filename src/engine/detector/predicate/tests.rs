@@ -398,6 +398,21 @@ fn log_sources() {
     assert!(!other.matches(&event(&fields, &json!({"EventID": 1}))));
     let labelled = json!({"EventID": 1, "labels.product": "Windows"});
     assert!(other.matches(&event(&fields, &labelled)));
+    let (created, fields) = predicate_of(
+        "windows, category: process_creation",
+        "selection:\n  Image|endswith: x.exe\ncondition: selection",
+    );
+    for (category, want) in [
+        (json!("process_creation"), true),
+        (json!(null), true),
+        (json!("file_event"), false),
+    ] {
+        let event = event(
+            &fields,
+            &json!({"Image": "x.exe", "labels.product": "windows", "labels.category": category}),
+        );
+        assert_eq!(created.matches(&event), want, "{category}");
+    }
     let (ses, fields) = predicate_of(
         "aws, service: ses",
         "selection:\n  a: 1\ncondition: selection",

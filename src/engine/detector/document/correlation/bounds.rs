@@ -186,7 +186,7 @@ fn condition<'n>(section: &Section<'n>, findings: &mut Findings<'_>) -> Option<&
     }
 }
 
-fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option<Bound> {
+pub(super) fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option<Bound> {
     let Some(op) = OPS.into_iter().find(|op| op.name() == entry.key) else {
         let message = format!("unknown operator `{}`", entry.key);
         let hint = did_you_mean(&entry.key, keys::OPERATORS.iter().copied());

@@ -1,0 +1,149 @@
+//! Which predicates are worth evaluating for an event: found by what the event says, not by asking
+//! each of them.
+//!
+//! Owns the choice of the field under which a predicate stands, and the look-up. A predicate stands
+//! under one field whose exact values it needs (the event's kind, else the most telling of at most
+//! `FIELDS_MAX`), or under none and is always due. So a detector costs other events nothing.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::detector::predicate::{Predicate, StackText};
+use crate::model::field::{EVENT_KIND, EVENT_SCHEMA};
+use crate::model::{Event, FieldId};
+
+/// Each field costs every event one look-up.
+const FIELDS_MAX: usize = 8;
+/// Larger lists of values are worse to look up than to evaluate.
+const VALUES_MAX: usize = 256;
+
+/// See the module's text. Entries are the caller's numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    always: Vec<usize>,
+    fields: Vec<(FieldId, Values)>,
+}
+
+/// Values in lower case, sorted by length, then bytes; each with the entries under it.
+#[derive(Clone, Debug, Default)]
+struct Values(Vec<(Box<str>, Vec<usize>)>);
+
+impl Index {
+    /// Puts each predicate in its place; their positions are the entries.
+    #[must_use]
+    pub fn new(predicates: &[&Predicate]) -> Self {
+        let ranked = rank(predicates);
+        let mut places: BTreeMap<FieldId, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
+        let mut always = Vec::new();
+        for (entry, predicate) in predicates.iter().enumerate() {
+            let fits = |f: &&FieldId| needed(predicate, **f).is_some();
+            let Some(field) = ranked.iter().find(fits) else {
+                if predicate.constant() != Some(false) {
+                    always.push(entry);
+                }
+                continue;
+            };
+            let values = places.entry(*field).or_default();
+            for value in needed(predicate, *field).into_iter().flatten() {
+                values.entry(value).or_default().push(entry);
+            }
+        }
+        let fields = places.into_iter().map(|(field, values)| {
+            let mut list: Vec<(Box<str>, Vec<usize>)> =
+                values.into_iter().map(|(v, e)| (v.into(), e)).collect();
+            list.sort_by(|(a, _), (b, _)| order(a, b));
+            (field, Values(list))
+        });
+        Self {
+            always,
+            fields: fields.collect(),
+        }
+    }
+
+    /// Writes the entries that may match the event into `due`, each once.
+    pub fn due(&self, event: &Event, due: &mut Vec<usize>) {
+        due.clear();
+        due.extend_from_slice(&self.always);
+        for (field, values) in &self.fields {
+            if *field == EVENT_SCHEMA && !event.schema.is_empty() {
+                due.extend_from_slice(values.find(event.schema));
+                continue;
+            }
+            let before = due.len();
+            let mut found = 0;
+            for value in event.values(*field) {
+                let entries = StackText::with(value, |text| values.find(text));
+                if let Some(entries) = entries.filter(|e| !e.is_empty()) {
+                    due.extend_from_slice(entries);
+                    found += 1;
+                }
+            }
+            if found > 1 {
+                // Several values of one field may lead to the same entry.
+                let mut own = due.split_off(before);
+                own.sort_unstable();
+                own.dedup();
+                due.append(&mut own);
+            }
+        }
+    }
+}
+
+impl Values {
+    fn find(&self, text: &str) -> &[usize] {
+        self.0
+            .binary_search_by(|(value, _)| order(value, text))
+            .ok()
+            .and_then(|at| self.0.get(at))
+            .map_or(&[], |(_, entries)| entries)
+    }
+}
+
+/// By length, then bytes in any case; most comparisons end at the length.
+fn order(a: &str, b: &str) -> Ordering {
+    let lower = |text: &str, i: usize| text.as_bytes().get(i).map(u8::to_ascii_lowercase);
+    a.len().cmp(&b.len()).then_with(|| {
+        (0..a.len())
+            .map(|i| lower(a, i).cmp(&lower(b, i)))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    })
+}
+
+/// The values a predicate needs of a field, if that narrows it enough.
+fn needed(predicate: &Predicate, field: FieldId) -> Option<&[String]> {
+    predicate
+        .needs(field)
+        .filter(|values| values.len() <= VALUES_MAX)
+}
+
+/// The fields worth a look-up, the best first: the kind, then those with the most different values.
+fn rank(predicates: &[&Predicate]) -> Vec<FieldId> {
+    let mut told: BTreeMap<FieldId, BTreeSet<&str>> = BTreeMap::new();
+    for predicate in predicates
+        .iter()
+        .filter(|p| needed(p, EVENT_KIND).is_none())
+    {
+        for field in predicate.fields() {
+            let values = needed(predicate, *field).into_iter().flatten();
+            told.entry(*field)
+                .or_default()
+                .extend(values.map(String::as_str));
+        }
+    }
+    let mut fields: Vec<(usize, FieldId)> = told
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(field, values)| (values.len(), field))
+        .collect();
+    fields.sort_by_key(|(values, field)| (std::cmp::Reverse(*values), *field));
+    let best = fields.into_iter().map(|(_, field)| field);
+    [EVENT_KIND]
+        .into_iter()
+        .chain(best)
+        .take(FIELDS_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
