@@ -136,7 +136,7 @@ impl Program {
                 program.connect(r, i, input, &carried);
             }
         }
-        program.index = Index::new(&program.conditions());
+        program.index = Index::new(&program.conditions(), plan.fields.get("labels.product"));
         program
     }
 

@@ -8,6 +8,23 @@ use std::net::IpAddr;
 use super::field::{self, FieldId, Fields};
 use super::time::EventTime;
 
+/// Whether a text stands for no value: empty, `-`, `null`, `unknown`, a placeholder, an
+/// unspecified address.
+#[must_use]
+#[inline]
+pub fn is_missing(text: &str) -> bool {
+    let text = text.trim();
+    match text.len() {
+        0 => true,
+        1 => text == "-",
+        2 => text == "::",
+        4 => text.eq_ignore_ascii_case("null"),
+        7 => text.eq_ignore_ascii_case("unknown") || text == "0.0.0.0",
+        27 => text.eq_ignore_ascii_case("HIDDEN_FOR_SECURITY_REASONS"),
+        _ => false,
+    }
+}
+
 /// A field's value as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {

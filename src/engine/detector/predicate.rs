@@ -183,6 +183,11 @@ impl Predicate {
         Some(self.needs.as_ref()?.get(&field)?)
     }
 
+    /// The fields of which it needs certain values.
+    pub fn telling(&self) -> impl Iterator<Item = FieldId> + '_ {
+        self.needs.iter().flat_map(|n| n.keys().copied())
+    }
+
     /// The event kinds outside which it can never match.
     #[must_use]
     pub fn kinds(&self) -> Option<&[String]> {

@@ -22,6 +22,8 @@ const VALUES_MAX: usize = 256;
 pub struct Index {
     always: Vec<usize>,
     fields: Vec<(FieldId, Values)>,
+    /// The field that names the product of an event whose schema does not.
+    product: Option<FieldId>,
 }
 
 /// Values in lower case, sorted by length, then bytes; each with the entries under it.
@@ -31,7 +33,7 @@ struct Values(Vec<(Box<str>, Vec<usize>)>);
 impl Index {
     /// Puts each predicate in its place; their positions are the entries.
     #[must_use]
-    pub fn new(predicates: &[&Predicate]) -> Self {
+    pub fn new(predicates: &[&Predicate], product: Option<FieldId>) -> Self {
         let ranked = rank(predicates);
         let mut places: BTreeMap<FieldId, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
         let mut always = Vec::new();
@@ -57,6 +59,7 @@ impl Index {
         Self {
             always,
             fields: fields.collect(),
+            product,
         }
     }
 
@@ -65,13 +68,15 @@ impl Index {
         due.clear();
         due.extend_from_slice(&self.always);
         for (field, values) in &self.fields {
-            if *field == EVENT_SCHEMA && !event.schema.is_empty() {
-                due.extend_from_slice(values.find(event.schema));
-                continue;
-            }
             let before = due.len();
             let mut found = 0;
-            for value in event.values(*field) {
+            let mut own = *field;
+            if own == EVENT_SCHEMA {
+                due.extend_from_slice(values.find(event.schema));
+                found = usize::from(due.len() > before);
+                own = self.product.unwrap_or(own);
+            }
+            for value in event.values(own) {
                 let entries = StackText::with(value, |text| values.find(text));
                 if let Some(entries) = entries.filter(|e| !e.is_empty()) {
                     due.extend_from_slice(entries);
@@ -124,9 +129,9 @@ fn rank(predicates: &[&Predicate]) -> Vec<FieldId> {
         .iter()
         .filter(|p| needed(p, EVENT_KIND).is_none())
     {
-        for field in predicate.fields() {
-            let values = needed(predicate, *field).into_iter().flatten();
-            told.entry(*field)
+        for field in predicate.telling() {
+            let values = needed(predicate, field).into_iter().flatten();
+            told.entry(field)
                 .or_default()
                 .extend(values.map(String::as_str));
         }

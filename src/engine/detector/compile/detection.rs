@@ -13,9 +13,8 @@ use crate::engine::detector::predicate::{Leaf, Match, Target, Texts, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
 use crate::model::Fields;
-use crate::model::field::EVENT_SCHEMA;
 
-/// Products that are schemas of ours; others match by label.
+/// Products that are schemas of ours.
 const SCHEMAS: &[&str] = &["okta", "keycloak", "ses", "github"];
 
 /// The selections of one document, compiled.
@@ -192,27 +191,15 @@ fn log_source(source: &LogSource, fields: &mut Fields) -> Option<Tree> {
 }
 
 fn product_is(product: &str, service: Option<&str>, fields: &mut Fields) -> Tree {
+    let mut names = vec![product.to_owned()];
     // Sigma writes a cloud's services as product and service; ours is the service's schema.
-    let both = service.map(|service| format!("{product}_{service}"));
-    let mut schemas: Vec<String> = vec![product.to_owned()];
-    if !SCHEMAS.contains(&product) {
-        schemas.extend(service.map(str::to_owned).into_iter().chain(both));
+    if let (false, Some(service)) = (SCHEMAS.contains(&product), service) {
+        names.extend([service.to_owned(), format!("{product}_{service}")]);
     }
-    schemas.retain(|name| SCHEMAS.contains(&name.as_str()));
-    let mut any = Vec::new();
-    if !schemas.is_empty() {
-        any.push(equals(
-            Target::Field(EVENT_SCHEMA, "event.schema".to_owned()),
-            schemas,
-        ));
+    match fields.intern("labels.product") {
+        Some(label) => equals(Target::Product(label), names),
+        None => Tree::Const(false),
     }
-    if !SCHEMAS.contains(&product)
-        && let Some(id) = fields.intern("labels.product")
-    {
-        let label = Target::Field(id, "labels.product".to_owned());
-        any.push(equals(label, vec![product.to_owned()]));
-    }
-    Tree::Or(any)
 }
 
 fn equals(target: Target, names: Vec<String>) -> Tree {

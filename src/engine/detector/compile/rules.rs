@@ -185,7 +185,7 @@ impl<'d> Builder<'d, '_> {
         };
         match selection::field(&name.text, name.at, &mut scope, &mut findings)? {
             Target::Field(id, _) => Some(id),
-            Target::AnyText => None,
+            Target::AnyText | Target::Product(_) => None,
         }
     }
 

@@ -25,6 +25,8 @@ const SET_MIN: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Field(FieldId, String),
+    /// Where the event comes from: its schema, or what this field (a label) names.
+    Product(FieldId),
     /// Every text of the event: Sigma's keyword search.
     AnyText,
 }
@@ -33,6 +35,8 @@ pub(crate) enum Target {
 #[derive(Clone, Debug)]
 pub(crate) enum Match {
     Null,
+    /// There, and a marker of no value (`-`, an empty text): sources write them differently.
+    Blank,
     Exists(bool),
     Texts(Texts),
     Regex {
@@ -78,13 +82,14 @@ impl Leaf {
     pub(crate) fn new(target: Target, wanted: &Match) -> Result<Self, String> {
         let name = match &target {
             Target::Field(_, name) => name.as_str(),
+            Target::Product(_) => "product",
             Target::AnyText => "any text",
         };
         let identity = format!("{name} {}", describe(wanted, SHOW_ALL));
         let shown = format!("{name} {}", describe(wanted, 5));
         let exact = match (&target, wanted) {
             (Target::Field(TIME, _) | Target::AnyText, _) => None,
-            (Target::Field(..), Match::Texts(texts)) => exact(texts),
+            (Target::Field(..) | Target::Product(_), Match::Texts(texts)) => exact(texts),
             (Target::Field(..), Match::Number(Op::Eq, Number::Int(n))) => exact_numbers(&[*n]),
             (Target::Field(..), Match::Numbers(list)) => exact_numbers(list),
             (Target::Field(..), Match::Bool(value)) => Some([value.to_string()].into()),
@@ -104,6 +109,10 @@ impl Leaf {
     pub(super) fn holds(&self, event: &Event) -> bool {
         match &self.target {
             Target::AnyText => event.texts().any(|t| self.test.holds(Value::Text(t))),
+            Target::Product(label) => {
+                self.test.holds(Value::Text(event.schema))
+                    || event.values(*label).any(|value| self.test.holds(value))
+            }
             Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => self
                 .presence(true)
                 .unwrap_or_else(|| self.test.holds(Value::Text(event.schema))),
@@ -142,7 +151,7 @@ impl Leaf {
 
     pub(super) const fn cost(&self) -> u32 {
         match self.target {
-            Target::Field(EVENT_KIND, _) => 0,
+            Target::Field(EVENT_KIND, _) | Target::Product(_) => 0,
             Target::Field(..) => self.test.cost(),
             Target::AnyText => self.test.cost() * 20,
         }
@@ -152,13 +161,14 @@ impl Leaf {
     pub(super) fn exact(&self) -> Option<(FieldId, &[String])> {
         match &self.target {
             Target::Field(field, _) => Some((*field, self.exact.as_deref()?)),
+            Target::Product(_) => Some((EVENT_SCHEMA, self.exact.as_deref()?)),
             Target::AnyText => None,
         }
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
         let own = match &self.target {
-            Target::Field(id, _) => Some(*id),
+            Target::Field(id, _) | Target::Product(id) => Some(*id),
             Target::AnyText => None,
         };
         let other = match &self.test {
@@ -184,6 +194,10 @@ impl Leaf {
     pub(super) fn found(&self, event: &Event) -> String {
         let id = match &self.target {
             Target::AnyText => return "no text of the event has it".to_owned(),
+            Target::Product(label) => match event.get(*label) {
+                Some(value) => return format!("event has {}", show(value)),
+                None => return format!("event has {}", quoted(event.schema)),
+            },
             Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => {
                 return format!("event has {}", quoted(event.schema));
             }
@@ -245,6 +259,7 @@ fn exact(texts: &Texts) -> Option<Box<[String]>> {
 fn test(wanted: &Match) -> Result<Test, String> {
     Ok(match wanted {
         Match::Null => Test::Null,
+        Match::Blank => Test::Blank,
         Match::Exists(there) => Test::Exists(*there),
         Match::Texts(texts) => text_test(texts)?,
         Match::Regex { source, flags } => {

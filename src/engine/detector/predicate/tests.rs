@@ -108,6 +108,10 @@ fn values() {
         ("f: null", json!({}), true),
         ("f: null", json!({"f": null}), true),
         ("f: null", json!({"f": ""}), false),
+        ("f: ''", json!({"f": null}), true),
+        ("f: '-'", json!({"f": null}), true),
+        ("f: '-'", json!({}), false),
+        ("f: ['', x]", json!({"f": null}), true),
         ("f: [null, a]", json!({"f": "a"}), true),
         ("f: [null, a]", json!({}), true),
         ("f: 443", json!({"f": 443}), true),
@@ -388,10 +392,7 @@ fn log_sources() {
     );
     assert!(!okta.matches(&e));
     let leaf = okta.explain(&e).leaf.unwrap();
-    assert_eq!(
-        leaf,
-        "logsource: event.schema = 'okta' (event has 'tidegate')"
-    );
+    assert_eq!(leaf, "logsource: product = 'okta' (event has 'tidegate')");
     e.schema = "okta";
     assert!(okta.matches(&e));
     let (other, fields) = predicate_of("windows", "selection:\n  EventID: 1\ncondition: selection");

@@ -22,7 +22,8 @@ fn plan(documents: &[String]) -> Plan {
 }
 
 fn index(plan: &Plan) -> Index {
-    Index::new(&plan.predicates.iter().collect::<Vec<_>>())
+    let product = plan.fields.get("labels.product");
+    Index::new(&plan.predicates.iter().collect::<Vec<_>>(), product)
 }
 
 fn event(plan: &Plan, schema: &'static str, values: &[(&str, Value<'_>)]) -> Event {
