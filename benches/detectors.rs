@@ -14,7 +14,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate::app::stage::Stage;
+use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::detector::{Options, SourceFile, compile};
 use tidegate::engine::exchange::{Origin, Routed};
 use tidegate::engine::program::{Program, Settings};
@@ -163,12 +163,15 @@ fn run(program: &Arc<Program>, lines: &[String]) -> u64 {
         routed.clear();
         for (i, line) in chunk.iter().enumerate() {
             let offset = i64::try_from(n * BATCH + i).unwrap();
-            let origin = Origin {
-                source: 0,
-                partition: 0,
-                offset,
+            let beside = Beside {
+                origin: Origin {
+                    source: 0,
+                    partition: 0,
+                    offset,
+                },
+                ..Beside::default()
             };
-            stage.work(line.as_bytes(), None, origin, None, &mut routed, &mut dead);
+            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
         }
         engine.handle(&Input::Batch(&routed));
         while engine.poll().is_some() {

@@ -28,7 +28,7 @@ use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
 pub use shard::Shards;
-use watermark::{Counts, Sequencer};
+use watermark::{Counts, Passed, Sequencer};
 
 use crate::model::{EventTime, WallTime};
 
@@ -202,6 +202,12 @@ impl<S: Shards> Engine<S> {
         self.outputs.pop_front()
     }
 
+    /// Whether `poll` would give something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The event time at which time alone may bring something about.
     #[must_use]
     pub fn next_wakeup(&mut self) -> Option<EventTime> {
@@ -217,6 +223,11 @@ impl<S: Shards> Engine<S> {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.sequencer.counts
+    }
+
+    /// Per source what has passed since the last call.
+    pub fn take_passed(&mut self) -> Vec<Passed> {
+        self.sequencer.take_passed()
     }
 
     #[must_use]
@@ -258,6 +269,18 @@ impl<S: Shards> Engine<S> {
         self.sequencer = image.sequencer;
         self.shards.restore(image.shards, &image.keep);
         Ok(image.restored)
+    }
+
+    /// Goes on with other detectors, between two batches: unchanged rules keep their state, new and
+    /// changed ones start afresh. Only the plan may differ from the program before.
+    pub fn reload(&mut self, program: Arc<Program>) -> snapshot::Restored {
+        let keep = program.keep(&self.program.identities());
+        let sources = (0..program.settings.sources.len()).map(|s| u16::try_from(s).ok());
+        self.sequencer.renumber(&keep, &sources.collect::<Vec<_>>());
+        self.shards.reload(&program, &keep);
+        self.late_ok = program.late_ok();
+        self.program = program;
+        snapshot::Restored::of(&keep)
     }
 }
 

@@ -187,6 +187,22 @@ impl Batch {
         self.entries.is_empty() && self.notices.is_empty()
     }
 
+    /// Bytes of all records.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A copy without notices, and without room to spare.
+    #[must_use]
+    pub fn records_only(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            entries: self.entries.clone(),
+            notices: Vec::new(),
+        }
+    }
+
     /// Copies a record in.
     pub fn push(&mut self, record: Record<'_>) {
         let mut keep = |bytes: &[u8]| {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::engine::detector::{Compiled, Options, SourceFile, compile, placeholders};
+use crate::engine::detector::SourceFile;
 
 /// The files below `detectors/` as they were built in: (path, text).
 const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -60,28 +60,10 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     paths.into_iter().map(|path| read(dir, &path)).collect()
 }
 
-/// Compiles the detectors among `files` with the value lists beside them.
-#[must_use]
-pub fn compiled(files: &[DetectorFile]) -> Compiled {
-    let mut options = Options::default();
-    let mut diagnostics = Vec::new();
-    for file in files.iter().filter(|f| is_placeholders(&f.path)) {
-        let found = placeholders::read(&file.path, &file.text, &mut options.lists);
-        diagnostics.extend(found);
-    }
-    let mut compiled = compile(&sources(files), &options);
-    diagnostics.append(&mut compiled.diagnostics);
-    Compiled {
-        diagnostics,
-        ..compiled
-    }
-}
-
-/// The detector files among `files`, ready to compile.
+/// The detector files and value lists among `files`, ready to compile.
 #[must_use]
 pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
-    let is_detector =
-        |f: &&DetectorFile| is_yaml(&f.path) && !f.is_test && !is_placeholders(&f.path);
+    let is_detector = |f: &&DetectorFile| is_yaml(&f.path) && !f.is_test;
     let paths: BTreeSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
     let cases = paths.iter().filter(|path| is_yaml(path));
     let tested: BTreeSet<&str> = cases
@@ -103,10 +85,6 @@ pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
 /// does not count: it may itself be below one named `tests`.
 fn is_test(path: &str) -> bool {
     is_yaml(path) && path.rsplit('/').skip(1).any(|part| part == "tests")
-}
-
-fn is_placeholders(path: &str) -> bool {
-    path.rsplit('/').next() == Some(placeholders::FILE)
 }
 
 fn is_yaml(path: &str) -> bool {

@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-use super::stage::Stage;
-use super::tables::Shelf;
+use super::sample::Sample;
+use super::shelf::Shelf;
+use super::stage::{Beside, Stage};
 use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
+use crate::enrich::Tables;
 use crate::model::EventTime;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
@@ -29,14 +31,36 @@ use crate::source::{Batch, Error, Lag, Notice, Polled, Source};
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What stage 1 needs of the detectors in force.
+#[derive(Debug)]
+pub struct Rules {
+    pub program: Arc<Program>,
+    /// The fields to decode.
+    pub projection: Projection,
+}
+
+impl Rules {
+    /// For these detectors over these tables.
+    #[must_use]
+    pub fn new(program: Arc<Program>, tables: &Tables) -> Arc<Self> {
+        let projection = program.projection(&tables.needs());
+        Arc::new(Self {
+            program,
+            projection,
+        })
+    }
+}
+
 /// One batch after stage 1.
 #[derive(Debug)]
 pub struct Intake {
+    /// What it was routed by: the engine goes over to them with the first batch that is.
+    pub rules: Arc<Rules>,
     pub routed: Routed,
     pub dead: Vec<(Origin, DeadLetter)>,
     pub notices: Vec<Notice>,
-    pub records: u64,
-    pub bytes: u64,
+    /// Per source: records and their bytes.
+    pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
 }
 
@@ -62,6 +86,7 @@ enum Order {
 
 struct Job {
     seq: u64,
+    rules: Arc<Rules>,
     batch: Batch,
     read_at: Instant,
 }
@@ -78,12 +103,12 @@ pub struct Pipeline {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The parts that each decoding thread needs a copy of.
-#[derive(Clone)]
+/// What stage 1 works with; both may be replaced while it runs.
 pub struct Parts {
-    pub program: Arc<Program>,
-    pub projection: Projection,
-    pub tables: Arc<Shelf>,
+    pub rules: Arc<Shelf<Rules>>,
+    pub tables: Arc<Shelf<Tables>>,
+    /// Keeps the newest records, if anybody wants them.
+    pub sample: Option<Arc<Sample>>,
 }
 
 impl Pipeline {
@@ -97,11 +122,7 @@ impl Pipeline {
         decoders: usize,
     ) -> std::io::Result<Self> {
         let decoders = decoders.max(1);
-        let hints: Arc<[Option<Schema>]> = source
-            .topics()
-            .iter()
-            .map(|s| s.schema.as_deref().and_then(Schema::parse))
-            .collect();
+        let hints: Arc<[Option<Schema>]> = hints(&*source).into();
         let (jobs_in, jobs) = bounded::<Job>(decoders);
         let (done_in, done) = bounded(decoders * 2);
         let (spare, spares) = bounded(decoders * 4);
@@ -111,24 +132,26 @@ impl Pipeline {
         let (ended_in, ended) = bounded(1);
         let mut threads = Vec::new();
         for index in 0..decoders {
-            let mut stage = Stage::new(
-                &parts.program,
-                parts.projection.clone(),
-                parts.tables.tables(),
-            );
+            let mut rules = parts.rules.get();
+            let mut stage = stage(&rules, parts.tables.get());
             let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
             let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
             let (shelf, mut shelved) = (Arc::clone(&parts.tables), 0);
             let decode = move || {
                 while let Ok(job) = jobs.recv() {
+                    if !Arc::ptr_eq(&rules, &job.rules) {
+                        rules = Arc::clone(&job.rules);
+                        stage = self::stage(&rules, shelf.get());
+                    }
                     if let Some(tables) = shelf.newer(&mut shelved) {
                         stage.set_tables(tables);
                     }
-                    let intake = spares.try_recv().unwrap_or_else(|_| Intake::fresh());
-                    let (intake, batch) =
-                        decode(&mut stage, &hints, job.batch, job.read_at, intake);
+                    let intake = spares.try_recv();
+                    let intake = intake.unwrap_or_else(|_| Intake::fresh(&rules));
+                    let seq = job.seq;
+                    let (intake, batch) = decode(&mut stage, &hints, job, intake);
                     let _full = empty.try_send(batch);
-                    if done.send((job.seq, intake)).is_err() {
+                    if done.send((seq, intake)).is_err() {
                         return;
                     }
                 }
@@ -141,6 +164,8 @@ impl Pipeline {
         }
         let reader = Reader {
             source,
+            rules: Arc::clone(&parts.rules),
+            sample: parts.sample.clone(),
             jobs: jobs_in,
             empties,
             orders: ordered,
@@ -225,30 +250,65 @@ impl Pipeline {
 }
 
 impl Intake {
-    fn fresh() -> Box<Self> {
+    /// Records of all sources.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.received.iter().map(|(records, _)| records).sum()
+    }
+
+    /// Bytes of all sources.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.received.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn count(&mut self, source: u16, bytes: usize) {
+        let source = usize::from(source);
+        if self.received.len() <= source {
+            self.received.resize(source + 1, (0, 0));
+        }
+        let (records, sum) = &mut self.received[source];
+        *records += 1;
+        *sum += bytes as u64;
+    }
+
+    fn fresh(rules: &Arc<Rules>) -> Box<Self> {
         Box::new(Self {
+            rules: Arc::clone(rules),
             routed: Routed::default(),
             dead: Vec::new(),
             notices: Vec::new(),
-            records: 0,
-            bytes: 0,
+            received: Vec::new(),
             read_at: Instant::now(),
         })
     }
 }
 
+/// The schemas that a source's topics are configured to have, by their numbers.
+#[must_use]
+pub fn hints(source: &(impl Source + ?Sized)) -> Vec<Option<Schema>> {
+    let topics = source.topics().iter();
+    topics
+        .map(|t| t.schema.as_deref().and_then(Schema::parse))
+        .collect()
+}
+
+fn stage(rules: &Rules, tables: Arc<Tables>) -> Stage {
+    Stage::new(&rules.program, rules.projection.clone(), tables)
+}
+
 fn decode(
     stage: &mut Stage,
     hints: &[Option<Schema>],
-    mut batch: Batch,
-    read_at: Instant,
+    job: Job,
     mut intake: Box<Intake>,
 ) -> (Box<Intake>, Batch) {
+    let mut batch = job.batch;
+    intake.rules = job.rules;
     intake.routed.clear();
     intake.dead.clear();
     intake.notices.clear();
-    intake.records = 0;
-    intake.bytes = 0;
+    intake.received.clear();
     for record in batch.records() {
         let place = record.partition;
         let hint = hints.get(usize::from(place.topic)).copied().flatten();
@@ -257,13 +317,17 @@ fn decode(
             partition: place.number,
             offset: record.offset,
         };
-        let broker_time = record.stamp.time().map(|t| EventTime(t.0));
+        let beside = Beside {
+            hint,
+            origin,
+            broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+            event_id: record.event_id,
+        };
         let (routed, dead) = (&mut intake.routed, &mut intake.dead);
-        stage.work(record.payload, hint, origin, broker_time, routed, dead);
-        intake.records += 1;
-        intake.bytes += record.payload.len() as u64;
+        stage.work(record.payload, &beside, routed, dead);
+        intake.count(place.topic, record.payload.len());
     }
-    intake.read_at = read_at;
+    intake.read_at = job.read_at;
     intake.notices.append(&mut batch.notices);
     batch.clear();
     (intake, batch)
@@ -271,6 +335,8 @@ fn decode(
 
 struct Reader {
     source: Box<dyn Source + Send>,
+    rules: Arc<Shelf<Rules>>,
+    sample: Option<Arc<Sample>>,
     jobs: Sender<Job>,
     empties: Receiver<Batch>,
     orders: Receiver<Order>,
@@ -280,7 +346,12 @@ struct Reader {
 impl Reader {
     fn run(mut self) -> Result<(), Error> {
         let mut seq = 0;
+        // Taken here, in the order of batches, so that no batch of the old rules follows the new.
+        let (mut rules, mut version) = (self.rules.get(), 0);
         loop {
+            let newer = self.rules.newer(&mut version);
+            let changed = newer.is_some();
+            rules = newer.unwrap_or(rules);
             match self.orders.try_recv() {
                 Ok(Order::Publish(frontier)) => self.source.publish(&frontier),
                 Ok(Order::Pause) => self.source.pause(),
@@ -293,18 +364,20 @@ impl Reader {
             }
             let mut batch = self.empties.try_recv().unwrap_or_default();
             match self.source.poll(&mut batch, POLL)? {
-                Polled::Nothing => {}
+                // Also without a record: detectors that time alone fires are in force at once.
+                Polled::Nothing if !changed => {}
                 Polled::End if batch.is_empty() => return Ok(()),
-                Polled::Some | Polled::End => {
-                    if self
-                        .jobs
-                        .send(Job {
-                            seq,
-                            batch,
-                            read_at: Instant::now(),
-                        })
-                        .is_err()
-                    {
+                Polled::Nothing | Polled::Some | Polled::End => {
+                    if let Some(sample) = &self.sample {
+                        sample.keep(&batch);
+                    }
+                    let job = Job {
+                        seq,
+                        rules: Arc::clone(&rules),
+                        batch,
+                        read_at: Instant::now(),
+                    };
+                    if self.jobs.send(job).is_err() {
                         return Ok(());
                     }
                     seq += 1;

@@ -142,7 +142,7 @@ fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failur
         error,
     })?;
     let sources = detectors::sources(&files);
-    let mut diagnostics = detectors::compiled(&files).diagnostics;
+    let mut diagnostics = detector::compile(&sources, &detector::Options::default()).diagnostics;
     for file in files.iter().filter(|f| f.is_test) {
         diagnostics.extend(detector::case::parse(&file.path, &file.text).1);
     }

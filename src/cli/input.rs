@@ -10,7 +10,7 @@ use super::output::note;
 use super::{FAULTS, Failure};
 use crate::app::detectors;
 use crate::decode::Schema;
-use crate::engine::detector::Compiled;
+use crate::engine::detector::{Compiled, Options, compile};
 use crate::enrich::{Tables, TablesSettings};
 use crate::model::HashKey;
 use crate::source::Source;
@@ -90,7 +90,8 @@ pub fn load_detectors(dir: Option<&Path>) -> Result<Compiled, Failure> {
         code: FAULTS,
         error,
     })?;
-    let compiled = detectors::compiled(&files);
+    let sources = detectors::sources(&files);
+    let compiled = compile(&sources, &Options::default());
     if compiled.has_faults() {
         return Err(refuse(&compiled));
     }

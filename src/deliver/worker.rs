@@ -30,9 +30,13 @@ const TICK: Duration = Duration::from_secs(2);
 /// How long attempts under way may take to end when the process stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Something people should hear of.
+/// Something people or their plots should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// One attempt has ended, well or not.
+    Attempted { endpoint: String, took: Span },
+    /// A message has arrived.
+    Delivered(Box<Settled>),
     /// The endpoint answered 410: nothing more is sent to it until the next start.
     Disabled { endpoint: String },
     /// The endpoint is taken to be down.
@@ -223,8 +227,11 @@ impl Worker {
             Outcome::Delivered => None,
             Outcome::Failed(failure) => Some(failure),
         };
-        self.counters
-            .attempted(attempt.took, failure.map(|f| f.fault));
+        self.counters.attempted(failure.map(|f| f.fault));
+        (self.around.notices)(Notice::Attempted {
+            endpoint: endpoint.clone(),
+            took: attempt.took,
+        });
         if let Some(failure) = failure {
             tracing::warn!(
                 endpoint = %self.endpoint,
@@ -248,8 +255,7 @@ impl Worker {
     async fn settle(&mut self) -> Result<(), DeliverError> {
         let fresh = self.queue.take_settled();
         for one in &fresh {
-            let age = matches!(one.verdict, Verdict::Delivered).then(|| one.at - one.created_at);
-            self.counters.settled(&one.verdict, age);
+            self.counters.settled(&one.verdict);
             self.tell(one);
         }
         self.unsettled.extend(fresh);
@@ -287,7 +293,8 @@ impl Worker {
                     why,
                 });
             }
-            Verdict::Delivered | Verdict::Expired | Verdict::Coalesced(_) => {}
+            Verdict::Delivered => (self.around.notices)(Notice::Delivered(Box::new(one.clone()))),
+            Verdict::Expired | Verdict::Coalesced(_) => {}
         }
     }
 

@@ -11,7 +11,7 @@ mod condition;
 pub mod diagnostic;
 mod document;
 mod keys;
-pub mod placeholders;
+mod placeholders;
 pub mod schema;
 mod section;
 mod selection;

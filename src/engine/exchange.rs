@@ -64,8 +64,8 @@ pub struct Routed {
     pub marks: Vec<Mark>,
     pub observations: Vec<Observation>,
     pub text: Vec<u8>,
-    /// Observations that had no value for a group-by field.
-    pub keyless: u64,
+    /// Per rule, observations that had no value for a group-by field.
+    pub keyless: Vec<u64>,
 }
 
 impl Routed {
@@ -73,7 +73,15 @@ impl Routed {
         self.marks.clear();
         self.observations.clear();
         self.text.clear();
-        self.keyless = 0;
+        self.keyless.clear();
+    }
+
+    fn count_keyless(&mut self, rule: u16) {
+        let rule = usize::from(rule);
+        if self.keyless.len() <= rule {
+            self.keyless.resize(rule + 1, 0);
+        }
+        self.keyless[rule] += 1;
     }
 }
 
@@ -159,7 +167,7 @@ impl Router {
             for target in targets {
                 let key = self.key(&program, target.layout, event, out);
                 if !key.whole {
-                    out.keyless += 1;
+                    out.count_keyless(target.rule);
                     continue;
                 }
                 let mut o = Observation {

@@ -274,8 +274,24 @@ impl Program {
             .collect()
     }
 
+    /// The identity of each rule, in order.
+    #[must_use]
+    pub fn identities(&self) -> Vec<u64> {
+        (0..self.plan.rules.len())
+            .map(|r| self.identity(r))
+            .collect()
+    }
+
+    /// Per rule, the number it had among `identities`, if it was there.
+    #[must_use]
+    pub fn keep(&self, identities: &[u64]) -> Vec<Option<usize>> {
+        let now = self.identities();
+        let find = |id: &u64| identities.iter().position(|other| other == id);
+        now.iter().map(find).collect()
+    }
+
     /// What a rule is, as a number: equal before and after a reload exactly if neither the rule
-    /// nor anything that feeds it has changed.
+    /// nor anything that feeds it has changed, nor what its text carries for others.
     #[must_use]
     pub fn identity(&self, rule: usize) -> u64 {
         let Some(r) = self.plan.rules.get(rule) else {
@@ -299,7 +315,24 @@ impl Program {
             };
             text.push_str(&format!("|{fields:?}{from}"));
         }
-        self.key.fingerprint(text.as_bytes()).0
+        text.push_str(&format!("|{:?}", self.specs[rule].parts));
+        self.key.fingerprint(self.named(&text).as_bytes()).0
+    }
+
+    /// A debugging text with fields by name: their numbers depend on what else is loaded.
+    fn named(&self, text: &str) -> String {
+        let mut parts = text.split("FieldId(");
+        let mut named = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (number, rest) = part.split_once(')').unwrap_or((part, ""));
+            let field = number
+                .parse()
+                .ok()
+                .map(|n| self.plan.fields.name(FieldId(n)));
+            named.push_str(field.unwrap_or(number));
+            named.push_str(rest);
+        }
+        named
     }
 
     #[must_use]

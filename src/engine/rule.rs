@@ -17,6 +17,7 @@ use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, Kind, Rule};
 use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
 use crate::engine::program::{Consumer, Program, Spec};
+use crate::engine::table::Bounded;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +146,8 @@ pub struct Usage {
     pub bytes: u64,
     pub evicted: u64,
     pub refused: u64,
+    /// Crossings held back by an open hold, since the start.
+    pub suppressed: u64,
 }
 
 impl State {
@@ -195,6 +198,17 @@ impl State {
         }
     }
 
+    /// The keyed state, to see and set its bound of memory.
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        match self {
+            Self::Each(state) => state.table(),
+            Self::Window(state) => state.table(),
+            Self::Temporal(state) => state.table(),
+            Self::Absence(state) => state.table(),
+            Self::Spike(state) => state.table(),
+        }
+    }
+
     #[must_use]
     pub fn usage(&self) -> Usage {
         match self {
@@ -233,5 +247,6 @@ fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>)
         bytes: table.bytes() as u64,
         evicted: table.evicted,
         refused: table.refused,
+        suppressed: 0,
     }
 }

@@ -4,10 +4,13 @@
 //! before event time advances for it. So results do not depend on how input was cut into packets,
 //! nor on how many shards there are.
 
+mod budget;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::budget::Budget;
 use super::exchange::{Observation, Packet};
 use super::merge::shard_of;
 use super::program::Program;
@@ -33,6 +36,10 @@ pub trait Shards {
     fn snapshot(&mut self) -> Vec<Vec<u8>>;
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]);
+
+    /// Goes on with other rules, between two packets; `keep[rule]` is the number the rule had, if
+    /// it had one.
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]);
 }
 
 /// Shards in the caller's thread, one after the other.
@@ -88,6 +95,12 @@ impl Shards for Local {
             shard.restore(image, keep);
         }
     }
+
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]) {
+        for shard in &mut self.0 {
+            shard.reload(Arc::clone(program), keep);
+        }
+    }
 }
 
 /// Adds up per rule what each shard uses.
@@ -100,6 +113,7 @@ pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
             total.bytes += part.bytes;
             total.evicted += part.evicted;
             total.refused += part.refused;
+            total.suppressed += part.suppressed;
         }
     }
     sums
@@ -111,7 +125,12 @@ type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
 #[derive(Debug)]
 pub struct Shard {
     program: Arc<Program>,
+    /// Of how many it is one.
+    shards: usize,
+    budget: Budget,
     states: Vec<State>,
+    /// Per rule: crossings that an open hold kept from becoming an alert.
+    suppressed: Vec<u64>,
     /// Per level: observations of rules that look at time in order, until the watermark passes.
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
@@ -129,16 +148,15 @@ impl Shard {
     /// A shard among `shards` of them, with its part of the memory.
     #[must_use]
     pub fn new(program: Arc<Program>, shards: usize) -> Self {
-        let rules = program.plan.rules.len().max(1);
-        let share = program.settings.memory / rules / shards.max(1);
-        let states = program
-            .plan
-            .rules
-            .iter()
-            .map(|r| State::new(r, share))
-            .collect();
+        let rules = &program.plan.rules;
+        let budget = Budget::new(program.settings.memory / shards.max(1), rules.len());
+        let share = budget.share();
+        let states = rules.iter().map(|r| State::new(r, share)).collect();
         let levels = program.levels();
         Self {
+            shards,
+            budget,
+            suppressed: vec![0; rules.len()],
             states,
             waiting: (0..levels).map(|_| Waiting::default()).collect(),
             later: vec![Packet::default(); levels],
@@ -198,7 +216,9 @@ impl Shard {
     fn apply(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
+            let before = out.suppressed;
             state.observe(&context(&self.program, index, watermark), o, text, out);
+            self.suppressed[index] += out.suppressed - before;
         }
     }
 
@@ -213,6 +233,11 @@ impl Shard {
         for (index, state) in self.states.iter_mut().enumerate() {
             if self.program.level(index) == level {
                 state.advance(&context(&self.program, index, watermark), out);
+                let table = state.table();
+                let (bytes, limit) = table.memory();
+                if let Some(limit) = self.budget.grow(limit, bytes) {
+                    table.limit(limit);
+                }
             }
         }
     }
@@ -225,7 +250,12 @@ impl Shard {
 
     /// Per rule.
     pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
-        self.states.iter().map(State::usage)
+        let suppressed = self.suppressed.iter().copied();
+        let both = self.states.iter().zip(suppressed);
+        both.map(|(state, suppressed)| Usage {
+            suppressed,
+            ..state.usage()
+        })
     }
 
     /// The numbers of one rule's key, for `explain`.
@@ -248,7 +278,9 @@ impl Shard {
     pub fn restore(&mut self, image: ShardImage, keep: &[Option<usize>]) {
         let mut old: Vec<Option<State>> = image.states.into_iter().map(Some).collect();
         for (state, from) in self.states.iter_mut().zip(keep) {
-            if let Some(kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
+            if let Some(mut kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
+                let table = kept.table();
+                table.limit(self.budget.settle(table.memory().0));
                 *state = kept;
             }
         }
@@ -263,6 +295,17 @@ impl Shard {
                 self.waiting[level].push(time, (o, text));
             }
         }
+    }
+
+    /// See `Shards::reload`.
+    pub fn reload(&mut self, program: Arc<Program>, keep: &[Option<usize>]) {
+        let fresh = Self::new(program, self.shards);
+        let old = std::mem::replace(self, fresh);
+        let image = ShardImage {
+            states: old.states,
+            waiting: old.waiting,
+        };
+        self.restore(image, keep);
     }
 }
 

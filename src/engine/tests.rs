@@ -324,6 +324,61 @@ proptest! {
     }
 }
 
+/// Rules by the number of their detector, in this order.
+fn loaded(rules: &[(usize, Rule)]) -> Arc<Program> {
+    let detectors = rules.iter().map(|(id, _)| Detector {
+        id: format!("d{id}"),
+        name: format!("d{id}"),
+        ..Detector::default()
+    });
+    let detectors = detectors.collect();
+    let place = |(at, (_, rule)): (usize, &(usize, Rule))| Rule {
+        detector: at,
+        ..rule.clone()
+    };
+    let plan = Plan {
+        rules: rules.iter().enumerate().map(place).collect(),
+        detectors,
+        ..Plan::default()
+    };
+    let settings = Settings {
+        lateness: Span(100),
+        ..Settings::default()
+    };
+    Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings))
+}
+
+proptest! {
+    /// [peer_rule_edit] Rules come, go and change places: one that stays sees no difference.
+    #[test]
+    fn a_reload_keeps_the_windows_of_unchanged_rules(list in facts(5, 2), at in 0usize..100, n in 1u32..4) {
+        let count = |n: u32| rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true);
+        let absence = || rule(Kind::Absence { lookback: Span(20) }, 2, 150, true);
+        let ratio = || rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true);
+        let before = loaded(&[(0, count(n)), (1, absence()), (2, ratio()), (3, count(n + 1))]);
+        let after = loaded(&[(4, count(1)), (2, ratio()), (1, absence()), (3, count(n + 2)), (0, count(n))]);
+        let (head, tail) = list.split_at(at.min(list.len()));
+        let mine = |alerts: Vec<Alert>| -> Vec<Alert> {
+            let kept = |a: &Alert| ["d0", "d1", "d2"].contains(&a.detector.id.as_str());
+            alerts.into_iter().filter(kept).collect()
+        };
+
+        let mut still = Engine::new(Arc::clone(&before), 2);
+        let mut edited = Engine::new(Arc::clone(&before), 2);
+        for engine in [&mut still, &mut edited] {
+            engine.handle(&Input::Batch(&routed(head, 0, &[0, 1, 2, 3])));
+        }
+        let restored = edited.reload(Arc::clone(&after));
+        prop_assert_eq!((restored.kept, restored.fresh), (3, 2));
+        still.handle(&Input::Batch(&routed(tail, head.len(), &[0, 1, 2, 3])));
+        edited.handle(&Input::Batch(&routed(tail, head.len(), &[4, 2, 1, 3, 0])));
+        for engine in [&mut still, &mut edited] {
+            engine.handle(&Input::End { until: None });
+        }
+        prop_assert_eq!(ordered(mine(drain(&mut still))), ordered(mine(drain(&mut edited))));
+    }
+}
+
 fn chained(producer: usize, span: i64) -> Rule {
     let mut rule = rule(window(Function::Count, Op::Gte, 2.0), 1, span, true);
     rule.inputs[0].from = From::Rule(producer);
@@ -396,4 +451,38 @@ fn peer_straggler_is_counted_not_believed() {
     engine.handle(&Input::End { until: None });
     assert_eq!(drain(&mut engine), vec![]);
     assert_eq!(engine.stats().counts.late, 1);
+}
+
+/// [peer_rule_edit] A field's number depends on what else is loaded; what a rule is does not.
+#[test]
+fn a_rule_is_the_same_whatever_fields_others_read() {
+    use crate::engine::detector::{Options, SourceFile, compile};
+    let detector = |name: &str, field: &str| SourceFile {
+        path: format!("{name}.yml"),
+        text: format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: tidegate}}\n\
+             detection:\n  one: {{event.kind: token.used, {field}: x}}\n  condition: one\n\
+             correlation:\n  type: value_count\n  group-by: [{field}.group]\n  timespan: 5m\n  \
+             condition: {{field: {field}.value, gte: 3}}\n"
+        ),
+        ..SourceFile::default()
+    };
+    let load = |files: &[SourceFile]| {
+        let compiled = compile(files, &Options::default());
+        assert!(
+            !compiled.diagnostics.iter().any(|d| d.is_fault()),
+            "{:?}",
+            compiled.diagnostics
+        );
+        Program::new(
+            Arc::new(compiled.plan),
+            HashKey::fixed(),
+            Settings::default(),
+        )
+    };
+    let alone = load(&[detector("mine", "own")]);
+    let second = load(&[detector("before", "other"), detector("mine", "own")]);
+    assert_eq!(second.keep(&alone.identities()), [None, Some(0)]);
+    let edited = load(&[detector("mine", "another")]);
+    assert_eq!(edited.keep(&alone.identities()), [None]);
 }

@@ -33,6 +33,14 @@ pub struct Counts {
     pub unordered: u64,
 }
 
+/// What one source's events came to since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    pub events: u64,
+    pub late: u64,
+    pub duplicate: u64,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Partition {
     source: u16,
@@ -77,6 +85,9 @@ pub struct Sequencer {
     /// Since when, by the clock, all partitions have been at their ends.
     idle_since: Option<i64>,
     pub counts: Counts,
+    /// By number of source.
+    #[serde(skip)]
+    passed: Vec<Passed>,
 }
 
 impl Default for Sequencer {
@@ -91,6 +102,7 @@ impl Default for Sequencer {
             lowest: 0,
             idle_since: None,
             counts: Counts::default(),
+            passed: Vec::new(),
         }
     }
 }
@@ -105,7 +117,7 @@ impl Sequencer {
         late_ok: &[bool],
         packet: &mut Packet,
     ) {
-        self.counts.keyless += batch.keyless;
+        self.counts.keyless += batch.keyless.iter().sum::<u64>();
         self.idle_since = None;
         let arena = self.arena_first + self.arenas.len() as u64;
         let mut held = 0;
@@ -117,8 +129,10 @@ impl Sequencer {
                 continue;
             }
             self.counts.events += 1;
+            self.passed(mark).events += 1;
             if mark.id != 0 && !self.seen.insert(mark.id) {
                 self.counts.duplicate += 1;
+                self.passed(mark).duplicate += 1;
                 let _moved = self.advance_partition(mark);
                 continue;
             }
@@ -128,6 +142,7 @@ impl Sequencer {
             }
             if late {
                 self.counts.late += 1;
+                self.passed(mark).late += 1;
                 let wanted = |o: &&Observation| late_ok.get(usize::from(o.rule)) == Some(&true);
                 for o in own.iter().filter(wanted) {
                     packet.push(*o, text_of(&batch.text, o));
@@ -158,6 +173,19 @@ impl Sequencer {
             self.release(next, packet);
         }
         packet.watermark = self.watermark;
+    }
+
+    fn passed(&mut self, mark: &Mark) -> &mut Passed {
+        let source = usize::from(mark.origin.source);
+        if self.passed.len() <= source {
+            self.passed.resize(source + 1, Passed::default());
+        }
+        &mut self.passed[source]
+    }
+
+    /// Per source what has passed since the last call.
+    pub fn take_passed(&mut self) -> Vec<Passed> {
+        std::mem::take(&mut self.passed)
     }
 
     /// Until when observations may go on. In order: to before the watermark, as deadlines do, so
@@ -323,15 +351,22 @@ impl Sequencer {
         packet.watermark = self.watermark;
     }
 
-    /// After a restore: rules have the numbers `keep` says, sources those of `sources` (by their
+    /// After a restore: records before the frontier are inside, and no partition is known to be at
+    /// its end.
+    pub fn resume(&mut self) {
+        for p in &mut self.partitions {
+            p.floor = p.next;
+            p.idle = false;
+        }
+    }
+
+    /// After a restore or a reload: rules have the numbers `keep` says, sources those of `sources` (by their
     /// old number; `None` is gone). What belongs to rules or sources that are gone goes too.
     pub fn renumber(&mut self, keep: &[Option<usize>], sources: &[Option<u16>]) {
         let source = |old: u16| sources.get(usize::from(old)).copied().flatten();
         self.partitions.retain(|p| source(p.source).is_some());
         for p in &mut self.partitions {
             p.source = source(p.source).unwrap_or(p.source);
-            p.floor = p.next;
-            p.idle = false;
         }
         self.lowest = 0;
         let mut queue = TimeQueue::default();

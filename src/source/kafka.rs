@@ -23,7 +23,7 @@ use crate::model::WallTime;
 
 mod context;
 pub mod embedded;
-mod place;
+pub mod place;
 pub mod producer;
 pub mod settings;
 
@@ -391,6 +391,8 @@ impl KafkaSource {
         let Some(seen) = self.consumer.context().take() else {
             return;
         };
+        // Records the client has fetched but not yet given stand before the end it tells of.
+        let drained = batch.records().next().is_none();
         for (topic, number, bounds) in seen {
             let Some(partition) = self.find(&topic, number) else {
                 continue;
@@ -399,7 +401,8 @@ impl KafkaSource {
                 continue;
             };
             lane.high = bounds.high.max(lane.next);
-            let at_end = bounds.eof >= lane.next && bounds.high <= bounds.eof;
+            let given = bounds.eof == lane.next || (drained && bounds.eof > lane.next);
+            let at_end = given && bounds.high <= bounds.eof;
             if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
                 lane.ended = true;
                 batch.notices.push(Notice::End {

@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{self, Document};
 use super::plan::Plan;
-use super::yaml;
+use super::{placeholders, yaml};
 use names::Names;
 
-/// One detector file as read by the caller.
-#[derive(Clone, Debug, Default)]
+/// One file of detectors, or of their placeholders, as read by the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// As messages and alerts show it, e.g. `detectors/flood/reset-ip/detector.yml`.
     pub path: String,
@@ -34,7 +34,7 @@ pub struct SourceFile {
 /// What compilation depends on besides the files.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Value lists for Sigma's `expand` modifier, by name.
+    /// Value lists for Sigma's `expand` modifier, by name, beside those of the files.
     pub lists: BTreeMap<String, Vec<String>>,
 }
 
@@ -68,11 +68,16 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
     let mut diagnostics = Vec::new();
     let mut docs = Vec::new();
     let mut broken = BTreeMap::new();
+    let mut options = options.clone();
     for (file, source) in files.iter().enumerate() {
         let mut findings = Findings {
             file: &source.path,
             list: &mut diagnostics,
         };
+        if placeholders::is_file(&source.path) {
+            placeholders::read(&source.text, &mut options.lists, &mut findings);
+            continue;
+        }
         for node in yaml::parse(&source.text, &mut findings) {
             match document::read(&node, &mut findings) {
                 Some(document) => docs.push(Doc {
@@ -93,7 +98,7 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
     let mut known: BTreeSet<(usize, usize, usize, String)> = BTreeSet::new();
     loop {
         let mut found = Vec::new();
-        let plan = rules::plan(&docs, &names, &left_out, &broken, options, &mut found);
+        let plan = rules::plan(&docs, &names, &left_out, &broken, &options, &mut found);
         found.retain(|d| known.insert((file_of(d), d.line, d.column, d.message.clone())));
         diagnostics.append(&mut found);
         let mut faulty = vec![false; files.len()];

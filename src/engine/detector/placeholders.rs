@@ -5,29 +5,32 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnostic::{Diagnostic, Findings};
+use super::diagnostic::Findings;
 use super::section::names;
 use super::yaml::{self, Content};
 
-/// The file that holds them, in a folder of detectors.
-pub const FILE: &str = "placeholders.yml";
+/// The name of the file, wherever it stands among detectors.
+const FILE: &str = "placeholders.yml";
 
-/// Adds the lists of one file to `lists`; what is wrong with it comes back.
-#[must_use]
-pub fn read(path: &str, text: &str, lists: &mut BTreeMap<String, Vec<String>>) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    let mut findings = Findings {
-        file: path,
-        list: &mut diagnostics,
-    };
-    for node in yaml::parse(text, &mut findings) {
+/// Whether a file holds value lists rather than detectors.
+pub(super) fn is_file(path: &str) -> bool {
+    path.rsplit(['/', '\\']).next() == Some(FILE)
+}
+
+/// Adds the lists of one file to `lists`.
+pub(super) fn read(
+    text: &str,
+    lists: &mut BTreeMap<String, Vec<String>>,
+    findings: &mut Findings<'_>,
+) {
+    for node in yaml::parse(text, findings) {
         let Content::Map(entries) = &node.content else {
             let message = format!("placeholders are a map, found {}", node.word());
             findings.fault_hint(node.at, message, "write `admins: [root, 'adm_*']`");
             continue;
         };
         for entry in entries {
-            let values = names(&entry.value, &entry.key, &mut findings);
+            let values = names(&entry.value, &entry.key, findings);
             if lists.contains_key(&entry.key) {
                 let message = format!("the placeholder `{}` is given twice", entry.key);
                 findings.fault_hint(entry.at, message, "keep one of the two");
@@ -39,18 +42,27 @@ pub fn read(path: &str, text: &str, lists: &mut BTreeMap<String, Vec<String>>) -
             lists.insert(entry.key.clone(), values);
         }
     }
-    diagnostics
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(text: &str, lists: &mut BTreeMap<String, Vec<String>>) -> Vec<String> {
+        let mut list = Vec::new();
+        let mut findings = Findings {
+            file: "p.yml",
+            list: &mut list,
+        };
+        read(text, lists, &mut findings);
+        list.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn lists_by_name() {
         let mut lists = BTreeMap::new();
         let text = "Administrators: [root, 'adm_*']\nports: 22\n";
-        assert_eq!(read("placeholders.yml", text, &mut lists), []);
+        assert_eq!(told(text, &mut lists), [] as [&str; 0]);
         assert_eq!(lists["Administrators"], ["root", "adm_*"]);
         assert_eq!(lists["ports"], ["22"]);
     }
@@ -58,10 +70,6 @@ mod tests {
     #[test]
     fn faults_have_places() {
         let mut lists = BTreeMap::from([("a".to_owned(), Vec::new())]);
-        let told = |text: &str, lists: &mut _| -> Vec<String> {
-            let found = read("p.yml", text, lists);
-            found.iter().map(ToString::to_string).collect()
-        };
         assert_eq!(
             told("- x\n", &mut lists),
             [

@@ -194,6 +194,18 @@ pub enum Mode {
     Contain,
 }
 
+impl Mode {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::Alert => "alert",
+            Self::Contain => "contain",
+        }
+    }
+}
+
 /// One document: its metadata and what to do when it fires.
 #[derive(Debug, Clone, Default)]
 pub struct Detector {

@@ -6,7 +6,7 @@
 //! `FIELDS_MAX`), or under none and is always due. So a detector costs other events nothing.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::engine::detector::predicate::{Predicate, StackText};
 use crate::model::field::{EVENT_KIND, EVENT_SCHEMA};
@@ -34,12 +34,12 @@ impl Index {
     /// Puts each predicate in its place; their positions are the entries.
     #[must_use]
     pub fn new(predicates: &[&Predicate], product: Option<FieldId>) -> Self {
-        let ranked = rank(predicates);
+        let choices: Vec<Vec<FieldId>> = choices(predicates);
+        let kept = kept(&choices);
         let mut places: BTreeMap<FieldId, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
         let mut always = Vec::new();
-        for (entry, predicate) in predicates.iter().enumerate() {
-            let fits = |f: &&FieldId| needed(predicate, **f).is_some();
-            let Some(field) = ranked.iter().find(fits) else {
+        for (entry, (predicate, choices)) in predicates.iter().zip(&choices).enumerate() {
+            let Some(field) = choices.iter().find(|f| kept.contains(f)) else {
                 if predicate.constant() != Some(false) {
                     always.push(entry);
                 }
@@ -122,32 +122,46 @@ fn needed(predicate: &Predicate, field: FieldId) -> Option<&[String]> {
         .filter(|values| values.len() <= VALUES_MAX)
 }
 
-/// The fields worth a look-up, the best first: the kind, then those with the most different values.
-fn rank(predicates: &[&Predicate]) -> Vec<FieldId> {
-    let mut told: BTreeMap<FieldId, BTreeSet<&str>> = BTreeMap::new();
-    for predicate in predicates
-        .iter()
-        .filter(|p| needed(p, EVENT_KIND).is_none())
-    {
-        for field in predicate.telling() {
-            let values = needed(predicate, field).into_iter().flatten();
-            told.entry(field)
-                .or_default()
-                .extend(values.map(String::as_str));
+/// Per predicate, the fields it could stand under, the best first: its kind, then where the fewest
+/// others would be found with it.
+fn choices(predicates: &[&Predicate]) -> Vec<Vec<FieldId>> {
+    let mut crowds: BTreeMap<(FieldId, &str), usize> = BTreeMap::new();
+    let told = |predicate: &&Predicate| predicate.telling().collect::<Vec<_>>();
+    for predicate in predicates {
+        for field in told(predicate) {
+            for value in needed(predicate, field).into_iter().flatten() {
+                *crowds.entry((field, value)).or_default() += 1;
+            }
         }
     }
-    let mut fields: Vec<(usize, FieldId)> = told
-        .into_iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(field, values)| (values.len(), field))
-        .collect();
-    fields.sort_by_key(|(values, field)| (std::cmp::Reverse(*values), *field));
-    let best = fields.into_iter().map(|(_, field)| field);
-    [EVENT_KIND]
-        .into_iter()
-        .chain(best)
-        .take(FIELDS_MAX)
-        .collect()
+    let crowd = |predicate: &Predicate, field: FieldId| {
+        let values = needed(predicate, field)?.iter();
+        values
+            .filter_map(|v| crowds.get(&(field, v.as_str())).copied())
+            .max()
+    };
+    let ranked = |predicate: &&Predicate| {
+        let mut fields: Vec<(bool, usize, bool, FieldId)> = told(predicate)
+            .into_iter()
+            .filter_map(|f| Some((f != EVENT_KIND, crowd(predicate, f)?, f == EVENT_SCHEMA, f)))
+            .collect();
+        fields.sort_unstable();
+        fields.into_iter().map(|(.., field)| field).collect()
+    };
+    predicates.iter().map(ranked).collect()
+}
+
+/// Kind and product, and the fields that are the best choice of the most predicates.
+fn kept(choices: &[Vec<FieldId>]) -> Vec<FieldId> {
+    let always = [EVENT_KIND, EVENT_SCHEMA];
+    let mut votes: BTreeMap<FieldId, usize> = BTreeMap::new();
+    for best in choices.iter().filter_map(|c| c.first()) {
+        *votes.entry(*best).or_default() += usize::from(!always.contains(best));
+    }
+    let mut fields: Vec<(FieldId, usize)> = votes.into_iter().filter(|(_, n)| *n > 0).collect();
+    fields.sort_by_key(|(field, votes)| (std::cmp::Reverse(*votes), *field));
+    let best = fields.into_iter().map(|(field, _)| field);
+    always.into_iter().chain(best).take(FIELDS_MAX).collect()
 }
 
 #[cfg(test)]

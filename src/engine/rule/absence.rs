@@ -9,7 +9,7 @@ use super::episode::{Episode, Facts};
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
 /// Open `after`s kept per key; a key that collects more is no longer one thing waiting for another.
@@ -125,6 +125,10 @@ impl Absence {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         self.deadlines.next()
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

@@ -13,7 +13,7 @@ use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 
 const BUCKETS: usize = 10;
 /// -log10 of a probability that underflowed: at least this unlikely.
@@ -140,6 +140,10 @@ impl SpikeRule {
                 .map(|e| (e.head + 1) * (e.span / BUCKETS as i64).max(1))
         };
         self.open.iter().filter_map(end).min()
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

@@ -15,7 +15,7 @@ use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
 /// The state of one key.
@@ -111,6 +111,10 @@ impl WindowRule {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         self.timers.next()
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

@@ -85,6 +85,15 @@ impl Broker {
         Run::new("kcat", &arguments).ok();
     }
 
+    /// One record per line, each with this header (`name=value`).
+    pub fn produce_with(&self, topic: &str, file: &Path, header: &str) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let arguments = [
+            "-b", &bootstrap, "-P", "-q", "-t", topic, "-H", header, "-l", file,
+        ];
+        Run::new("kcat", &arguments).ok();
+    }
+
     /// One record that is the whole file, line feeds and all.
     pub fn produce_whole(&self, topic: &str, file: &Path) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
