@@ -6,6 +6,7 @@
 mod detection;
 mod detectors;
 mod inputs;
+mod lints;
 mod names;
 mod resolve;
 mod rules;

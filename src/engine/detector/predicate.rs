@@ -15,6 +15,7 @@ mod set;
 mod stack_text;
 pub(crate) mod test;
 pub(crate) mod text;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -214,6 +215,19 @@ impl Predicate {
             (Tree::Const(value), _) => Some(*value),
             _ => None,
         }
+    }
+
+    /// Its tests as messages show them; `None` for those of the log source.
+    #[must_use]
+    pub fn tests(&self) -> Vec<Option<String>> {
+        let mut names = Vec::new();
+        trace::names(&self.tree, None, &mut names);
+        names
+    }
+
+    /// Evaluates, and tells of each test that is asked whether it holds, by its number in `tests`.
+    pub fn trace(&self, event: &Event, mut told: impl FnMut(usize, bool)) -> bool {
+        trace::trace(&self.tree, event, &mut 0, &mut told)
     }
 
     /// Whether the event meets the condition, and if not, which test failed.

@@ -381,7 +381,15 @@ impl Builder<'_, '_, '_> {
             );
         }
         let flags = self.modifiers.flags.clone();
-        Some(self.leaf(&Match::Regex { source, flags }, at))
+        let leaf = self.leaf(&Match::Regex { source, flags }, at);
+        if matches!(&leaf, Tree::Leaf(leaf) if leaf.passes("")) {
+            self.findings.lint(
+                at,
+                "the regex matches an empty text, so it is found in every value",
+                "ask for at least one character, or use `|exists: true`",
+            );
+        }
+        Some(leaf)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::detection::{self, Selections};
 use super::inputs::{self, Source};
+use super::lints;
 use super::names::Names;
 use super::temporal;
 use super::{Doc, Options};
@@ -332,6 +333,9 @@ impl<'d> Builder<'d, '_> {
             if let From::Event(predicate) = source.from {
                 self.lint_constant(doc, predicate);
             }
+        }
+        if let (Some(inputs), Some(kind)) = (&inputs, &kind) {
+            lints::correlation(self, doc, correlation, inputs, kind);
         }
         sources.as_ref()?;
         Some(Rule {

@@ -140,6 +140,11 @@ impl Leaf {
         }
     }
 
+    /// Whether a field with this text alone passes.
+    pub(crate) fn passes(&self, text: &str) -> bool {
+        self.test.holds(Value::Text(text))
+    }
+
     /// The answer to `null` and `exists` on a field that is always there.
     const fn presence(&self, there: bool) -> Option<bool> {
         match self.test {

@@ -553,6 +553,11 @@ proptest! {
         let explained = predicate.explain(&event);
         prop_assert_eq!(explained.matched, matched);
         prop_assert_eq!(explained.leaf.is_some(), !matched);
+        let mut asked = Vec::new();
+        prop_assert_eq!(predicate.trace(&event, |test, _| asked.push(test)), matched);
+        let tests = predicate.tests().len();
+        prop_assert!(asked.iter().all(|test| *test < tests));
+        prop_assert!(asked.windows(2).all(|w| w[0] < w[1]), "{:?}", asked);
         if let Some(kinds) = predicate.kinds() {
             prop_assert!(!matched || kinds.contains(&kind));
         }

@@ -528,6 +528,26 @@ fn lints() {
         "9:14 lint: `customer` is no canonical field and no selection reads it | events without it are not counted: check the name",
     );
     flood(
+        "[source.ip]",
+        "[user_agent.original]",
+        "9:14 lint: whoever sends events chooses `user_agent.original` | group by what costs an attacker something (source.ip, user.target.id), count its values with value_count, or say `labels: {spoofable: 3}`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: value_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {field: source.ip, gte: 10}\n",
+        "11:38 lint: `source.ip` has one value in each of its own groups | take it out of `group-by`, or count another field",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: value_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {field: event.kind, gte: 2}\n",
+        "11:39 lint: `event.kind` has at most 1 different value(s) here | the selections allow no others: lower the bound, or count another field",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: 'a*'",
+        "5:18 lint: the regex matches an empty text, so it is found in every value | ask for at least one character, or use `|exists: true`",
+    );
+    flood(
         "id: abc",
         "id: abc\nmode: contain",
         "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
