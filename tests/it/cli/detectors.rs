@@ -101,7 +101,7 @@ fn coverage_says_what_no_case_exercises() {
     let told = run("json").json().remove(0);
     assert_eq!(told["cases"][0]["name"], "one");
     assert_eq!(told["coverage"]["detectors"][0]["seen"], 2);
-    assert_eq!(told["coverage"]["sides"], 4);
+    assert_eq!(told["coverage"]["detectors"][0]["sides"], 4);
 }
 
 /// Nine hundred addresses ask once, ten of them nine times, one of them three thousand times.
