@@ -2,7 +2,7 @@
 //! each of them.
 //!
 //! Owns the choice of the field under which a predicate stands, and the look-up. A predicate stands
-//! under one field whose exact values it needs (the event's kind, else the most telling of at most
+//! under one field whose exact values it needs (the event's kind, or a more telling one of at most
 //! `FIELDS_MAX`), or under none and is always due. So a detector costs other events nothing.
 
 use std::cmp::Ordering;
@@ -14,6 +14,8 @@ use crate::model::{Event, FieldId};
 
 /// Each field costs every event one look-up.
 const FIELDS_MAX: usize = 8;
+/// A field other than the kind must leave this many times fewer predicates to be worth its look-up.
+const BETTER: usize = 8;
 /// Larger lists of values are worse to look up than to evaluate.
 const VALUES_MAX: usize = 256;
 
@@ -22,6 +24,8 @@ const VALUES_MAX: usize = 256;
 pub struct Index {
     always: Vec<usize>,
     fields: Vec<(FieldId, Values)>,
+    /// Per entry, the only kinds of event it can match.
+    kinds: Vec<Option<Box<[String]>>>,
     /// The field that names the product of an event whose schema does not.
     product: Option<FieldId>,
 }
@@ -59,6 +63,10 @@ impl Index {
         Self {
             always,
             fields: fields.collect(),
+            kinds: predicates
+                .iter()
+                .map(|p| p.kinds().map(Into::into))
+                .collect(),
             product,
         }
     }
@@ -82,6 +90,18 @@ impl Index {
                     due.extend_from_slice(entries);
                     found += 1;
                 }
+            }
+            if *field != EVENT_KIND && found > 0 {
+                let kind = event.kind();
+                let fits = |entry: &usize| match self.kinds.get(*entry) {
+                    Some(Some(kinds)) => kinds.iter().any(|k| k.eq_ignore_ascii_case(kind)),
+                    _ => true,
+                };
+                let mut at = 0;
+                due.retain(|entry| {
+                    at += 1;
+                    at <= before || fits(entry)
+                });
             }
             if found > 1 {
                 // Several values of one field may lead to the same entry.
@@ -122,8 +142,8 @@ fn needed(predicate: &Predicate, field: FieldId) -> Option<&[String]> {
         .filter(|values| values.len() <= VALUES_MAX)
 }
 
-/// Per predicate, the fields it could stand under, the best first: its kind, then where the fewest
-/// others would be found with it.
+/// Per predicate, the fields it could stand under, the best first: where the fewest others would
+/// be found with it.
 fn choices(predicates: &[&Predicate]) -> Vec<Vec<FieldId>> {
     let mut crowds: BTreeMap<(FieldId, &str), usize> = BTreeMap::new();
     let told = |predicate: &&Predicate| predicate.telling().collect::<Vec<_>>();
@@ -141,9 +161,17 @@ fn choices(predicates: &[&Predicate]) -> Vec<Vec<FieldId>> {
             .max()
     };
     let ranked = |predicate: &&Predicate| {
-        let mut fields: Vec<(bool, usize, bool, FieldId)> = told(predicate)
+        let mut fields: Vec<(usize, bool, bool, FieldId)> = told(predicate)
             .into_iter()
-            .filter_map(|f| Some((f != EVENT_KIND, crowd(predicate, f)?, f == EVENT_SCHEMA, f)))
+            .filter_map(|f| {
+                let crowd = crowd(predicate, f)?;
+                let crowd = if f == EVENT_KIND {
+                    crowd / BETTER
+                } else {
+                    crowd
+                };
+                Some((crowd, f != EVENT_KIND, f == EVENT_SCHEMA, f))
+            })
             .collect();
         fields.sort_unstable();
         fields.into_iter().map(|(.., field)| field).collect()

@@ -114,6 +114,24 @@ fn events_meet_their_own_rules_only() {
     let found = due(&index(&plan_of_types), &event(&plan_of_types, "okta", &one));
     assert_eq!(found.len(), 1);
     let documents: Vec<String> = (0..1000)
+        .map(|i| {
+            rule(
+                i,
+                "{product: tidegate}",
+                &format!("event.kind: token.used, user.id: u{i}"),
+            )
+        })
+        .collect();
+    let of_users = plan(&documents);
+    let one = [
+        ("event.kind", Value::Text("token.used")),
+        ("user.id", Value::Text("u77")),
+    ];
+    assert_eq!(
+        due(&index(&of_users), &event(&of_users, "tidegate", &one)).len(),
+        1
+    );
+    let documents: Vec<String> = (0..1000)
         .map(|i| rule(i, "{product: tidegate}", "event.kind: token.used"))
         .collect();
     let shared = plan(&documents);
@@ -156,7 +174,7 @@ proptest! {
     /// What matches is due, each entry once: the index is a superset of the truth.
     #[test]
     fn nothing_that_matches_is_passed_over(
-        pairs in prop::collection::vec((0..ITEMS.len(), 0..ITEMS.len(), 0..5usize, 0..3usize), 1..8),
+        pairs in prop::collection::vec((0..ITEMS.len(), 0..ITEMS.len(), 0..5usize, 0..3usize), 1..30),
         kind in "[abC]",
         xs in prop::collection::vec(0..7usize, 0..3),
         ys in prop::collection::vec("(FOO|foo|bar|Bar|)", 0..3),

@@ -1,0 +1,1 @@
+//! Stands in for a target that is not in this branch yet.
