@@ -15,13 +15,16 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 # For cargo test: make test TESTS=engine
 TESTS ?=
+# For make faults: passes of each crash point, kills.
+ROUNDS ?= 1
+KILLS ?= 20
 
 scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
 # A line that says what comes next, and why it may take a while.
 say = @printf '==> %s\n' $(1) >&2
 
-.PHONY: help demo build test kafka-check helm-lint lint format bench clean
+.PHONY: help demo build test faults kafka-check helm-lint lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +49,14 @@ test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS
 	$(call say,'cargo test')
 	@$(CARGO) test --locked $(TESTS)
 	@$(MAKE) helm-lint
+
+faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=200 for the long run)
+	@dev/setup test
+	@dev/kafka/kafka fetch
+	$(call say,'what tidegate survives (some minutes)')
+	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) $(CARGO) test --locked --test it faults 2>&1 \
+	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
+	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
 
 kafka-check: ## does the test broker keep its word (three quarters of a minute)
 	@dev/setup test

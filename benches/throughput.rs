@@ -101,12 +101,13 @@ fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Route
         routed.clear();
         for (i, line) in chunk.iter().enumerate() {
             let offset = i64::try_from(n * BATCH + i).unwrap();
+            let origin = Origin {
+                source: 0,
+                partition: 0,
+                offset,
+            };
             let beside = Beside {
-                origin: Origin {
-                    source: 0,
-                    partition: 0,
-                    offset,
-                },
+                origin,
                 ..Beside::default()
             };
             stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);

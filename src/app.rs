@@ -13,6 +13,7 @@ pub mod detectors;
 pub mod files;
 pub mod kafka_out;
 pub mod measures;
+pub mod meta;
 pub mod outgoing;
 pub mod pipeline;
 pub mod rehearsal;

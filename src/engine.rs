@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alert::Alert;
-use exchange::{Packet, Routed};
+use exchange::{Packet, Progress, Routed};
 use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
@@ -43,8 +43,16 @@ pub enum Input<'a> {
         partition: i32,
         next: i64,
     },
+    /// The log of a partition is another one, or lost its beginning: it is read anew from `next`.
+    Restart {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
+    /// There may be records of a partition again that were not read: it holds event time back.
+    Behind { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
     End { until: Option<EventTime> },
 }
@@ -149,9 +157,21 @@ impl<S: Shards> Engine<S> {
                 self.sequencer.expect(*source, *partition, *next);
                 return;
             }
+            Input::Restart {
+                source,
+                partition,
+                next,
+            } => {
+                self.sequencer.restart(*source, *partition, *next);
+                return;
+            }
             Input::Idle { source, partition } => {
-                self.sequencer.set_idle(*source, *partition);
+                self.sequencer.set_idle(*source, *partition, true);
                 self.sequencer.settle(settings, &mut self.packet);
+            }
+            Input::Behind { source, partition } => {
+                self.sequencer.set_idle(*source, *partition, false);
+                return;
             }
             Input::End { until } => {
                 let deadline = self.program.longest_deadline().0 + 1;
@@ -180,7 +200,7 @@ impl<S: Shards> Engine<S> {
                 &self.program,
                 level,
                 &mut self.findings,
-                self.packet.watermark,
+                self.packet.progress,
             );
             merge::split(&derived, &mut self.parts);
             self.shards
@@ -289,7 +309,7 @@ pub fn take_derived(
     program: &Program,
     level: usize,
     findings: &mut [Findings],
-    watermark: i64,
+    progress: Progress,
 ) -> Packet {
     let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
     for found in findings.iter_mut() {
@@ -305,7 +325,7 @@ pub fn take_derived(
         }
         mine.push(taken);
     }
-    merge::join(mine.iter(), watermark)
+    merge::join(mine.iter(), progress)
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ impl Desk {
             }
         }
         alert_rows::insert(tx, &alert)?;
+        crate::crash::point("alert-written");
         done.messages += self.send(tx, std::iter::once(body::alert(&alert, now)))?;
         done.alerts.push(alert);
         Ok(())

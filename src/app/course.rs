@@ -47,16 +47,31 @@ impl<S: Shards> Course<S> {
         self.names.get(usize::from(topic)).map_or("?", |n| n)
     }
 
-    /// Takes in a batch after stage 1. Partitions that begin with it hold event time back from now
-    /// on; that some are at their end is for `heed`, after the commit.
+    /// Takes in a batch after stage 1. Partitions that begin with it, or have records again, hold
+    /// event time back from now on; that some are at their end is for `heed`, after the commit.
     pub fn take(&mut self, routed: &Routed, notices: &[Notice]) {
         for notice in notices {
-            if let Notice::Assigned { partition, next } = notice {
-                self.engine.handle(&Input::Expect {
+            match notice {
+                Notice::Assigned { partition, next } => self.engine.handle(&Input::Expect {
                     source: partition.topic,
                     partition: partition.number,
                     next: *next,
-                });
+                }),
+                Notice::Accepted {
+                    partition, next, ..
+                } => self.engine.handle(&Input::Restart {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: *next,
+                }),
+                Notice::Behind { partition } => self.engine.handle(&Input::Behind {
+                    source: partition.topic,
+                    partition: partition.number,
+                }),
+                Notice::End { .. }
+                | Notice::Halted { .. }
+                | Notice::Stalled { .. }
+                | Notice::Trouble { .. } => {}
             }
         }
         self.engine.handle(&Input::Batch(routed));
@@ -72,7 +87,11 @@ impl<S: Shards> Course<S> {
                     partition: partition.number,
                 });
             }
-            Notice::Assigned { .. } | Notice::Stalled { .. } | Notice::Trouble { .. } => {}
+            Notice::Assigned { .. }
+            | Notice::Accepted { .. }
+            | Notice::Behind { .. }
+            | Notice::Stalled { .. }
+            | Notice::Trouble { .. } => {}
         }
     }
 

@@ -125,7 +125,8 @@ impl Coverage {
                     offset,
                 };
                 routed.clear();
-                router.route(event, origin, false, &mut routed);
+                // What a case says of its times is meant.
+                router.route(event, origin, true, &mut routed);
                 engine.handle(&Input::Batch(&routed));
                 note_alerts(&mut engine, &own, &mut fired);
                 for covered in &mut own {

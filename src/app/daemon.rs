@@ -69,11 +69,16 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Builds all parts and starts them.
+    /// Builds all parts and starts them. `accepted` are partitions that go on although their logs
+    /// have lost what comes next.
     ///
     /// # Errors
     /// Any part cannot be built; nothing keeps running then.
-    pub fn start(config: &Config, env: &Environment) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        env: &Environment,
+        accepted: &[(String, i32)],
+    ) -> anyhow::Result<Self> {
         let (files, plan) = load_detectors(config)?;
         let plan = Arc::new(plan);
         let metrics = Metrics::new();
@@ -96,7 +101,7 @@ impl Daemon {
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });
-        let source = open_sources(config, env, &place)?;
+        let source = open_sources(config, env, &place, accepted)?;
         let names: Vec<String> = source.topics().iter().map(|t| t.name.clone()).collect();
         let shards = shard_count(config, body.as_deref());
         let program = Arc::new(Program::new(
@@ -226,9 +231,14 @@ impl Daemon {
             .spawn(move || work.run())?;
         let view = Arc::clone(&shared);
         let mut until = stopped;
-        outgoing.tasks.push(runtime.spawn(async move {
+        let serving = runtime.spawn(async move {
             let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
             api::serve(listener, api_settings, view, metrics, shutdown).await;
+        });
+        outgoing.tasks.push(runtime.spawn(async move {
+            if let Err(error) = serving.await {
+                fatal.end(&format!("the HTTP task has died: {error}"));
+            }
         }));
         Ok(Self {
             shared,
@@ -322,7 +332,12 @@ fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
     }
 }
 
-fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Result<Sources> {
+fn open_sources(
+    config: &Config,
+    env: &Environment,
+    place: &Place,
+    accepted: &[(String, i32)],
+) -> anyhow::Result<Sources> {
     let env = |name: &str| env.get(name).map(str::to_owned);
     let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
     let schema = |s: &str| (s != "auto").then(|| s.to_owned());
@@ -330,7 +345,8 @@ fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Re
         sources.push(match source {
             SourceShape::Kafka(s) => {
                 let settings = settings::kafka_source(s);
-                Box::new(KafkaSource::new(settings, place.frontier.clone(), &env)?)
+                let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
+                Box::new(source.accepting(accepted))
             }
             SourceShape::File(s) => Box::new(FileSource::new(
                 [&s.path],

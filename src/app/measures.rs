@@ -17,6 +17,9 @@ use crate::source::Lag;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
 
+/// So many keys lost between two looks (half a second) are an explosion.
+const EXPLOSION: u64 = 100;
+
 /// See the module's text.
 pub struct Measures {
     metrics: Metrics,
@@ -152,8 +155,9 @@ impl Measures {
             .add(["detectors".into(), "reverted".into()], 1);
     }
 
-    /// The rules' state as it is now.
-    pub fn rules(&mut self, program: &Program, usage: &[Usage]) {
+    /// The rules' state as it is now. Returns the rules that lost many keys since the last time.
+    pub fn rules(&mut self, program: &Program, usage: &[Usage]) -> Vec<(usize, u64)> {
+        let mut explosions = Vec::new();
         self.told.resize(usage.len(), Usage::default());
         let metrics = &self.metrics;
         for (rule, (now, told)) in usage.iter().zip(&mut self.told).enumerate() {
@@ -164,9 +168,12 @@ impl Measures {
                 metrics.state_bytes.set(name(), now.bytes as f64);
             }
             let grown = |now: u64, told: u64| now.saturating_sub(told);
-            let evicted = grown(now.evicted, told.evicted);
+            let evicted = grown(now.evicted, told.evicted) + grown(now.refused, told.refused);
             if evicted > 0 {
                 metrics.evictions.add(name(), evicted);
+            }
+            if evicted >= EXPLOSION {
+                explosions.push((rule, evicted));
             }
             let suppressed = grown(now.suppressed, told.suppressed);
             if suppressed > 0 {
@@ -177,6 +184,7 @@ impl Measures {
             }
             *told = *now;
         }
+        explosions
     }
 
     /// How far behind event time and reading are.

@@ -59,9 +59,12 @@ pub fn start_workers(
         outgoing.wakes.push(worker.wake());
         outgoing.counters.push(worker.counters());
         let (stopped, fatal) = (stopped.clone(), fatal.clone());
+        let running = runtime.spawn(worker.run(stopped));
         outgoing.tasks.push(runtime.spawn(async move {
-            if let Err(error) = worker.run(stopped).await {
-                fatal.end(&format!("delivery has ended: {error}"));
+            match running.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => fatal.end(&format!("delivery has ended: {error}")),
+                Err(error) => fatal.end(&format!("a delivery task has died: {error}")),
             }
         }));
     };
@@ -134,7 +137,8 @@ pub struct Fatal {
 }
 
 impl Fatal {
-    fn end(&self, why: &str) {
+    /// Ends the process, and says why.
+    pub fn end(&self, why: &str) {
         tracing::error!(why, "ending");
         let _first = self.failure.set(why.to_owned());
         self.stop.store(true, Ordering::Relaxed);

@@ -9,24 +9,27 @@
     reason = "stamps batches with the time they were read"
 )]
 
+mod decode;
+mod read;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use self::decode::Decoding;
+use self::read::Reader;
 use super::sample::Sample;
 use super::shelf::Shelf;
-use super::stage::{Beside, Stage};
 use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
-use crate::model::EventTime;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
-use crate::source::{Batch, Error, Lag, Notice, Polled, Source};
+use crate::source::{Batch, Error, Lag, Notice, Source};
 
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
@@ -84,6 +87,9 @@ enum Order {
     Stop,
 }
 
+/// A batch after stage 1, with its number.
+type Done = Result<(u64, Box<Intake>), Error>;
+
 struct Job {
     seq: u64,
     rules: Arc<Rules>,
@@ -93,7 +99,7 @@ struct Job {
 
 /// See the module's text.
 pub struct Pipeline {
-    done: Receiver<(u64, Box<Intake>)>,
+    done: Receiver<Done>,
     spare: Sender<Box<Intake>>,
     orders: Sender<Order>,
     lags: Receiver<Vec<Lag>>,
@@ -132,34 +138,19 @@ impl Pipeline {
         let (ended_in, ended) = bounded(1);
         let mut threads = Vec::new();
         for index in 0..decoders {
-            let mut rules = parts.rules.get();
-            let mut stage = stage(&rules, parts.tables.get());
-            let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
-            let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
-            let (shelf, mut shelved) = (Arc::clone(&parts.tables), 0);
-            let decode = move || {
-                while let Ok(job) = jobs.recv() {
-                    if !Arc::ptr_eq(&rules, &job.rules) {
-                        rules = Arc::clone(&job.rules);
-                        stage = self::stage(&rules, shelf.get());
-                    }
-                    if let Some(tables) = shelf.newer(&mut shelved) {
-                        stage.set_tables(tables);
-                    }
-                    let intake = spares.try_recv();
-                    let intake = intake.unwrap_or_else(|_| Intake::fresh(&rules));
-                    let seq = job.seq;
-                    let (intake, batch) = decode(&mut stage, &hints, job, intake);
-                    let _full = empty.try_send(batch);
-                    if done.send((seq, intake)).is_err() {
-                        return;
-                    }
-                }
+            let decoding = Decoding {
+                hints: Arc::clone(&hints),
+                tables: Arc::clone(&parts.tables),
+                jobs: jobs.clone(),
+                done: done_in.clone(),
+                spares: spares.clone(),
+                empties: empty_in.clone(),
             };
+            let rules = parts.rules.get();
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("decode-{index}"))
-                    .spawn(decode)?,
+                    .spawn(move || decoding.run(rules))?,
             );
         }
         let reader = Reader {
@@ -199,13 +190,16 @@ impl Pipeline {
                 return Next::Intake(intake);
             }
             match self.done.recv_timeout(wait) {
-                Ok((seq, intake)) => drop(self.waiting.insert(seq, intake)),
+                Ok(Ok((seq, intake))) => drop(self.waiting.insert(seq, intake)),
+                Ok(Err(error)) => return Next::Failed(error),
                 Err(RecvTimeoutError::Timeout) => return Next::Nothing,
                 // All threads are gone: the source has ended.
                 Err(RecvTimeoutError::Disconnected) => {
-                    return match self.ended.try_recv() {
+                    return match self.ended.recv() {
+                        Ok(Ok(())) => Next::End,
                         Ok(Err(error)) => Next::Failed(error),
-                        Ok(Ok(())) | Err(_) => Next::End,
+                        // It said nothing: it panicked.
+                        Err(_) => Next::Failed(Error::Died),
                     };
                 }
             }
@@ -272,6 +266,16 @@ impl Intake {
         *sum += bytes as u64;
     }
 
+    /// Empties it for the next batch.
+    fn begin(&mut self, job: &Job) {
+        self.rules = Arc::clone(&job.rules);
+        self.routed.clear();
+        self.dead.clear();
+        self.notices.clear();
+        self.received.clear();
+        self.read_at = job.read_at;
+    }
+
     fn fresh(rules: &Arc<Rules>) -> Box<Self> {
         Box::new(Self {
             rules: Arc::clone(rules),
@@ -291,98 +295,4 @@ pub fn hints(source: &(impl Source + ?Sized)) -> Vec<Option<Schema>> {
     topics
         .map(|t| t.schema.as_deref().and_then(Schema::parse))
         .collect()
-}
-
-fn stage(rules: &Rules, tables: Arc<Tables>) -> Stage {
-    Stage::new(&rules.program, rules.projection.clone(), tables)
-}
-
-fn decode(
-    stage: &mut Stage,
-    hints: &[Option<Schema>],
-    job: Job,
-    mut intake: Box<Intake>,
-) -> (Box<Intake>, Batch) {
-    let mut batch = job.batch;
-    intake.rules = job.rules;
-    intake.routed.clear();
-    intake.dead.clear();
-    intake.notices.clear();
-    intake.received.clear();
-    for record in batch.records() {
-        let place = record.partition;
-        let hint = hints.get(usize::from(place.topic)).copied().flatten();
-        let origin = Origin {
-            source: place.topic,
-            partition: place.number,
-            offset: record.offset,
-        };
-        let beside = Beside {
-            hint,
-            origin,
-            broker_time: record.stamp.time().map(|t| EventTime(t.0)),
-            event_id: record.event_id,
-        };
-        let (routed, dead) = (&mut intake.routed, &mut intake.dead);
-        stage.work(record.payload, &beside, routed, dead);
-        intake.count(place.topic, record.payload.len());
-    }
-    intake.read_at = job.read_at;
-    intake.notices.append(&mut batch.notices);
-    batch.clear();
-    (intake, batch)
-}
-
-struct Reader {
-    source: Box<dyn Source + Send>,
-    rules: Arc<Shelf<Rules>>,
-    sample: Option<Arc<Sample>>,
-    jobs: Sender<Job>,
-    empties: Receiver<Batch>,
-    orders: Receiver<Order>,
-    lags: Sender<Vec<Lag>>,
-}
-
-impl Reader {
-    fn run(mut self) -> Result<(), Error> {
-        let mut seq = 0;
-        // Taken here, in the order of batches, so that no batch of the old rules follows the new.
-        let (mut rules, mut version) = (self.rules.get(), 0);
-        loop {
-            let newer = self.rules.newer(&mut version);
-            let changed = newer.is_some();
-            rules = newer.unwrap_or(rules);
-            match self.orders.try_recv() {
-                Ok(Order::Publish(frontier)) => self.source.publish(&frontier),
-                Ok(Order::Pause) => self.source.pause(),
-                Ok(Order::Resume) => self.source.resume(),
-                Ok(Order::Lag) => {
-                    let _unread = self.lags.try_send(self.source.lag());
-                }
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
-                Err(TryRecvError::Empty) => {}
-            }
-            let mut batch = self.empties.try_recv().unwrap_or_default();
-            match self.source.poll(&mut batch, POLL)? {
-                // Also without a record: detectors that time alone fires are in force at once.
-                Polled::Nothing if !changed => {}
-                Polled::End if batch.is_empty() => return Ok(()),
-                Polled::Nothing | Polled::Some | Polled::End => {
-                    if let Some(sample) = &self.sample {
-                        sample.keep(&batch);
-                    }
-                    let job = Job {
-                        seq,
-                        rules: Arc::clone(&rules),
-                        batch,
-                        read_at: Instant::now(),
-                    };
-                    if self.jobs.send(job).is_err() {
-                        return Ok(());
-                    }
-                    seq += 1;
-                }
-            }
-        }
-    }
 }

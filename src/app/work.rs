@@ -16,6 +16,7 @@ use super::commit::Committed;
 use super::course::Course;
 use super::dead::DeadLetters;
 use super::measures::Measures;
+use super::meta;
 use super::pipeline::{Intake, Next, Pipeline, Rules};
 use super::reload::{self, Noise, Probation};
 use super::shelf::Shelf;
@@ -74,6 +75,7 @@ impl Work {
         self.pipeline.stop();
         self.shared
             .ended(result.as_ref().err().map(|e| format!("{e:#}")));
+        crate::crash::point("draining");
         if result.is_ok() {
             self.snapshot()?;
         }
@@ -127,6 +129,7 @@ impl Work {
             self.change_rules(&intake.rules);
         }
         self.course.take(&intake.routed, &intake.notices);
+        crate::crash::point("batch-taken");
         let passed = self.course.engine.take_passed();
         let events = passed.iter().map(|p| p.events).sum();
         self.shared.count_events(events);
@@ -140,7 +143,7 @@ impl Work {
         self.bury(intake)?;
         self.tell(Some(intake.read_at))?;
         for notice in &intake.notices {
-            self.heed(notice);
+            self.heed(notice)?;
         }
         self.tell(None)
     }
@@ -195,7 +198,12 @@ impl Work {
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
         loop {
             match self.dead.write(self.course.names(), &intake.dead) {
-                Ok(0) => return Ok(()),
+                Ok(0) => {
+                    if !intake.dead.is_empty() {
+                        crate::crash::point("dead-letters-written");
+                    }
+                    return Ok(());
+                }
                 Ok(left_out) => {
                     tracing::warn!(left_out, "the dead-letter file is full: move it away");
                     return Ok(());
@@ -209,10 +217,28 @@ impl Work {
         }
     }
 
-    fn heed(&mut self, notice: &Notice) {
+    /// Commits an alert about tidegate itself.
+    fn raise(&mut self, alert: &Alert) -> anyhow::Result<()> {
+        let alerts = std::slice::from_ref(alert);
+        let committed = self.insist(|work| work.course.desk.record(alerts, work.clock.now()))?;
+        self.follow(&committed);
+        Ok(())
+    }
+
+    fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } => {}
+            Notice::Assigned { .. } | Notice::Behind { .. } => {}
+            Notice::Accepted {
+                partition,
+                next,
+                cause,
+            } => tracing::warn!(
+                partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
+                next,
+                ?cause,
+                "the loss is accepted: reading goes on at what the log still holds"
+            ),
             Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,
@@ -231,6 +257,10 @@ impl Work {
                     self.shared
                         .halted(topic, &name, &format!("{cause:?} at offset {next}"));
                 self.measures.halted(topic, halted);
+                let place = (topic, partition.number);
+                let (key, now) = (&self.rules.program.key, self.clock.now());
+                let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
+                self.raise(&alert)?;
             }
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
@@ -244,6 +274,7 @@ impl Work {
                 self.shared.trouble(detail);
             }
         }
+        Ok(())
     }
 
     /// Commits what the engine has to say and wakes those who send it.
@@ -256,6 +287,7 @@ impl Work {
             self.measures.alert(alert, read_at, self.clock.now());
             tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
+        crate::crash::point("alerts-told");
         self.follow(&committed);
         self.watch_over(0, &committed.alerts);
         Ok(())
@@ -317,8 +349,12 @@ impl Work {
         let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
         self.follow(&committed);
         let stats = self.course.engine.stats();
-        self.measures
-            .rules(self.course.engine.program(), &stats.usage);
+        let program = Arc::clone(self.course.engine.program());
+        for (rule, evicted) in self.measures.rules(&program, &stats.usage) {
+            let name = &program.detector(rule).name;
+            let now = self.clock.now();
+            self.raise(&meta::key_explosion(&program.key, name, evicted, now))?;
+        }
         self.shared.usage(stats.usage);
         let lags = self.pipeline.lag().unwrap_or_default();
         self.measures

@@ -178,6 +178,9 @@ impl Worker {
         });
         match loaded.await {
             Ok((depth, messages)) => {
+                if !messages.is_empty() {
+                    crate::crash::point("outbox-loaded");
+                }
                 self.stored = depth;
                 self.look_into_store = room > 0 && messages.len() == room;
                 self.queue.accept(messages);
@@ -193,6 +196,7 @@ impl Worker {
             match self.queue.next(self.around.clock.now(), &*gate) {
                 Pick::Wait(until) => return until,
                 Pick::Send(message) => {
+                    crate::crash::point("message-sending");
                     let sink = Arc::clone(&self.sink);
                     let clock = Arc::clone(&self.around.clock);
                     self.under_way.spawn(async move {
@@ -217,6 +221,7 @@ impl Worker {
     fn ended(&mut self, done: Result<Attempt, tokio::task::JoinError>) {
         // The task itself neither panics nor is aborted before the worker ends.
         let Ok(attempt) = done else { return };
+        crate::crash::point("message-sent");
         let now = self.around.clock.now();
         let was = (self.queue.is_down(), self.queue.is_disabled());
         self.queue
@@ -265,8 +270,12 @@ impl Worker {
         let batch = std::mem::take(&mut self.unsettled);
         let (outbox, endpoint) = (Arc::clone(&self.around.outbox), self.endpoint.clone());
         let kept = batch.clone();
+        crate::crash::point("message-settling");
         match blocking(move || outbox.settle(&endpoint, &batch)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                crate::crash::point("message-settled");
+                Ok(())
+            }
             Err(error) => {
                 self.unsettled = kept;
                 self.survive(error)

@@ -76,6 +76,19 @@ impl Routed {
         self.keyless.clear();
     }
 
+    /// How much is in it: marks, observations, text.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize, usize) {
+        (self.marks.len(), self.observations.len(), self.text.len())
+    }
+
+    /// Takes out what came since it was this long.
+    pub fn truncate(&mut self, (marks, observations, text): (usize, usize, usize)) {
+        self.marks.truncate(marks);
+        self.observations.truncate(observations);
+        self.text.truncate(text);
+    }
+
     fn count_keyless(&mut self, rule: u16) {
         let rule = usize::from(rule);
         if self.keyless.len() <= rule {
@@ -90,8 +103,28 @@ impl Routed {
 pub struct Packet {
     pub observations: Vec<Observation>,
     pub text: Vec<u8>,
+    pub progress: Progress,
+}
+
+/// How far event time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
     /// No observation before this time will follow, except late ones.
     pub watermark: i64,
+    /// Time has really passed until here: there were events, or the clock went on, or an end was
+    /// given. Less than the watermark only at an end of input that settles what is still open.
+    pub passed: i64,
+}
+
+impl Progress {
+    /// Time that has passed as far as the watermark says.
+    #[must_use]
+    pub const fn at(watermark: i64) -> Self {
+        Self {
+            watermark,
+            passed: watermark,
+        }
+    }
 }
 
 impl Packet {
@@ -259,22 +292,26 @@ impl Router {
 
     fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
         for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
-            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else {
-                continue;
-            };
-            let number = if slot.numeric {
-                let Some(number) = as_number(value) else {
-                    continue;
-                };
-                number.to_bits()
-            } else {
-                self.scratch.clear();
-                write_value(Some(value), &mut self.scratch);
-                program.key.fingerprint(&self.scratch).0
-            };
-            o.values[i] = number;
-            o.present |= 1 << i;
+            if let Some(value) = self.value(program, slot, event) {
+                o.values[i] = value;
+                o.present |= 1 << i;
+            }
         }
+    }
+
+    fn value(&mut self, program: &Program, slot: &Slot, event: &Event) -> Option<u64> {
+        self.scratch.clear();
+        for (n, field) in slot.fields.iter().enumerate() {
+            let value = event.get(*field).filter(|v| *v != Value::Null)?;
+            if slot.numeric {
+                return as_number(value).map(f64::to_bits);
+            }
+            if n > 0 {
+                self.scratch.push(SEPARATOR);
+            }
+            write_value(Some(value), &mut self.scratch);
+        }
+        Some(program.key.fingerprint(&self.scratch).0)
     }
 }
 

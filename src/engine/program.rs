@@ -21,9 +21,10 @@ pub struct TextLayout {
 }
 
 /// A value a rule reads: as a fingerprint, or as a number (sums).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    pub field: FieldId,
+    /// Several fields are one value together; it is missing where one of them is.
+    pub fields: Vec<FieldId>,
     pub numeric: bool,
 }
 
@@ -53,7 +54,8 @@ pub struct Consumer {
     pub settled: bool,
     /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
     pub parts: Vec<Option<usize>>,
-    pub slots: Vec<(Option<usize>, bool)>,
+    /// For each value, where its fields stand, and whether it is a number.
+    pub slots: Vec<(Vec<Option<usize>>, bool)>,
 }
 
 /// What a rule needs while running, beside `Plan::rules`.
@@ -117,7 +119,14 @@ impl Program {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
-            specs[r].waits = matches!(rule.kind, Kind::Ratio { .. } | Kind::Spike(_));
+            specs[r].waits = matches!(
+                rule.kind,
+                Kind::Ratio { .. }
+                    | Kind::Share(_)
+                    | Kind::Spike(_)
+                    | Kind::Quiet(_)
+                    | Kind::Obligations { .. }
+            );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
         }
@@ -198,7 +207,10 @@ impl Program {
                     input: i,
                     settled: matches!(input.from, From::Settled(_)),
                     parts: fields.iter().map(find).collect(),
-                    slots: slots.iter().map(|s| (find(&s.field), s.numeric)).collect(),
+                    slots: slots
+                        .iter()
+                        .map(|s| (s.fields.iter().map(find).collect(), s.numeric))
+                        .collect(),
                 };
                 self.specs[producer].consumers.push(consumer);
             }
@@ -246,7 +258,7 @@ impl Program {
         let values = self
             .specs
             .iter()
-            .flat_map(|s| s.slots.iter().map(|slot| slot.field));
+            .flat_map(|s| s.slots.iter().flat_map(|slot| slot.fields.iter().copied()));
         let all = identity
             .into_iter()
             .chain(predicates)
@@ -298,9 +310,14 @@ impl Program {
             return 0;
         };
         let detector = self.detector(rule);
+        // A mass event is declared without losing the past it is held against.
+        let mut kind = r.kind.clone();
+        if let Kind::Spike(spike) = &mut kind {
+            spike.expected.clear();
+        }
         let mut text = format!(
             "{}|{}|{:?}|{:?}|{:?}",
-            detector.id, detector.version, r.kind, r.timespan, r.key_names
+            detector.id, detector.version, kind, r.timespan, r.key_names
         );
         for input in &r.inputs {
             let fields: Vec<&str> = input
@@ -352,7 +369,7 @@ impl Program {
 
     fn reach(&self, rule: usize) -> Span {
         let own = match self.plan.rules[rule].kind {
-            Kind::Absence { .. } => self.plan.rules[rule].timespan,
+            Kind::Absence { .. } | Kind::Obligations { .. } => self.plan.rules[rule].timespan,
             _ => Span::ZERO,
         };
         let fed = self.plan.rules[rule]
@@ -386,7 +403,7 @@ fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
         let feeds = |i: &&Input| matches!(i.from, From::Rule(p) | From::Settled(p) if p == rule);
         for input in consumer.inputs.iter().filter(feeds) {
             fields.extend(&input.group_by);
-            fields.extend(slots(consumer).iter().map(|s| s.field));
+            fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
             fields.extend(&carried[c]);
         }
     }
@@ -403,12 +420,23 @@ fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
 /// The values a rule reads. At most two fit an observation; `compile` refuses more.
 fn slots(rule: &Rule) -> Vec<Slot> {
     let mut slots: Vec<Slot> = Vec::new();
-    if let Kind::Window { aggregates, .. } = &rule.kind {
-        for slot in aggregates.iter().filter_map(slot_of) {
-            if !slots.contains(&slot) {
-                slots.push(slot);
+    match &rule.kind {
+        Kind::Window { aggregates, .. } => {
+            for slot in aggregates.iter().filter_map(slot_of) {
+                if !slots.contains(&slot) {
+                    slots.push(slot);
+                }
             }
         }
+        Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
+            fields: spike.fields.clone(),
+            numeric: false,
+        }),
+        Kind::NewValue(new) => slots.push(Slot {
+            fields: new.fields.clone(),
+            numeric: false,
+        }),
+        _ => {}
     }
     slots
 }
@@ -417,5 +445,8 @@ fn slots(rule: &Rule) -> Vec<Slot> {
 #[must_use]
 pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
     let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
-    aggregate.field.map(|field| Slot { field, numeric })
+    (!aggregate.fields.is_empty()).then(|| Slot {
+        fields: aggregate.fields.clone(),
+        numeric,
+    })
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::budget::Budget;
-use super::exchange::{Observation, Packet};
+use super::exchange::{Observation, Packet, Progress};
 use super::merge::shard_of;
 use super::program::Program;
 use super::rule::{Context, Findings, Probe, State, Usage};
@@ -177,11 +177,11 @@ impl Shard {
         for o in &packet.observations {
             let text = packet.text_of(o);
             match self.program.level(usize::from(o.rule)) {
-                0 => self.observe(o, text, packet.watermark, out),
+                0 => self.observe(o, text, packet.progress, out),
                 level => self.later[level].push(*o, text),
             }
         }
-        self.finish_level(0, packet.watermark, out);
+        self.finish_level(0, packet.progress, out);
     }
 
     /// Runs the rules of a higher level on what lower ones detected and on their own events.
@@ -194,45 +194,52 @@ impl Shard {
         let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
         all.sort_by_key(|(o, _)| o.time);
         for (o, text) in all {
-            self.observe(o, text, derived.watermark, out);
+            self.observe(o, text, derived.progress, out);
         }
-        self.finish_level(level, derived.watermark, out);
+        self.finish_level(level, derived.progress, out);
     }
 
     /// Observations of rules that look at time in order always queue, also those the watermark has
     /// passed already: older ones may still be waiting.
-    fn observe(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+    fn observe(&mut self, o: &Observation, text: &[u8], progress: Progress, out: &mut Findings) {
         let index = usize::from(o.rule);
         match self.program.specs.get(index) {
             Some(spec) if spec.waits => {
                 let level = self.program.level(index);
                 self.waiting[level].push(o.time, (*o, text.into()));
             }
-            Some(_) => self.apply(o, text, watermark, out),
+            Some(_) => self.apply(o, text, progress, out),
             None => {}
         }
     }
 
-    fn apply(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+    fn apply(&mut self, o: &Observation, text: &[u8], progress: Progress, out: &mut Findings) {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
             let before = out.suppressed;
-            state.observe(&context(&self.program, index, watermark), o, text, out);
+            // A packet may jump far ahead: for what comes later in it, state counts as it is now.
+            let now = Progress {
+                watermark: progress.watermark.min(o.time),
+                ..progress
+            };
+            state.observe(&context(&self.program, index, now), o, text, out);
             self.suppressed[index] += out.suppressed - before;
         }
     }
 
-    fn finish_level(&mut self, level: usize, watermark: i64, out: &mut Findings) {
+    fn finish_level(&mut self, level: usize, progress: Progress, out: &mut Findings) {
         while let Some((_, (o, text))) = self
             .waiting
             .get_mut(level)
-            .and_then(|w| w.pop_until(watermark))
+            .and_then(|w| w.pop_until(progress.watermark))
         {
-            self.apply(&o, &text, watermark, out);
+            self.apply(&o, &text, progress, out);
         }
         for (index, state) in self.states.iter_mut().enumerate() {
             if self.program.level(index) == level {
-                state.advance(&context(&self.program, index, watermark), out);
+                let before = out.suppressed;
+                state.advance(&context(&self.program, index, progress), out);
+                self.suppressed[index] += out.suppressed - before;
                 let table = state.table();
                 let (bytes, limit) = table.memory();
                 if let Some(limit) = self.budget.grow(limit, bytes) {
@@ -309,13 +316,14 @@ impl Shard {
     }
 }
 
-fn context(program: &Program, index: usize, watermark: i64) -> Context<'_> {
+fn context(program: &Program, index: usize, progress: Progress) -> Context<'_> {
     Context {
         program,
         rule: &program.plan.rules[index],
         spec: &program.specs[index],
         detector: program.detector(index),
         index,
-        watermark,
+        watermark: progress.watermark,
+        passed: progress.passed,
     }
 }

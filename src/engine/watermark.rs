@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::queue::TimeQueue;
 use self::seen::Seen;
-use super::exchange::{Mark, Observation, Packet, Routed};
+use super::exchange::{Mark, Observation, Packet, Progress, Routed};
 use super::program::Settings;
 use crate::model::{EventTime, Span};
 
@@ -47,9 +47,8 @@ struct Partition {
     partition: i32,
     /// Greatest confirmed event time.
     newest: Option<i64>,
-    /// A time far ahead that waits for a second witness.
+    /// A time far ahead, or the first one ever, that waits for a second witness.
     doubtful: Option<i64>,
-    records: u64,
     /// At the end of its log; does not hold the watermark back.
     idle: bool,
     /// Offset after the last record taken in.
@@ -172,7 +171,7 @@ impl Sequencer {
             let next = self.queue.next().unwrap_or(i64::MAX);
             self.release(next, packet);
         }
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     fn passed(&mut self, mark: &Mark) -> &mut Passed {
@@ -236,30 +235,38 @@ impl Sequencer {
         let before = p.newest;
         p.next = p.next.max(o.offset + 1);
         p.idle = false;
-        p.records += 1;
-        p.newest = Some(match p.newest {
-            None => mark.time,
-            Some(newest) if mark.bounded || mark.time <= newest + FAR_AHEAD => {
-                // The very first record may itself be the one from the future.
-                let alone = p.records == 2 && mark.time < newest - FAR_AHEAD;
+        p.newest = match (p.newest, p.doubtful) {
+            _ if mark.bounded => {
                 p.doubtful = None;
-                if alone {
-                    mark.time
+                p.newest.max(Some(mark.time))
+            }
+            // The very first record may itself be the one from the future.
+            (None, None) => {
+                p.doubtful = Some(mark.time);
+                None
+            }
+            (None, Some(first)) => {
+                let far = (mark.time - first).abs() > FAR_AHEAD;
+                p.doubtful = far.then_some(mark.time.max(first));
+                Some(if far {
+                    mark.time.min(first)
                 } else {
-                    newest.max(mark.time)
-                }
+                    mark.time.max(first)
+                })
             }
-            Some(_)
-                if p.doubtful
-                    .is_some_and(|d| (mark.time - d).abs() <= FAR_AHEAD) =>
-            {
-                mark.time
+            (Some(newest), _) if mark.time <= newest + FAR_AHEAD => {
+                p.doubtful = None;
+                Some(newest.max(mark.time))
             }
-            Some(newest) => {
+            (Some(_), Some(doubtful)) if (mark.time - doubtful).abs() <= FAR_AHEAD => {
+                p.doubtful = None;
+                Some(mark.time)
+            }
+            (newest, _) => {
                 p.doubtful = Some(mark.time);
                 newest
             }
-        });
+        };
         lowest && p.newest != before
     }
 
@@ -294,7 +301,6 @@ impl Sequencer {
             partition,
             newest: None,
             doubtful: None,
-            records: 0,
             idle: false,
             next,
             floor: 0,
@@ -308,12 +314,26 @@ impl Sequencer {
         }
     }
 
-    /// A partition has been read to the end of its log (and not because we paused it).
-    pub fn set_idle(&mut self, source: u16, partition: i32) {
+    /// A partition's log is another one, or lost its beginning: it is read anew from `next`.
+    pub fn restart(&mut self, source: u16, partition: i32, next: i64) {
+        self.expect(source, partition, next);
         for p in &mut self.partitions {
             if p.source == source && p.partition == partition {
-                p.idle = true;
+                (p.next, p.floor, p.idle) = (next, 0, false);
             }
+        }
+    }
+
+    /// A partition has been read to the end of its log (and not because we paused it), or is no
+    /// longer known to have been.
+    pub fn set_idle(&mut self, source: u16, partition: i32, idle: bool) {
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                p.idle = idle;
+            }
+        }
+        if !idle {
+            self.idle_since = None;
         }
     }
 
@@ -326,6 +346,10 @@ impl Sequencer {
             return;
         }
         let since = *self.idle_since.get_or_insert(now);
+        // The clock is a witness, too: of the only record there is.
+        for p in self.partitions.iter_mut().filter(|p| p.newest.is_none()) {
+            p.newest = p.doubtful.take_if(|first| *first <= now + FAR_AHEAD);
+        }
         let newest = self.partitions.iter().filter_map(|p| p.newest).max();
         if let Some(newest) = newest {
             let passed = (now - since).max(0);
@@ -338,17 +362,21 @@ impl Sequencer {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     /// The end of all input: everything held goes on, and event time advances to `until`, or by
-    /// `deadline` past the greatest confirmed time.
+    /// `deadline` past the greatest confirmed time; no more than that has passed.
     pub fn finish(&mut self, until: Option<i64>, deadline: i64, packet: &mut Packet) {
-        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        let known = |p: &Partition| p.newest.or(p.doubtful);
+        let newest = self.partitions.iter().filter_map(known).max();
         self.release(EventTime::MAX.0, packet);
         let end = until.or_else(|| newest.map(|t| t.saturating_add(deadline)));
         self.watermark = self.watermark.max(end.unwrap_or(self.watermark));
-        packet.watermark = self.watermark;
+        packet.progress = Progress {
+            watermark: self.watermark,
+            passed: until.or(newest).unwrap_or(self.watermark),
+        };
     }
 
     /// After a restore: records before the frontier are inside, and no partition is known to be at

@@ -8,12 +8,24 @@ use std::net::IpAddr;
 use super::field::{self, FieldId, Fields};
 use super::time::EventTime;
 
+/// A text without white space around it. Most texts have none, which two bytes tell.
+#[must_use]
+#[inline]
+pub fn trimmed(text: &str) -> &str {
+    let plain = |b: Option<&u8>| b.is_some_and(|b| (0x21..0x80).contains(b));
+    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
+        text
+    } else {
+        text.trim()
+    }
+}
+
 /// Whether a text stands for no value: empty, `-`, `null`, `unknown`, a placeholder, an
 /// unspecified address.
 #[must_use]
 #[inline]
 pub fn is_missing(text: &str) -> bool {
-    let text = text.trim();
+    let text = trimmed(text);
     match text.len() {
         0 => true,
         1 => text == "-",

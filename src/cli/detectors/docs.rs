@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use crate::app::detectors::DetectorFile;
 use crate::engine::detector::case::{self, Purpose};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, Detector, Function, Kind, Mode, Op, Plan, Rule, Spike,
+    Aggregate, Bound, Detector, Function, Kind, Mode, Op, Plan, Rule, Score, Spike,
 };
+use crate::model::Span;
 
 const HEAD: &str = "\
 # The detectors
@@ -84,7 +85,7 @@ fn detector(out: &mut String, plan: &Plan, d: &Detector) {
     if !d.description.is_empty() {
         line(out, &format!("{}\n", d.description.trim()));
     }
-    line(out, &format!("- fires on {}", fires(rule)));
+    line(out, &format!("- fires on {}", fires(plan, rule)));
     if !d.respond.is_empty() {
         let step = |r: &crate::engine::detector::plan::Respond| {
             let target = r.target.as_deref().unwrap_or("flow");
@@ -102,7 +103,7 @@ fn detector(out: &mut String, plan: &Plan, d: &Detector) {
 }
 
 /// When a rule fires, in a sentence.
-fn fires(rule: &Rule) -> String {
+fn fires(plan: &Plan, rule: &Rule) -> String {
     let names: Vec<&str> = rule.inputs.iter().map(|i| i.name.as_str()).collect();
     let (first, second) = (
         names.first().copied().unwrap_or_default(),
@@ -129,13 +130,58 @@ fn fires(rule: &Rule) -> String {
             "{first} / {second} {} {value}, of at least {denominator_min}",
             sign(*bound)
         ),
+        Kind::Share(share) => {
+            let bound = share
+                .bound
+                .map_or(String::new(), |(op, v)| format!(" and {} {v}", sign(op)));
+            format!(
+                "{first} / {second} {} {} times its own past{bound}, of at least {}",
+                sign(share.times.0),
+                share.times.1,
+                share.denominator_min
+            )
+        }
         Kind::Spike(spike) => rate(spike),
+        Kind::NewValue(new) => {
+            let fields: Vec<&str> = new.fields.iter().map(|f| plan.fields.name(*f)).collect();
+            let burst = new.burst.map_or(String::new(), |b| {
+                format!(", {} times within {}", b.count_min, b.within)
+            });
+            format!("a value of {} not seen before{burst}", fields.join(" and "))
+        }
+        Kind::Score(score) => score_of(score, &names),
+        Kind::Quiet(quiet) => format!(
+            "silence after {} events in {}",
+            quiet.count_min, quiet.warmup
+        ),
+        Kind::Obligations { within } => {
+            let step = |(name, within): (&&str, &Span)| format!(", then {name} within {within}");
+            let steps: String = names.iter().skip(1).zip(within).map(step).collect();
+            return format!("a step that does not come: {first}{steps}");
+        }
     };
     let per = match rule.key_names.as_slice() {
         [] => "over all".to_owned(),
         keys => format!("per {}", keys.join(" and ")),
     };
     format!("{what}, within {}, {per}", rule.timespan)
+}
+
+/// The evidence with its weights, and the sum that fires.
+fn score_of(score: &Score, names: &[&str]) -> String {
+    let after = names.first().filter(|_| score.after);
+    let evidence = names.iter().skip(usize::from(score.after));
+    let weighed: Vec<String> = evidence
+        .zip(&score.weights)
+        .map(|(name, weight)| format!("{name} {weight}"))
+        .collect();
+    let after = after.map_or(String::new(), |name| format!(" after {name}"));
+    format!(
+        "evidence that sums to {} {} ({}){after}",
+        sign(score.op),
+        score.value,
+        weighed.join(", ")
+    )
 }
 
 fn window(aggregates: &[Aggregate], bounds: &[Bound]) -> String {

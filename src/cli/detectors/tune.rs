@@ -175,7 +175,8 @@ fn read(
             stage.each(record.payload, args.inputs.schema.0, |fate, router| {
                 if let Fate::Event(event) = fate {
                     routed.clear();
-                    router.route(event, origin, false, &mut routed);
+                    // The first time of all would wait for a second event to confirm it.
+                    router.route(event, origin, record.offset == 1, &mut routed);
                     take(&routed);
                 }
             });

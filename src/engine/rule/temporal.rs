@@ -262,7 +262,7 @@ impl Entry {
 }
 
 /// Part by part the newer text, where it has one.
-fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
+pub(super) fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
     let mut known = known.split(|b| *b == SEPARATOR);
     let parts: Vec<&[u8]> = newer
         .split(|b| *b == SEPARATOR)

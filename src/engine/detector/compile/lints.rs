@@ -61,7 +61,7 @@ fn out_of_reach(
     aggregate: &Aggregate,
     inputs: &[Input],
 ) {
-    let (Function::Distinct, Some(field)) = (aggregate.function, aggregate.field) else {
+    let (Function::Distinct, &[field]) = (aggregate.function, aggregate.fields.as_slice()) else {
         return;
     };
     let counted = |i: &usize| aggregate.input.is_none_or(|own| own == *i);
