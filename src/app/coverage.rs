@@ -48,6 +48,32 @@ pub struct Covered {
     watch: Watch,
 }
 
+/// `number op value`, or `value` times another number of the window.
+#[derive(Clone, Debug)]
+struct NumberBound {
+    number: String,
+    op: Op,
+    value: f64,
+    of: Option<String>,
+}
+
+impl NumberBound {
+    fn holds(&self, numbers: &[(String, f64)]) -> Option<bool> {
+        let of = |name: &str| numbers.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+        let times = match &self.of {
+            Some(other) => of(other)?,
+            None => 1.0,
+        };
+        Some(self.op.holds(of(&self.number)?, self.value * times))
+    }
+
+    fn shown(&self) -> String {
+        let of = self.of.as_ref().map(|of| format!(" of {of}"));
+        let (number, op, value) = (&self.number, self.op.name(), self.value);
+        format!("{number} {op} {value}{}", of.unwrap_or_default())
+    }
+}
+
 /// Where the points of a detector are found.
 #[derive(Clone, Debug, Default)]
 struct Watch {
@@ -56,8 +82,8 @@ struct Watch {
     rule: usize,
     /// Per predicate: the point of each of its tests.
     tests: BTreeMap<usize, Vec<Option<usize>>>,
-    /// (name of the number, bound, point)
-    bounds: Vec<(String, Op, f64, usize)>,
+    /// Each with its point.
+    bounds: Vec<(NumberBound, usize)>,
     /// Whether it fires, where its numbers cannot be asked for.
     fires: Option<usize>,
 }
@@ -181,10 +207,10 @@ impl Covered {
         let own = |rule: u16| usize::from(rule) == self.watch.rule;
         for o in routed.observations.iter().filter(|o| own(o.rule)) {
             let numbers = engine.probe(self.watch.rule, o.key).numbers;
-            for (name, op, bound, point) in &self.watch.bounds {
-                let value = numbers.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
-                if let (Some(value), Some(point)) = (value, self.points.get_mut(*point)) {
-                    point.note(op.holds(value, *bound));
+            for (bound, point) in &self.watch.bounds {
+                let holds = bound.holds(&numbers);
+                if let (Some(holds), Some(point)) = (holds, self.points.get_mut(*point)) {
+                    point.note(holds);
                 }
             }
         }
@@ -220,9 +246,9 @@ fn covered(plan: &Plan, detector: usize) -> Covered {
             let places = tests.into_iter().flatten().map(|t| t.map(&mut add));
             watch.tests.insert(predicate, places.collect());
         }
-        for (number, op, value) in bounds(rule) {
-            let point = add(format!("{number} {} {value}", op.name()));
-            watch.bounds.push((number, op, value, point));
+        for bound in bounds(rule) {
+            let point = add(bound.shown());
+            watch.bounds.push((bound, point));
         }
         let has_numbers = by_events(rule) && matches!(rule.kind, Kind::Window { .. });
         if !has_numbers && !matches!(rule.kind, Kind::Each) {
@@ -241,7 +267,7 @@ fn by_events(rule: &Rule) -> bool {
 }
 
 /// The bounds whose numbers can be asked for: those over keys that events themselves have.
-fn bounds(rule: &Rule) -> Vec<(String, Op, f64)> {
+fn bounds(rule: &Rule) -> Vec<NumberBound> {
     let Kind::Window { aggregates, bounds } = &rule.kind else {
         return Vec::new();
     };
@@ -249,8 +275,15 @@ fn bounds(rule: &Rule) -> Vec<(String, Op, f64)> {
         let aggregate = aggregates.get(b.aggregate)?;
         // A count of all events is at least one whenever it is asked for.
         let any = aggregate.function == Function::Count && aggregate.input.is_none();
-        let has_sides = !any || !b.op.holds(1.0, b.value) || matches!(b.op, Op::Lt | Op::Lte);
-        has_sides.then(|| (aggregate.name.clone(), b.op, b.value))
+        let has_sides =
+            !any || b.of.is_some() || !b.op.holds(1.0, b.value) || matches!(b.op, Op::Lt | Op::Lte);
+        let of = b.of.and_then(|of| aggregates.get(of));
+        has_sides.then(|| NumberBound {
+            number: aggregate.name.clone(),
+            op: b.op,
+            value: b.value,
+            of: of.map(|of| of.name.clone()),
+        })
     });
     named.collect()
 }

@@ -51,7 +51,7 @@ pub fn rises(bound: &Bound, aggregates: &[Aggregate]) -> bool {
     let share = aggregates
         .get(bound.aggregate)
         .is_some_and(|a| a.function == Function::OnceShare);
-    matches!(bound.op, Op::Gt | Op::Gte) && !share
+    matches!(bound.op, Op::Gt | Op::Gte) && bound.of.is_none() && !share
 }
 
 impl Versions {
@@ -149,6 +149,7 @@ impl Maxima {
             let raised = bounds.iter().map(|b| Bound {
                 op: Op::Gte,
                 value,
+                of: None,
                 ..*b
             });
             raised.collect()
@@ -245,6 +246,7 @@ mod tests {
             aggregate: 0,
             op,
             value,
+            of: None,
         };
         assert_eq!(above(7.0, &bound(Op::Gte, 10.0)), 8.0);
         assert_eq!(above(7.0, &bound(Op::Gt, 10.0)), 7.0);

@@ -191,7 +191,9 @@ fn window(aggregates: &[Aggregate], bounds: &[Bound]) -> String {
             .get(b.aggregate)
             .is_some_and(|a| a.function == Function::OnceShare);
         let shown = if share { "share " } else { "" };
-        format!("{shown}{name} {} {}", sign(b.op), b.value)
+        let of = b.of.and_then(|of| aggregates.get(of));
+        let of = of.map_or(String::new(), |of| format!(" times {}", of.name));
+        format!("{shown}{name} {} {}{of}", sign(b.op), b.value)
     };
     bounds.iter().map(one).collect::<Vec<_>>().join(" and ")
 }

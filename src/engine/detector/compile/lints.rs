@@ -27,7 +27,7 @@ pub(super) fn correlation(
 ) {
     made_up_groups(builder, doc, of, inputs);
     if let (PlanKind::Window { aggregates, .. }, Kind::Window { bounds, .. }) = (kind, &of.kind) {
-        for bound in bounds {
+        for bound in bounds.iter().filter(|b| b.of.is_none()) {
             if let Some(aggregate) = aggregates.get(bound.aggregate) {
                 out_of_reach(builder, doc, bound, aggregate, inputs);
             }

@@ -438,6 +438,7 @@ impl<'d> Builder<'d, '_> {
                         aggregate: b.aggregate,
                         op: b.op,
                         value: b.value,
+                        of: b.of,
                     })
                     .collect();
                 PlanKind::Window {

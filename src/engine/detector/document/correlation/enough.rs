@@ -40,7 +40,7 @@ fn enough(node: &Node, findings: &mut Findings<'_>) -> Option<Enough> {
     match &node.content {
         Content::Map(entries) if entries.len() == 1 => {
             let entry = entries.first()?;
-            bounds::bound(entry, 0, findings).map(Enough::Count)
+            bounds::bound(entry, 0, &[], findings).map(Enough::Count)
         }
         Content::Scalar(text) => {
             let expr = condition::parse(&text.text, node.at, text.quoted, findings)?;
