@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate::app::detectors;
-use tidegate::app::stage::Stage;
+use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::detector::{Options as CompileOptions, compile};
 use tidegate::engine::exchange::{Origin, Routed};
 use tidegate::engine::program::{Program, Settings};
@@ -106,7 +106,11 @@ fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Route
                 partition: 0,
                 offset,
             };
-            stage.work(line.as_bytes(), None, origin, None, &mut routed, &mut dead);
+            let beside = Beside {
+                origin,
+                ..Beside::default()
+            };
+            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
         }
         take(&routed);
     }

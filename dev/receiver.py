@@ -189,6 +189,14 @@ def make_receiver(state):
     return Receiver
 
 
+class Server(ThreadingHTTPServer):
+    """A sender that dies in the middle of a request is no error of ours."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
@@ -207,7 +215,7 @@ def main():
     if not secrets:
         parser.error("give at least one --secret or --secret-env")
     state = State(options, secrets, load_library(options.require_library))
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), make_receiver(state))
+    server = Server(("127.0.0.1", options.port), make_receiver(state))
     server.daemon_threads = True
     # serve_forever must not be stopped from its own thread.
     stop = lambda *_: threading.Thread(target=server.shutdown).start()

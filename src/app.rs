@@ -4,15 +4,22 @@
 //! stands here and nowhere else.
 
 pub mod commit;
+pub mod course;
 pub mod daemon;
 pub mod dead;
 pub mod demo;
 pub mod detectors;
 pub mod files;
 pub mod kafka_out;
+pub mod measures;
+pub mod meta;
+pub mod outgoing;
 pub mod pipeline;
 pub mod rehearsal;
+pub mod reload;
+pub mod sample;
 pub mod settings;
+pub mod shelf;
 pub mod sources;
 pub mod stage;
 pub mod state_dir;

@@ -26,7 +26,7 @@ pub use schema::Schema;
 use canon::{Buffer, Canon};
 use dead::{Flaw, dead, end_of_broken, faulty};
 use draft::{At, Collect, Doc, Draft, Raw, Scratch};
-use json::{Budget, Fault, FaultKind, Frame};
+use json::{Budget, Fault, FaultKind, Frame, Scan};
 use paths::Paths;
 
 /// What a record may cost.
@@ -82,6 +82,7 @@ pub struct Decoder {
 #[derive(Debug, Default)]
 struct Work {
     draft: Draft,
+    scan: Scan,
     stack: Vec<Frame<At>>,
     unescaped: String,
     scratch: Scratch,
@@ -178,6 +179,7 @@ impl Decoder {
         nesting: usize,
         sink: &mut impl FnMut(Decoded<'_>),
     ) {
+        self.work.scan.prepare(text);
         let start = json::skip_space(text.as_bytes(), 0);
         let end = if text.as_bytes().get(start) == Some(&b'[') {
             self.array(text, start, hint, nesting, sink)
@@ -310,7 +312,11 @@ impl Decoder {
                 )?;
             }
             Ok(Found::Inside(..)) => {}
-            Ok(Found::Wrapped(inner)) => self.text(&inner, Some(schema), nesting + 1, sink),
+            Ok(Found::Wrapped(inner)) => {
+                let scan = std::mem::take(&mut self.work.scan);
+                self.text(&inner, Some(schema), nesting + 1, sink);
+                self.work.scan = scan;
+            }
             Err(flaw) => {
                 dead(
                     flaw.reason,
@@ -356,7 +362,7 @@ impl Decoder {
             projection.all,
         );
         json::walk(
-            text,
+            (text, &work.scan),
             start,
             budget,
             &mut work.stack,

@@ -23,12 +23,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alert::Alert;
-use exchange::{Packet, Routed};
+use exchange::{Packet, Progress, Routed};
 use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
 pub use shard::Shards;
-use watermark::{Counts, Sequencer};
+use watermark::{Counts, Passed, Sequencer};
 
 use crate::model::{EventTime, WallTime};
 
@@ -43,8 +43,16 @@ pub enum Input<'a> {
         partition: i32,
         next: i64,
     },
+    /// The log of a partition is another one, or lost its beginning: it is read anew from `next`.
+    Restart {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
+    /// There may be records of a partition again that were not read: it holds event time back.
+    Behind { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
     End { until: Option<EventTime> },
 }
@@ -149,9 +157,21 @@ impl<S: Shards> Engine<S> {
                 self.sequencer.expect(*source, *partition, *next);
                 return;
             }
+            Input::Restart {
+                source,
+                partition,
+                next,
+            } => {
+                self.sequencer.restart(*source, *partition, *next);
+                return;
+            }
             Input::Idle { source, partition } => {
-                self.sequencer.set_idle(*source, *partition);
+                self.sequencer.set_idle(*source, *partition, true);
                 self.sequencer.settle(settings, &mut self.packet);
+            }
+            Input::Behind { source, partition } => {
+                self.sequencer.set_idle(*source, *partition, false);
+                return;
             }
             Input::End { until } => {
                 let deadline = self.program.longest_deadline().0 + 1;
@@ -180,7 +200,7 @@ impl<S: Shards> Engine<S> {
                 &self.program,
                 level,
                 &mut self.findings,
-                self.packet.watermark,
+                self.packet.progress,
             );
             merge::split(&derived, &mut self.parts);
             self.shards
@@ -202,6 +222,12 @@ impl<S: Shards> Engine<S> {
         self.outputs.pop_front()
     }
 
+    /// Whether `poll` would give something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The event time at which time alone may bring something about.
     #[must_use]
     pub fn next_wakeup(&mut self) -> Option<EventTime> {
@@ -217,6 +243,11 @@ impl<S: Shards> Engine<S> {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.sequencer.counts
+    }
+
+    /// Per source what has passed since the last call.
+    pub fn take_passed(&mut self) -> Vec<Passed> {
+        self.sequencer.take_passed()
     }
 
     #[must_use]
@@ -259,6 +290,18 @@ impl<S: Shards> Engine<S> {
         self.shards.restore(image.shards, &image.keep);
         Ok(image.restored)
     }
+
+    /// Goes on with other detectors, between two batches: unchanged rules keep their state, new and
+    /// changed ones start afresh. Only the plan may differ from the program before.
+    pub fn reload(&mut self, program: Arc<Program>) -> snapshot::Restored {
+        let keep = program.keep(&self.program.identities());
+        let sources = (0..program.settings.sources.len()).map(|s| u16::try_from(s).ok());
+        self.sequencer.renumber(&keep, &sources.collect::<Vec<_>>());
+        self.shards.reload(&program, &keep);
+        self.late_ok = program.late_ok();
+        self.program = program;
+        snapshot::Restored::of(&keep)
+    }
 }
 
 /// Takes out of the shards' findings what rules of `level` are to see, joined and in order.
@@ -266,7 +309,7 @@ pub fn take_derived(
     program: &Program,
     level: usize,
     findings: &mut [Findings],
-    watermark: i64,
+    progress: Progress,
 ) -> Packet {
     let mut mine: Vec<Packet> = Vec::with_capacity(findings.len());
     for found in findings.iter_mut() {
@@ -282,7 +325,7 @@ pub fn take_derived(
         }
         mine.push(taken);
     }
-    merge::join(mine.iter(), watermark)
+    merge::join(mine.iter(), progress)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! | layer | may use |
 //! |---|---|
-//! | [`model`], [`yaml`] | nothing |
+//! | [`model`], [`yaml`], [`crash`] | nothing |
 //! | [`engine`], [`simulate`] | model (and yaml) |
 //! | [`source`], [`decode`], [`enrich`], [`deliver`], [`store`], [`api`], [`telemetry`], [`config`] | engine, model; never each other, but for api and its metrics |
 //! | [`app`] | all of these |
@@ -25,6 +25,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod decode;
 pub mod deliver;
 pub mod engine;

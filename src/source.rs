@@ -75,8 +75,18 @@ pub enum Notice {
     Assigned { partition: Partition, next: i64 },
     /// All records before `next` were read and there are no more for now.
     End { partition: Partition, next: i64 },
+    /// There are, or may be, records again after an end that was told: the end is no longer known.
+    /// Comes before the records of its batch.
+    Behind { partition: Partition },
     /// The partition is not read on: its log no longer holds what comes next. Nothing is reset.
     Halted {
+        partition: Partition,
+        next: i64,
+        cause: Halt,
+    },
+    /// As `Halted`, but an operator has accepted the loss: reading goes on at `next`, what the log
+    /// still holds.
+    Accepted {
         partition: Partition,
         next: i64,
         cause: Halt,
@@ -100,11 +110,23 @@ impl Notice {
                 partition: lift(partition),
                 next,
             },
+            Self::Behind { partition } => Self::Behind {
+                partition: lift(partition),
+            },
             Self::Halted {
                 partition,
                 next,
                 cause,
             } => Self::Halted {
+                partition: lift(partition),
+                next,
+                cause,
+            },
+            Self::Accepted {
+                partition,
+                next,
+                cause,
+            } => Self::Accepted {
                 partition: lift(partition),
                 next,
                 cause,
@@ -187,6 +209,22 @@ impl Batch {
         self.entries.is_empty() && self.notices.is_empty()
     }
 
+    /// Bytes of all records.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A copy without notices, and without room to spare.
+    #[must_use]
+    pub fn records_only(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            entries: self.entries.clone(),
+            notices: Vec::new(),
+        }
+    }
+
     /// Copies a record in.
     pub fn push(&mut self, record: Record<'_>) {
         let mut keep = |bytes: &[u8]| {
@@ -244,6 +282,8 @@ pub enum Error {
     Settings(String),
     #[error("kafka: {0}")]
     Kafka(String),
+    #[error("the source's thread has died; the log says of what")]
+    Died,
 }
 
 /// A stream of records. Used by one thread.
@@ -258,7 +298,8 @@ pub trait Source {
     /// If the source as a whole cannot go on. What was read before is in the batch.
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error>;
 
-    /// Stops reading until `resume`. A paused partition is never reported as at its end.
+    /// Stops reading until `resume`. A paused partition is never at its end: where one was told, the
+    /// next poll takes it back.
     fn pause(&mut self);
 
     fn resume(&mut self);

@@ -12,8 +12,8 @@ use crate::engine::alert::Alert;
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
-use crate::model::WallTime;
 use crate::model::ids::Id;
+use crate::model::{EventTime, WallTime};
 use crate::store::rows::{actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
@@ -25,6 +25,14 @@ pub struct Committed {
     pub plans: Vec<ActionPlan>,
     /// Messages put into outboxes: there is something to send.
     pub messages: usize,
+}
+
+impl Committed {
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.plans.is_empty() && self.messages == 0
+    }
 }
 
 /// Owns the policy's memory between commits. One thread writes.
@@ -60,6 +68,11 @@ impl Desk {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Goes on with other detectors.
+    pub fn set_plan(&mut self, plan: Arc<Plan>) {
+        self.plan = plan;
     }
 
     fn detector(&self, alert: &Alert) -> Option<&Detector> {
@@ -108,12 +121,15 @@ impl Desk {
         if let Some(plan) = plan {
             alert.actions = plan.actions().to_vec();
             actions::save(tx, &plan, state)?;
-            done.messages += self.send(tx, plan.changes().iter().filter_map(body::action))?;
+            let began_at = Some(alert.first);
+            let drafts = plan.changes().iter().filter_map(body::action);
+            done.messages += self.send(tx, drafts.map(|d| Draft { began_at, ..d }))?;
             if !plan.is_empty() {
                 done.plans.push(plan);
             }
         }
         alert_rows::insert(tx, &alert)?;
+        crate::crash::point("alert-written");
         done.messages += self.send(tx, std::iter::once(body::alert(&alert, now)))?;
         done.alerts.push(alert);
         Ok(())
@@ -145,6 +161,23 @@ impl Desk {
         let mut state = self.state.clone();
         let plan = self.policy.tick(&mut state, now);
         self.save(plan, state)
+    }
+
+    /// Takes out closed alerts and ended actions from before these times, up to `limit` of each;
+    /// tells how many went.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn prune(
+        &self,
+        alerts: EventTime,
+        ended: WallTime,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        store::write(&*self.store, |tx| {
+            let gone = alert_rows::prune(tx, alerts, limit)?;
+            Ok(gone.max(actions::prune(tx, ended, limit)?))
+        })
     }
 
     /// A human approves, denies or reverts an action.

@@ -5,42 +5,42 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow, bail};
 use crossbeam_channel::bounded;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::commit::Desk;
+use super::course::Course;
 use super::dead::DeadLetters;
 use super::detectors;
 use super::kafka_out::KafkaOut;
-use super::pipeline::{Parts, Pipeline};
-use super::settings::{self, Secrets};
+use super::measures::Measures;
+use super::outgoing::{self, Fatal};
+use super::pipeline::{self, Parts, Pipeline, Rules};
+use super::reload::{self, Noise};
+use super::sample::Sample;
+use super::settings;
+use super::shelf::Shelf;
 use super::sources::Sources;
 use super::state_dir::{Place, StateDir};
-use super::tables::{self, Shelf};
+use super::tables;
 use super::threads::Threads;
 use super::view::Shared;
 use super::work::Work;
 use crate::api;
-use crate::config::shape::{
-    DeadLetters as DeadLettersShape, Sink as SinkShape, Source as SourceShape,
-};
+use crate::config::shape::{DeadLetters as DeadLettersShape, Source as SourceShape};
 use crate::config::value::Shards as ShardCount;
 use crate::config::{Config, Environment};
-use crate::deliver::address::SystemLookup;
-use crate::deliver::queue::Rules;
-use crate::deliver::settings::{STDOUT, Settings as Delivery};
-use crate::deliver::sink::{FileSink, StdoutSink, TopicSink};
-use crate::deliver::webhook::Webhook;
 use crate::deliver::worker::Surroundings;
-use crate::deliver::{Clock, Counters, Notice, Sink, SystemClock, Worker};
+use crate::deliver::{Clock, SystemClock};
 use crate::engine::containment::policy::Policy;
-use crate::engine::detector::{self, plan::Plan};
+use crate::engine::detector::plan::Plan;
+use crate::engine::detector::{self, SourceFile};
 use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
@@ -52,8 +52,6 @@ use crate::telemetry::Metrics;
 
 /// Threads of the runtime that delivers and answers.
 const RUNTIME_THREADS: usize = 2;
-/// Records under way at once to one topic.
-const TOPIC_CONCURRENCY: usize = 64;
 /// A line longer than this is a dead letter.
 const LINE_MAX: usize = 1 << 20;
 
@@ -66,26 +64,26 @@ pub struct Daemon {
     stopping: watch::Sender<bool>,
     runtime: Runtime,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    tables: JoinHandle<()>,
-}
-
-/// The endpoints' side: whom to wake, what they count.
-struct Outgoing {
-    wakes: Vec<Arc<Notify>>,
-    counters: Vec<Arc<Counters>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Those who look for changed files.
+    watching: Vec<JoinHandle<()>>,
 }
 
 impl Daemon {
-    /// Builds all parts and starts them.
+    /// Builds all parts and starts them. `accepted` are partitions that go on although their logs
+    /// have lost what comes next.
     ///
     /// # Errors
     /// Any part cannot be built; nothing keeps running then.
-    pub fn start(config: &Config, env: &Environment) -> anyhow::Result<Self> {
-        let plan = Arc::new(load_plan(config)?);
+    pub fn start(
+        config: &Config,
+        env: &Environment,
+        accepted: &[(String, i32)],
+    ) -> anyhow::Result<Self> {
+        let (files, plan) = load_detectors(config)?;
+        let plan = Arc::new(plan);
         let metrics = Metrics::new();
         let mut state = StateDir::open(&config.state.dir, config.engine.hash_key_file.as_deref())?;
-        let shelf = Shelf::new(Arc::new(Tables::load(
+        let tables = Shelf::new(Arc::new(Tables::load(
             &settings::tables(config),
             &state.key,
         )?));
@@ -99,11 +97,11 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let saved = state.load()?;
+        let saved = state.snapshots.load()?;
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });
-        let source = open_sources(config, env, &place)?;
+        let source = open_sources(config, env, &place, accepted)?;
         let names: Vec<String> = source.topics().iter().map(|t| t.name.clone()).collect();
         let shards = shard_count(config, body.as_deref());
         let program = Arc::new(Program::new(
@@ -143,19 +141,42 @@ impl Daemon {
                 let covered = allow.covers(&concern.target, gate_clock.now());
                 covered.then(|| "the target is on the allow-list".to_owned())
             }),
-            notices: Arc::new(log_notice),
+            notices: outgoing::notices(metrics.clone()),
             seed: u64::from_le_bytes(state.key.derive("tidegate 2026 retry seed")[..8].try_into()?),
         };
-        let mut outgoing = start_workers(config, env, &delivery, &around, &runtime, &stopped)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let failure = Arc::new(OnceLock::new());
+        let fatal = Fatal {
+            stop: Arc::clone(&stop),
+            failure: Arc::clone(&failure),
+        };
+        let mut outgoing = outgoing::start_workers(
+            config,
+            env,
+            &delivery,
+            &around,
+            &runtime,
+            (&stopped, &fatal),
+        )?;
         let dead = open_dead_letters(config, env, &runtime)?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
-        let projection = program.projection(&shelf.tables().needs());
+        let rules = Shelf::new(Rules::new(Arc::clone(&program), &tables.get()));
+        let sample = Arc::new(Sample::default());
         let parts = Parts {
-            program: Arc::clone(&program),
-            projection,
-            tables: Arc::clone(&shelf),
+            rules: Arc::clone(&rules),
+            tables: Arc::clone(&tables),
+            sample: Some(Arc::clone(&sample)),
+        };
+        let noise = Noise {
+            per_thousand_max: config.detectors.alerts_per_thousand_max.into(),
         };
         let (decisions_in, decisions) = bounded(16);
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+        metrics
+            .memory_budget_bytes
+            .set([], config.engine.memory.0 as f64);
+        let measures = Measures::new(metrics.clone(), names.clone());
+        measures.loaded(&plan);
         let shared = Arc::new(Shared::new(
             Arc::clone(&state.store),
             plan,
@@ -164,33 +185,60 @@ impl Daemon {
             decisions_in,
             Arc::clone(&clock),
         ));
+        let watch = reload::Watch {
+            dir: config.detectors.dir.clone(),
+            rules: Arc::clone(&rules),
+            tables: Arc::clone(&tables),
+            sample,
+            hints: pipeline::hints(&source),
+            noise,
+            metrics: metrics.clone(),
+            seen: files,
+        };
         let pipeline = Pipeline::start(Box::new(source), &parts, decoders)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let reload = config.enrich.reload.std();
-        let tables = tables::watch(shelf, reload, metrics.clone(), Arc::clone(&stop))?;
+        let mut watching = Vec::new();
+        if config.detectors.dir.is_dir() {
+            watching.push(watch.start(config.detectors.reload.std(), Arc::clone(&stop))?);
+        }
+        let every = config.enrich.reload.std();
+        watching.push(tables::watch(
+            tables,
+            every,
+            metrics.clone(),
+            Arc::clone(&stop),
+        )?);
         let work = Work {
-            engine,
+            measures,
+            rules: rules.get(),
+            shelf: rules,
+            probation: None,
+            noise,
+            course: Course::new(engine, desk, names),
             pipeline,
-            desk,
             state,
-            names,
             dead,
             shared: Arc::clone(&shared),
-            metrics: metrics.clone(),
             wakes: outgoing.wakes,
             decisions,
             clock,
             snapshot_every: config.state.snapshot_every.std(),
+            keep: config.state.keep.0,
             stop: Arc::clone(&stop),
+            failure,
         };
         let engine = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || work.run())?;
         let view = Arc::clone(&shared);
         let mut until = stopped;
-        outgoing.tasks.push(runtime.spawn(async move {
+        let serving = runtime.spawn(async move {
             let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
             api::serve(listener, api_settings, view, metrics, shutdown).await;
+        });
+        outgoing.tasks.push(runtime.spawn(async move {
+            if let Err(error) = serving.await {
+                fatal.end(&format!("the HTTP task has died: {error}"));
+            }
         }));
         Ok(Self {
             shared,
@@ -200,7 +248,7 @@ impl Daemon {
             stopping,
             runtime,
             tasks: outgoing.tasks,
-            tables,
+            watching,
         })
     }
 
@@ -233,7 +281,9 @@ impl Daemon {
             .join()
             .unwrap_or_else(|_| Err(anyhow!("the engine's thread panicked")));
         self.stopping.send_replace(true);
-        let _panicked = self.tables.join();
+        for thread in self.watching {
+            let _panicked = thread.join();
+        }
         self.runtime.block_on(async {
             for task in self.tasks {
                 let _ended = task.await;
@@ -249,10 +299,11 @@ impl Daemon {
     }
 }
 
-fn load_plan(config: &Config) -> anyhow::Result<Plan> {
+fn load_detectors(config: &Config) -> anyhow::Result<(Vec<SourceFile>, Plan)> {
     let dir = &config.detectors.dir;
     let files = detectors::files(dir.is_dir().then_some(dir.as_path()))?;
-    let compiled = detector::compile(&detectors::sources(&files), &detector::Options::default());
+    let files = detectors::sources(&files);
+    let compiled = detector::compile(&files, &detector::Options::default());
     let faults = compiled.diagnostics.iter().filter(|d| d.is_fault());
     let faults: Vec<String> = faults.map(ToString::to_string).collect();
     if !faults.is_empty() {
@@ -266,7 +317,7 @@ fn load_plan(config: &Config) -> anyhow::Result<Plan> {
         detectors = compiled.plan.detectors.len(),
         "detectors loaded"
     );
-    Ok(compiled.plan)
+    Ok((files, compiled.plan))
 }
 
 fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
@@ -281,7 +332,12 @@ fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
     }
 }
 
-fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Result<Sources> {
+fn open_sources(
+    config: &Config,
+    env: &Environment,
+    place: &Place,
+    accepted: &[(String, i32)],
+) -> anyhow::Result<Sources> {
     let env = |name: &str| env.get(name).map(str::to_owned);
     let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
     let schema = |s: &str| (s != "auto").then(|| s.to_owned());
@@ -289,7 +345,8 @@ fn open_sources(config: &Config, env: &Environment, place: &Place) -> anyhow::Re
         sources.push(match source {
             SourceShape::Kafka(s) => {
                 let settings = settings::kafka_source(s);
-                Box::new(KafkaSource::new(settings, place.frontier.clone(), &env)?)
+                let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
+                Box::new(source.accepting(accepted))
             }
             SourceShape::File(s) => Box::new(FileSource::new(
                 [&s.path],
@@ -334,121 +391,4 @@ fn open_dead_letters(
         DeadLettersShape::Kafka(_) => u64::MAX,
     };
     Ok(DeadLetters::File { path, size_max })
-}
-
-fn start_workers(
-    config: &Config,
-    env: &Environment,
-    delivery: &Delivery,
-    around: &Surroundings,
-    runtime: &Runtime,
-    stopped: &watch::Receiver<bool>,
-) -> anyhow::Result<Outgoing> {
-    let mut outgoing = Outgoing {
-        wakes: Vec::new(),
-        counters: Vec::new(),
-        tasks: Vec::new(),
-    };
-    let local = Delivery::local_rules();
-    let mut start = |name: &str, sink: Arc<dyn Sink>, rules| {
-        let worker = Worker::new(name, sink, rules, around.clone());
-        outgoing.wakes.push(worker.wake());
-        outgoing.counters.push(worker.counters());
-        let (stopped, name) = (stopped.clone(), name.to_owned());
-        outgoing.tasks.push(runtime.spawn(async move {
-            if let Err(error) = worker.run(stopped).await {
-                tracing::error!(endpoint = name, %error, "delivery has ended");
-            }
-        }));
-    };
-    for endpoint in &delivery.webhooks {
-        let secrets = endpoint
-            .secrets(&Secrets(env))
-            .map_err(|faults| anyhow!(faults.join("; ")))?;
-        let ca = endpoint
-            .ca_file
-            .as_deref()
-            .map(super::files::read)
-            .transpose()?;
-        if endpoint.allow_insecure || endpoint.allow_private {
-            tracing::warn!(
-                endpoint = endpoint.name,
-                "this endpoint may be on this machine or in a private network"
-            );
-        }
-        let webhook = Webhook::new(endpoint, secrets, ca.as_deref(), Arc::new(SystemLookup))?;
-        start(&endpoint.name, Arc::new(webhook), endpoint.rules());
-    }
-    for file in &delivery.files {
-        let sink = FileSink {
-            path: file.path.clone(),
-            shape: file.shape,
-            sync: file.sync,
-        };
-        start(&file.name, Arc::new(sink), local);
-    }
-    if let Some(stdout) = &delivery.stdout {
-        start(
-            STDOUT,
-            Arc::new(StdoutSink {
-                shape: stdout.shape,
-            }),
-            local,
-        );
-    }
-    let kafka_sinks = config.alerts.sinks.iter().filter_map(|s| match s {
-        SinkShape::Kafka(sink) => Some(sink),
-        SinkShape::Stdout(_) | SinkShape::File(_) | SinkShape::Webhook(_) => None,
-    });
-    let env_text = |name: &str| env.get(name).map(str::to_owned);
-    for (sink, topic) in kafka_sinks.zip(&delivery.topics) {
-        let producer = Arc::new(KafkaOut::start(&settings::kafka_sink(sink), &env_text)?);
-        let sink = TopicSink {
-            producer,
-            topic: topic.topic.clone(),
-            shape: topic.shape,
-        };
-        // A lane (an alert, a target) stays in order; different ones need not wait for each other.
-        start(
-            &topic.name,
-            Arc::new(sink),
-            Rules {
-                concurrency: TOPIC_CONCURRENCY,
-                ..local
-            },
-        );
-    }
-    Ok(outgoing)
-}
-
-fn log_notice(notice: Notice) {
-    match notice {
-        Notice::Disabled { endpoint } => {
-            tracing::error!(
-                endpoint,
-                "the endpoint says it is gone (410): nothing more is sent until a restart"
-            );
-        }
-        Notice::Down { endpoint, why } => tracing::warn!(endpoint, why, "the endpoint is down"),
-        Notice::Up { endpoint } => tracing::info!(endpoint, "the endpoint is back"),
-        Notice::GaveUp {
-            endpoint,
-            webhook_id,
-            why,
-        } => {
-            tracing::error!(endpoint, webhook_id, why, "a message was given up");
-        }
-        Notice::Refused {
-            endpoint,
-            webhook_id,
-            why,
-        } => {
-            tracing::warn!(
-                endpoint,
-                webhook_id,
-                why,
-                "an action was refused at delivery"
-            );
-        }
-    }
 }

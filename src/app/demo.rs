@@ -96,7 +96,7 @@ impl Stage {
         let text = configuration(&broker.bootstrap(), &receiver, dir, &decoys);
         let env: Environment = [("DEMO_SECRET", SECRET)].into_iter().collect();
         let config = config::read("demo.yaml", &text, &env).into_result()?;
-        let daemon = Daemon::start(&config, &env)?;
+        let daemon = Daemon::start(&config, &env, &[])?;
         let kafka = KafkaSettings::new(&[&broker.bootstrap()], &[TOPIC]);
         let producer = Producer::new(&kafka, &|_| None)?;
         Ok(Self {

@@ -9,34 +9,61 @@
     reason = "stamps batches with the time they were read"
 )]
 
+mod decode;
+mod read;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::stage::Stage;
-use super::tables::Shelf;
+use self::decode::Decoding;
+use self::read::Reader;
+use super::sample::Sample;
+use super::shelf::Shelf;
 use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
-use crate::model::EventTime;
+use crate::enrich::Tables;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
-use crate::source::{Batch, Error, Lag, Notice, Polled, Source};
+use crate::source::{Batch, Error, Lag, Notice, Source};
 
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What stage 1 needs of the detectors in force.
+#[derive(Debug)]
+pub struct Rules {
+    pub program: Arc<Program>,
+    /// The fields to decode.
+    pub projection: Projection,
+}
+
+impl Rules {
+    /// For these detectors over these tables.
+    #[must_use]
+    pub fn new(program: Arc<Program>, tables: &Tables) -> Arc<Self> {
+        let projection = program.projection(&tables.needs());
+        Arc::new(Self {
+            program,
+            projection,
+        })
+    }
+}
+
 /// One batch after stage 1.
 #[derive(Debug)]
 pub struct Intake {
+    /// What it was routed by: the engine goes over to them with the first batch that is.
+    pub rules: Arc<Rules>,
     pub routed: Routed,
     pub dead: Vec<(Origin, DeadLetter)>,
     pub notices: Vec<Notice>,
-    pub records: u64,
-    pub bytes: u64,
+    /// Per source: records and their bytes.
+    pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
 }
 
@@ -60,15 +87,19 @@ enum Order {
     Stop,
 }
 
+/// A batch after stage 1, with its number.
+type Done = Result<(u64, Box<Intake>), Error>;
+
 struct Job {
     seq: u64,
+    rules: Arc<Rules>,
     batch: Batch,
     read_at: Instant,
 }
 
 /// See the module's text.
 pub struct Pipeline {
-    done: Receiver<(u64, Box<Intake>)>,
+    done: Receiver<Done>,
     spare: Sender<Box<Intake>>,
     orders: Sender<Order>,
     lags: Receiver<Vec<Lag>>,
@@ -78,12 +109,12 @@ pub struct Pipeline {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The parts that each decoding thread needs a copy of.
-#[derive(Clone)]
+/// What stage 1 works with; both may be replaced while it runs.
 pub struct Parts {
-    pub program: Arc<Program>,
-    pub projection: Projection,
-    pub tables: Arc<Shelf>,
+    pub rules: Arc<Shelf<Rules>>,
+    pub tables: Arc<Shelf<Tables>>,
+    /// Keeps the newest records, if anybody wants them.
+    pub sample: Option<Arc<Sample>>,
 }
 
 impl Pipeline {
@@ -97,11 +128,7 @@ impl Pipeline {
         decoders: usize,
     ) -> std::io::Result<Self> {
         let decoders = decoders.max(1);
-        let hints: Arc<[Option<Schema>]> = source
-            .topics()
-            .iter()
-            .map(|s| s.schema.as_deref().and_then(Schema::parse))
-            .collect();
+        let hints: Arc<[Option<Schema>]> = hints(&*source).into();
         let (jobs_in, jobs) = bounded::<Job>(decoders);
         let (done_in, done) = bounded(decoders * 2);
         let (spare, spares) = bounded(decoders * 4);
@@ -111,36 +138,25 @@ impl Pipeline {
         let (ended_in, ended) = bounded(1);
         let mut threads = Vec::new();
         for index in 0..decoders {
-            let mut stage = Stage::new(
-                &parts.program,
-                parts.projection.clone(),
-                parts.tables.tables(),
-            );
-            let (jobs, done, spares) = (jobs.clone(), done_in.clone(), spares.clone());
-            let (empty, hints) = (empty_in.clone(), Arc::clone(&hints));
-            let (shelf, mut shelved) = (Arc::clone(&parts.tables), 0);
-            let decode = move || {
-                while let Ok(job) = jobs.recv() {
-                    if let Some(tables) = shelf.newer(&mut shelved) {
-                        stage.set_tables(tables);
-                    }
-                    let intake = spares.try_recv().unwrap_or_else(|_| Intake::fresh());
-                    let (intake, batch) =
-                        decode(&mut stage, &hints, job.batch, job.read_at, intake);
-                    let _full = empty.try_send(batch);
-                    if done.send((job.seq, intake)).is_err() {
-                        return;
-                    }
-                }
+            let decoding = Decoding {
+                hints: Arc::clone(&hints),
+                tables: Arc::clone(&parts.tables),
+                jobs: jobs.clone(),
+                done: done_in.clone(),
+                spares: spares.clone(),
+                empties: empty_in.clone(),
             };
+            let rules = parts.rules.get();
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("decode-{index}"))
-                    .spawn(decode)?,
+                    .spawn(move || decoding.run(rules))?,
             );
         }
         let reader = Reader {
             source,
+            rules: Arc::clone(&parts.rules),
+            sample: parts.sample.clone(),
             jobs: jobs_in,
             empties,
             orders: ordered,
@@ -174,13 +190,16 @@ impl Pipeline {
                 return Next::Intake(intake);
             }
             match self.done.recv_timeout(wait) {
-                Ok((seq, intake)) => drop(self.waiting.insert(seq, intake)),
+                Ok(Ok((seq, intake))) => drop(self.waiting.insert(seq, intake)),
+                Ok(Err(error)) => return Next::Failed(error),
                 Err(RecvTimeoutError::Timeout) => return Next::Nothing,
                 // All threads are gone: the source has ended.
                 Err(RecvTimeoutError::Disconnected) => {
-                    return match self.ended.try_recv() {
+                    return match self.ended.recv() {
+                        Ok(Ok(())) => Next::End,
                         Ok(Err(error)) => Next::Failed(error),
-                        Ok(Ok(())) | Err(_) => Next::End,
+                        // It said nothing: it panicked.
+                        Err(_) => Next::Failed(Error::Died),
                     };
                 }
             }
@@ -225,91 +244,55 @@ impl Pipeline {
 }
 
 impl Intake {
-    fn fresh() -> Box<Self> {
+    /// Records of all sources.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.received.iter().map(|(records, _)| records).sum()
+    }
+
+    /// Bytes of all sources.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.received.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn count(&mut self, source: u16, bytes: usize) {
+        let source = usize::from(source);
+        if self.received.len() <= source {
+            self.received.resize(source + 1, (0, 0));
+        }
+        let (records, sum) = &mut self.received[source];
+        *records += 1;
+        *sum += bytes as u64;
+    }
+
+    /// Empties it for the next batch.
+    fn begin(&mut self, job: &Job) {
+        self.rules = Arc::clone(&job.rules);
+        self.routed.clear();
+        self.dead.clear();
+        self.notices.clear();
+        self.received.clear();
+        self.read_at = job.read_at;
+    }
+
+    fn fresh(rules: &Arc<Rules>) -> Box<Self> {
         Box::new(Self {
+            rules: Arc::clone(rules),
             routed: Routed::default(),
             dead: Vec::new(),
             notices: Vec::new(),
-            records: 0,
-            bytes: 0,
+            received: Vec::new(),
             read_at: Instant::now(),
         })
     }
 }
 
-fn decode(
-    stage: &mut Stage,
-    hints: &[Option<Schema>],
-    mut batch: Batch,
-    read_at: Instant,
-    mut intake: Box<Intake>,
-) -> (Box<Intake>, Batch) {
-    intake.routed.clear();
-    intake.dead.clear();
-    intake.notices.clear();
-    intake.records = 0;
-    intake.bytes = 0;
-    for record in batch.records() {
-        let place = record.partition;
-        let hint = hints.get(usize::from(place.topic)).copied().flatten();
-        let origin = Origin {
-            source: place.topic,
-            partition: place.number,
-            offset: record.offset,
-        };
-        let broker_time = record.stamp.time().map(|t| EventTime(t.0));
-        let (routed, dead) = (&mut intake.routed, &mut intake.dead);
-        stage.work(record.payload, hint, origin, broker_time, routed, dead);
-        intake.records += 1;
-        intake.bytes += record.payload.len() as u64;
-    }
-    intake.read_at = read_at;
-    intake.notices.append(&mut batch.notices);
-    batch.clear();
-    (intake, batch)
-}
-
-struct Reader {
-    source: Box<dyn Source + Send>,
-    jobs: Sender<Job>,
-    empties: Receiver<Batch>,
-    orders: Receiver<Order>,
-    lags: Sender<Vec<Lag>>,
-}
-
-impl Reader {
-    fn run(mut self) -> Result<(), Error> {
-        let mut seq = 0;
-        loop {
-            match self.orders.try_recv() {
-                Ok(Order::Publish(frontier)) => self.source.publish(&frontier),
-                Ok(Order::Pause) => self.source.pause(),
-                Ok(Order::Resume) => self.source.resume(),
-                Ok(Order::Lag) => {
-                    let _unread = self.lags.try_send(self.source.lag());
-                }
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
-                Err(TryRecvError::Empty) => {}
-            }
-            let mut batch = self.empties.try_recv().unwrap_or_default();
-            match self.source.poll(&mut batch, POLL)? {
-                Polled::Nothing => {}
-                Polled::End if batch.is_empty() => return Ok(()),
-                Polled::Some | Polled::End => {
-                    if self
-                        .jobs
-                        .send(Job {
-                            seq,
-                            batch,
-                            read_at: Instant::now(),
-                        })
-                        .is_err()
-                    {
-                        return Ok(());
-                    }
-                    seq += 1;
-                }
-            }
-        }
-    }
+/// The schemas that a source's topics are configured to have, by their numbers.
+#[must_use]
+pub fn hints(source: &(impl Source + ?Sized)) -> Vec<Option<Schema>> {
+    let topics = source.topics().iter();
+    topics
+        .map(|t| t.schema.as_deref().and_then(Schema::parse))
+        .collect()
 }

@@ -8,13 +8,25 @@ use crate::engine::program::Program;
 use crate::enrich::{Enricher, Tables};
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
-use crate::model::{Event, EventTime, Span};
+use crate::model::{Event, EventTime, Span, Value, field};
 
 /// What became of one element of a record.
 #[derive(Debug)]
 pub enum Fate<'a> {
     Event(&'a mut Event),
     Dead(DeadLetter),
+}
+
+/// What a source says of a record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// The schema its topic is configured to have.
+    pub hint: Option<Schema>,
+    pub origin: Origin,
+    /// Bounds what its events may say of their time.
+    pub broker_time: Option<EventTime>,
+    /// From a header; stands where an event has no id of its own.
+    pub event_id: Option<&'a str>,
 }
 
 /// An event's time is at most this far ahead of the broker's: one record dated 2099 must not make
@@ -64,22 +76,26 @@ impl Stage {
             });
     }
 
-    /// A record's whole way through stage 1. `broker_time` bounds what its events may say.
+    /// A record's whole way through stage 1, with what its source says beside it.
     pub fn work(
         &mut self,
         bytes: &[u8],
-        hint: Option<Schema>,
-        origin: Origin,
-        broker_time: Option<EventTime>,
+        beside: &Beside<'_>,
         out: &mut Routed,
         dead: &mut Vec<(Origin, DeadLetter)>,
     ) {
-        self.each(bytes, hint, |fate, router| match fate {
+        let origin = beside.origin;
+        self.each(bytes, beside.hint, |fate, router| match fate {
             Fate::Event(event) => {
-                if let Some(broker) = broker_time {
+                if let Some(broker) = beside.broker_time {
                     event.time = event.time.min(broker + AFTER_BROKER);
                 }
-                router.route(event, origin, broker_time.is_some(), out);
+                if let Some(id) = beside.event_id
+                    && event.get(field::EVENT_ID).is_none()
+                {
+                    event.set(field::EVENT_ID, Value::Text(id));
+                }
+                router.route(event, origin, beside.broker_time.is_some(), out);
             }
             Fate::Dead(letter) => dead.push((origin, letter)),
         });

@@ -27,7 +27,14 @@ const ENGINE: &str = "engine";
 pub struct StateDir {
     pub key: HashKey,
     pub store: Arc<dyn Store>,
+    pub snapshots: Snapshots,
     dir: PathBuf,
+}
+
+/// The snapshot files of the engine, newest last.
+pub struct Snapshots {
+    dir: PathBuf,
+    key_id: String,
     generation: u64,
 }
 
@@ -64,11 +71,12 @@ impl StateDir {
             opened.with_context(|| format!("cannot open the store in {}", dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(store);
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
+        let snapshots = Snapshots::open(&dir.join("snapshots"), &key);
         Ok(Self {
             key,
             store,
+            snapshots,
             dir: dir.to_owned(),
-            generation: 0,
         })
     }
 
@@ -77,9 +85,17 @@ impl StateDir {
     pub fn path(&self) -> &Path {
         &self.dir
     }
+}
 
-    fn snapshots(&self) -> PathBuf {
-        self.dir.join("snapshots")
+impl Snapshots {
+    /// Those in this folder that were made under this key; the folder need not exist yet.
+    #[must_use]
+    pub fn open(dir: &Path, key: &HashKey) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            key_id: key.id(),
+            generation: 0,
+        }
     }
 
     /// The newest good snapshot: the engine's bytes and its place.
@@ -87,7 +103,7 @@ impl StateDir {
     /// # Errors
     /// There are snapshots, and none can be used.
     pub fn load(&mut self) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
-        let found = snapshot::read(&self.snapshots(), ENGINE, &self.key.id())?;
+        let found = snapshot::read(&self.dir, ENGINE, &self.key_id)?;
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot is damaged; the one before it is used");
         }
@@ -110,11 +126,11 @@ impl StateDir {
         let generation = self.generation + 1;
         let snapshot = Snapshot {
             generation,
-            key_id: self.key.id(),
+            key_id: self.key_id.clone(),
             frontier,
             body,
         };
-        snapshot::write(&self.snapshots(), ENGINE, &snapshot)?;
+        snapshot::write(&self.dir, ENGINE, &snapshot)?;
         self.generation = generation;
         Ok(size)
     }

@@ -27,6 +27,10 @@ enum Ask {
         key: u64,
     },
     Snapshot,
+    Reload {
+        program: Arc<Program>,
+        keep: Vec<Option<usize>>,
+    },
     Restore {
         image: Box<ShardImage>,
         keep: Vec<Option<usize>>,
@@ -39,7 +43,7 @@ enum Answer {
     Wakeup(Option<i64>),
     Probe(Probe),
     Snapshot(Vec<u8>),
-    Restored,
+    Done,
 }
 
 struct Remote {
@@ -130,7 +134,11 @@ fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
             Ask::Snapshot => Answer::Snapshot(shard.snapshot().unwrap_or_default()),
             Ask::Restore { image, keep } => {
                 shard.restore(*image, &keep);
-                Answer::Restored
+                Answer::Done
+            }
+            Ask::Reload { program, keep } => {
+                shard.reload(program, &keep);
+                Answer::Done
             }
         };
         if give.send(answer).is_err() {
@@ -244,5 +252,16 @@ impl Shards for Threads {
             });
             let _done = remote.receive();
         }
+    }
+
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]) {
+        self.first.reload(Arc::clone(program), keep);
+        self.each(
+            || Ask::Reload {
+                program: Arc::clone(program),
+                keep: keep.to_vec(),
+            },
+            |_| Some(()),
+        );
     }
 }

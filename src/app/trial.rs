@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::stage::Stage;
+use super::stage::{Beside, Stage};
 use crate::engine::alert::Alert;
 use crate::engine::detector::case::{Case, Expectation};
 use crate::engine::exchange::{Origin, Routed};
@@ -50,7 +50,11 @@ impl Trial<'_> {
                 partition: 0,
                 offset,
             };
-            stage.work(line.as_bytes(), None, origin, None, &mut routed, &mut dead);
+            let beside = Beside {
+                origin,
+                ..Beside::default()
+            };
+            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
         }
         engine.handle(&Input::Batch(&routed));
         engine.handle(&Input::End { until: case.until });

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::watch;
 
 use super::commit::Committed;
+use super::shelf::Shelf;
 use crate::api::View;
 use crate::api::view::{
     ActionDetail, ActionQuery, AlertDetail, AlertQuery, Changes, Decision, Delivered, DetectorView,
@@ -67,7 +68,7 @@ struct Told {
 /// See the module's text.
 pub struct Shared {
     store: Arc<dyn Store>,
-    plan: Arc<Plan>,
+    plan: Arc<Shelf<Plan>>,
     metrics: Metrics,
     counters: Vec<Arc<Counters>>,
     decisions: Sender<Ask>,
@@ -96,7 +97,7 @@ impl Shared {
         metrics.start_time_seconds.set([], seconds as f64);
         Self {
             store,
-            plan,
+            plan: Shelf::new(plan),
             metrics,
             counters,
             decisions,
@@ -161,10 +162,12 @@ impl Shared {
         }
     }
 
-    pub fn halted(&self, partition: &str, why: &str) {
-        self.told()
-            .halted
-            .insert(partition.to_owned(), why.to_owned());
+    /// A partition stands still for good; tells how many of the topic do.
+    pub fn halted(&self, topic: &str, partition: &str, why: &str) -> usize {
+        let mut told = self.told();
+        told.halted.insert(partition.to_owned(), why.to_owned());
+        let of_topic = |name: &&String| name.rsplit_once('/').is_some_and(|(t, _)| t == topic);
+        told.halted.keys().filter(of_topic).count()
     }
 
     pub fn store_trouble(&self, why: Option<String>) {
@@ -205,6 +208,11 @@ impl Shared {
         });
     }
 
+    /// Other detectors are in force.
+    pub fn set_plan(&self, plan: Arc<Plan>) {
+        self.plan.put(plan);
+    }
+
     pub fn usage(&self, usage: Vec<Usage>) {
         self.told().usage = usage;
     }
@@ -240,6 +248,20 @@ impl Shared {
             self.metrics
                 .webhook_attempts
                 .add([name()], grown("attempts", reading.attempts));
+            let dropped = [
+                ("expired", reading.expired),
+                ("superseded", reading.coalesced),
+                ("allow-list", reading.refused),
+                ("given up", reading.dead),
+            ];
+            for (why, count) in dropped {
+                let count = grown(why, count);
+                if count > 0 {
+                    self.metrics
+                        .messages_dropped
+                        .add([name(), why.into()], count);
+                }
+            }
             for (fault, count) in &reading.faults {
                 let count = grown(fault, *count);
                 if count > 0 {
@@ -365,7 +387,7 @@ impl View for Shared {
                 alerts: told.alerts_by_detector.get(&d.id).copied().unwrap_or(0),
             }
         };
-        Ok(self.plan.detectors.iter().map(view).collect())
+        Ok(self.plan.get().detectors.iter().map(view).collect())
     }
 
     fn timeline(&self) -> Result<Vec<Point>, Unavailable> {

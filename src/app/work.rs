@@ -5,60 +5,77 @@
 
 #![expect(clippy::disallowed_methods, reason = "times snapshots and waits")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use tokio::sync::Notify;
 
-use super::commit::{Committed, Desk};
+use super::commit::Committed;
+use super::course::Course;
 use super::dead::DeadLetters;
-use super::pipeline::{Intake, Next, Pipeline};
-use super::state_dir::{Place, StateDir};
+use super::measures::Measures;
+use super::meta;
+use super::pipeline::{Intake, Next, Pipeline, Rules};
+use super::reload::{self, Noise, Probation};
+use super::shelf::Shelf;
+use super::state_dir::StateDir;
 use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
+use crate::engine::Input;
 use crate::engine::alert::Alert;
-use crate::engine::{Engine, Input, Output};
+use crate::model::{EventTime, Span};
 use crate::source::Notice;
-use crate::source::ledger::Frontier;
 use crate::store::StoreError;
-use crate::telemetry::Metrics;
-use crate::telemetry::metric::Label;
 
 /// How long it waits for a batch before it looks at its other duties.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often gauges are set and actions' ends are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
+/// How often rows that are kept long enough are looked for, and how many go in one commit.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_MAX: usize = 1000;
 /// The wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// All that the thread owns.
 pub struct Work {
-    pub engine: Engine<Threads>,
+    pub course: Course<Threads>,
     pub pipeline: Pipeline,
-    pub desk: Desk,
     pub state: StateDir,
-    pub names: Vec<String>,
     pub dead: DeadLetters,
     pub shared: Arc<Shared>,
-    pub metrics: Metrics,
+    pub measures: Measures,
+    /// The detectors in force, and where to put those of before if the new are noise.
+    pub rules: Arc<Rules>,
+    pub shelf: Arc<Shelf<Rules>>,
+    pub probation: Option<Probation>,
+    pub noise: Noise,
     pub wakes: Vec<Arc<Notify>>,
     pub decisions: Receiver<Ask>,
     pub clock: Arc<dyn Clock>,
     pub snapshot_every: Duration,
+    /// How long closed alerts and ended actions are kept.
+    pub keep: Span,
     pub stop: Arc<AtomicBool>,
+    /// Why another part has ended the process, if it has.
+    pub failure: Arc<OnceLock<String>>,
 }
 
 impl Work {
     /// # Errors
     /// The source has ended with an error, or the store failed for good.
     pub fn run(mut self) -> anyhow::Result<()> {
-        let result = self.turn();
+        let result = self.turn().and_then(|()| match self.failure.get() {
+            Some(why) => Err(anyhow::anyhow!(why.clone())),
+            None => Ok(()),
+        });
         self.pipeline.stop();
         self.shared
             .ended(result.as_ref().err().map(|e| format!("{e:#}")));
+        crate::crash::point("draining");
         if result.is_ok() {
             self.snapshot()?;
         }
@@ -69,6 +86,7 @@ impl Work {
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
+        let mut pruned = Instant::now();
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
@@ -80,13 +98,13 @@ impl Work {
                     self.pipeline.recycle(intake);
                 }
                 Next::Nothing => {
-                    self.engine.advance(self.clock.now());
+                    self.course.engine.advance(self.clock.now());
                     self.tell(None)?;
                 }
                 Next::End if stopping => return Ok(()),
                 // Files have an end; the alerts that only time brings come now.
                 Next::End => {
-                    self.engine.handle(&Input::End { until: None });
+                    self.course.engine.handle(&Input::End { until: None });
                     return self.tell(None);
                 }
                 Next::Failed(error) => return Err(error.into()),
@@ -100,83 +118,92 @@ impl Work {
                 saved = Instant::now();
                 self.snapshot()?;
             }
+            if pruned.elapsed() >= PRUNE_EVERY && self.prune()? < PRUNE_MAX {
+                pruned = Instant::now();
+            }
         }
     }
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
-        for notice in &intake.notices {
-            if let Notice::Assigned { partition, next } = notice {
-                let (source, partition, next) = (partition.topic, partition.number, *next);
-                self.engine.handle(&Input::Expect {
-                    source,
-                    partition,
-                    next,
-                });
-                self.shared.assigned();
-            }
+        if !Arc::ptr_eq(&intake.rules, &self.rules) {
+            self.change_rules(&intake.rules);
         }
-        let before = self.engine.counts();
-        self.engine.handle(&Input::Batch(&intake.routed));
-        let after = self.engine.counts();
-        self.shared.count_events(after.events - before.events);
-        if intake.records > 0 {
+        self.course.take(&intake.routed, &intake.notices);
+        crate::crash::point("batch-taken");
+        let passed = self.course.engine.take_passed();
+        let events = passed.iter().map(|p| p.events).sum();
+        self.shared.count_events(events);
+        self.watch_over(events, &[]);
+        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        if intake.records() > 0 || intake.notices.iter().any(assigned) {
             self.shared.assigned();
         }
-        let source = || Label::from("all");
-        self.metrics
-            .events_late
-            .add([source()], after.late - before.late);
-        self.metrics
-            .events_duplicate
-            .add([source()], after.duplicate - before.duplicate);
-        self.count(intake);
+        self.measures
+            .intake(intake, &passed, self.course.engine.program());
         self.bury(intake)?;
         self.tell(Some(intake.read_at))?;
         for notice in &intake.notices {
-            self.heed(notice);
+            self.heed(notice)?;
         }
         self.tell(None)
     }
 
-    fn count(&self, intake: &Intake) {
-        let mut per_source = vec![(0u64, 0u64); self.names.len()];
-        for mark in &intake.routed.marks {
-            if let Some((events, _)) = per_source.get_mut(usize::from(mark.origin.source)) {
-                *events += 1;
-            }
+    /// Goes over to the detectors that the next batch was routed by.
+    fn change_rules(&mut self, rules: &Arc<Rules>) {
+        let before = std::mem::replace(&mut self.rules, Arc::clone(rules));
+        let (old, new) = (&before.program, &rules.program);
+        let usage = self.course.engine.stats().usage;
+        let kept = old.keep(&new.identities());
+        for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
+            let keys = usage.get(rule).map_or(0, |u| u.keys);
+            tracing::warn!(
+                detector = old.detector(rule).name,
+                keys,
+                "changed or gone: its windows are lost"
+            );
         }
-        for (origin, letter) in &intake.dead {
-            if let Some((_, dead)) = per_source.get_mut(usize::from(origin.source)) {
-                *dead += 1;
-            }
-            let name = self
-                .names
-                .get(usize::from(origin.source))
-                .map_or("", String::as_str);
-            let labels = [Label::configured(name), letter.reason.name().into()];
-            self.metrics.events_dead_lettered.add(labels, 1);
-        }
-        for (name, (events, _)) in self.names.iter().zip(&per_source) {
-            if *events > 0 {
-                self.metrics
-                    .events_decoded
-                    .add([Label::configured(name), "any".into()], *events);
-            }
-        }
-        let all = match self.names.as_slice() {
-            [one] => Label::configured(one),
-            _ => "all".into(),
+        let restored = self.course.engine.reload(Arc::clone(new));
+        let (kept, fresh) = (restored.kept, restored.fresh);
+        tracing::info!(kept, fresh, "detectors reloaded");
+        self.course.desk.set_plan(Arc::clone(&new.plan));
+        self.shared.set_plan(Arc::clone(&new.plan));
+        let usage = self.course.engine.stats().usage;
+        self.measures.reloaded(&new.plan, usage);
+        let changed = reload::changed(old, new);
+        let now = Instant::now();
+        // Going back is not on probation again.
+        self.probation = match self.probation.take() {
+            Some(_) => None,
+            None => Some(Probation::begin(before, changed, self.noise, now)),
         };
-        self.metrics
-            .events_received
-            .add([all.clone()], intake.records);
-        self.metrics.received_bytes.add([all], intake.bytes);
+    }
+
+    /// Takes a new set of detectors back that alerts without end.
+    fn watch_over(&mut self, events: u64, alerts: &[Alert]) {
+        let Some(probation) = &mut self.probation else {
+            return;
+        };
+        if let Some((name, before)) = probation.note(events, alerts) {
+            tracing::error!(
+                detector = name,
+                "alerts without end since the reload; the detectors before it are put back"
+            );
+            self.measures.reverted();
+            self.shelf.put(before);
+        } else if probation.is_over(Instant::now()) {
+            self.probation = None;
+        }
     }
 
     fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
         loop {
-            match self.dead.write(&self.names, &intake.dead) {
-                Ok(0) => return Ok(()),
+            match self.dead.write(self.course.names(), &intake.dead) {
+                Ok(0) => {
+                    if !intake.dead.is_empty() {
+                        crate::crash::point("dead-letters-written");
+                    }
+                    return Ok(());
+                }
                 Ok(left_out) => {
                     tracing::warn!(left_out, "the dead-letter file is full: move it away");
                     return Ok(());
@@ -190,23 +217,35 @@ impl Work {
         }
     }
 
-    fn heed(&mut self, notice: &Notice) {
+    /// Commits an alert about tidegate itself.
+    fn raise(&mut self, alert: &Alert) -> anyhow::Result<()> {
+        let alerts = std::slice::from_ref(alert);
+        let committed = self.insist(|work| work.course.desk.record(alerts, work.clock.now()))?;
+        self.follow(&committed);
+        Ok(())
+    }
+
+    fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
+        self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } => {}
-            Notice::End { partition, .. } => {
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
-                self.shared.caught_up();
-            }
+            Notice::Assigned { .. } | Notice::Behind { .. } => {}
+            Notice::Accepted {
+                partition,
+                next,
+                cause,
+            } => tracing::warn!(
+                partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
+                next,
+                ?cause,
+                "the loss is accepted: reading goes on at what the log still holds"
+            ),
+            Notice::End { .. } => self.shared.caught_up(),
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
-                let topic = self
-                    .names
-                    .get(usize::from(partition.topic))
-                    .map_or("?", String::as_str);
+                let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
                     partition = name,
@@ -214,13 +253,14 @@ impl Work {
                     ?cause,
                     "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
                 );
-                self.metrics
-                    .partitions_halted
-                    .set([Label::configured(topic)], 1.0);
-                self.shared
-                    .halted(&name, &format!("{cause:?} at offset {next}"));
-                let (source, partition) = (partition.topic, partition.number);
-                self.engine.handle(&Input::Idle { source, partition });
+                let halted =
+                    self.shared
+                        .halted(topic, &name, &format!("{cause:?} at offset {next}"));
+                self.measures.halted(topic, halted);
+                let place = (topic, partition.number);
+                let (key, now) = (&self.rules.program.key, self.clock.now());
+                let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
+                self.raise(&alert)?;
             }
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
@@ -234,71 +274,29 @@ impl Work {
                 self.shared.trouble(detail);
             }
         }
+        Ok(())
     }
 
     /// Commits what the engine has to say and wakes those who send it.
     fn tell(&mut self, read_at: Option<Instant>) -> anyhow::Result<()> {
-        let mut alerts: Vec<Alert> = Vec::new();
-        while let Some(Output::Alert(alert)) = self.engine.poll() {
-            alerts.push(*alert);
-        }
-        if alerts.is_empty() {
+        let committed = self.insist(|work| work.course.commit(work.clock.now()))?;
+        if committed.is_empty() {
             return Ok(());
         }
-        let committed = self.insist(|work| work.desk.record(&alerts, work.clock.now()))?;
         for alert in committed.alerts.iter().filter(|a| a.revision == 0) {
-            self.measure(alert, read_at);
+            self.measures.alert(alert, read_at, self.clock.now());
+            tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
+        crate::crash::point("alerts-told");
         self.follow(&committed);
+        self.watch_over(0, &committed.alerts);
         Ok(())
     }
 
-    fn measure(&self, alert: &Alert, read_at: Option<Instant>) {
-        let detector = Label::configured(&alert.detector.name);
-        self.metrics
-            .alerts
-            .add([detector.clone(), alert.detector.level.name().into()], 1);
-        self.metrics.detections.add([detector], 1);
-        let seconds = |from: i64| {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a latency")]
-            let seconds = (self.clock.now().0 - from).max(0) as f64 / 1000.0;
-            seconds
-        };
-        self.metrics
-            .detection_latency_event_seconds
-            .observe([], seconds(alert.time.0));
-        self.metrics
-            .kpi_time_to_detect_seconds
-            .observe([], seconds(alert.first.0));
-        if let Some(read_at) = read_at {
-            self.metrics
-                .detection_latency_ingest_seconds
-                .observe([], read_at.elapsed().as_secs_f64());
-        }
-        tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
-    }
-
     fn follow(&self, committed: &Committed) {
-        for plan in &committed.plans {
-            for change in plan.changes() {
-                let action = &change.record.action;
-                let state = if action.simulated {
-                    "simulated"
-                } else {
-                    change.step.name()
-                };
-                self.metrics
-                    .actions
-                    .add([action.verb.name().into(), state.into()], 1);
-            }
-            for omission in plan.omissions() {
-                self.metrics
-                    .actions_withheld
-                    .add([omission.why.name().into()], 1);
-            }
-        }
+        self.measures.decided(committed, self.course.desk.state());
         self.shared
-            .committed(committed, self.desk.state().journal().seq());
+            .committed(committed, self.course.desk.state().journal().seq());
         if committed.messages > 0 {
             self.wakes.iter().for_each(|wake| wake.notify_one());
         }
@@ -335,7 +333,8 @@ impl Work {
                 format!("{}: {}", d.by, d.reason)
             };
             let done = self.insist(|work| {
-                work.desk
+                work.course
+                    .desk
                     .answer(d.action_id, d.answer, &note, work.clock.now())
             })?;
             if let Ok(committed) = &done {
@@ -347,65 +346,43 @@ impl Work {
     }
 
     fn keep_house(&mut self) -> anyhow::Result<()> {
-        let committed = self.insist(|work| work.desk.tick(work.clock.now()))?;
+        let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
         self.follow(&committed);
-        let stats = self.engine.stats();
-        let program = Arc::clone(self.engine.program());
-        for (rule, usage) in stats.usage.iter().enumerate() {
-            let name = || [Label::configured(&program.detector(rule).name)];
-            #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-            {
-                self.metrics.keys.set(name(), usage.keys as f64);
-                self.metrics.state_bytes.set(name(), usage.bytes as f64);
-            }
+        let stats = self.course.engine.stats();
+        let program = Arc::clone(self.course.engine.program());
+        for (rule, evicted) in self.measures.rules(&program, &stats.usage) {
+            let name = &program.detector(rule).name;
+            let now = self.clock.now();
+            self.raise(&meta::key_explosion(&program.key, name, evicted, now))?;
         }
         self.shared.usage(stats.usage);
-        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-        {
-            let delay = (self.clock.now().0 - stats.watermark.0).max(0) as f64 / 1000.0;
-            self.metrics
-                .watermark_delay_seconds
-                .set(["all".into()], delay.min(1e9));
-            for lag in self.pipeline.lag().into_iter().flatten() {
-                let topic = self
-                    .names
-                    .get(usize::from(lag.partition.topic))
-                    .map_or("", String::as_str);
-                let labels = [
-                    "kafka".into(),
-                    Label::configured(topic),
-                    lag.partition.number.into(),
-                ];
-                self.metrics
-                    .consumer_lag_events
-                    .set(labels, lag.records.max(0) as f64);
-            }
-        }
+        let lags = self.pipeline.lag().unwrap_or_default();
+        self.measures
+            .delays(stats.watermark.0, self.clock.now(), &lags);
         self.shared.set_gauges();
         Ok(())
     }
 
+    /// Takes out what is kept long enough, by the clock and by event time: events recorded long ago
+    /// are not old before they have been told. Returns how much went.
+    fn prune(&mut self) -> anyhow::Result<usize> {
+        let now = self.clock.now();
+        let told = self.course.engine.stats().watermark.0.min(now.0);
+        let alerts = EventTime(told.saturating_sub(self.keep.0));
+        let actions = now - self.keep;
+        self.insist(|work| work.course.desk.prune(alerts, actions, PRUNE_MAX))
+    }
+
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut frontier = Frontier::default();
-        for (source, partition, next) in self.engine.frontier() {
-            if let Some(topic) = self.names.get(usize::from(source)) {
-                frontier.advance(topic, partition, next);
-            }
-        }
-        let body = self.engine.snapshot();
-        let place = Place {
-            topics: self.names.clone(),
-            frontier: frontier.clone(),
+        // Every commit has succeeded by now, or the thread has ended.
+        let Some((body, place)) = self.course.snapshot() else {
+            return Ok(());
         };
-        match self.state.save(body, &place) {
+        match self.state.snapshots.save(body, &place) {
             Ok(size) => {
-                self.pipeline.publish(frontier);
-                self.metrics
-                    .snapshot_duration_seconds
-                    .observe([], began.elapsed().as_secs_f64());
-                #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-                self.metrics.snapshot_bytes.set([], size as f64);
+                self.pipeline.publish(place.frontier);
+                self.measures.snapshot(began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.

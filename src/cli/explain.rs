@@ -17,7 +17,7 @@ use crate::engine::alert::{Alert, Number};
 use crate::engine::detector::plan::{From, Rule};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::{Program, Settings};
-use crate::engine::rule::window::measure::Measure;
+use crate::engine::rule::bounds;
 use crate::engine::{Engine, Input, Output};
 use crate::model::event::Projection;
 use crate::model::{Event, HashKey, Value};
@@ -271,7 +271,7 @@ fn numbers(list: impl IntoIterator<Item = (String, f64)>) -> Map<String, Json> {
 fn bound(rule: &Rule) -> Json {
     let own =
         |ops: Vec<(&'static str, f64)>| numbers(ops.into_iter().map(|(op, v)| (op.to_owned(), v)));
-    let mut all = Measure::new(rule).bound(rule);
+    let mut all = bounds(rule);
     match all.len() {
         0 => Json::Null,
         1 => all

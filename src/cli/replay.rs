@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use super::input::{Inputs, load_detectors};
 use super::output::{Format, json_line, note, progress, stdout};
 use super::{Failure, Outcome};
-use crate::app::pipeline::{Next, Parts, Pipeline};
+use crate::app::pipeline::{Next, Parts, Pipeline, Rules};
 use crate::app::rehearsal::Rehearsal;
-use crate::app::tables::Shelf;
+use crate::app::shelf::Shelf;
 use crate::app::threads::Threads;
 use crate::config::value::Size;
 use crate::engine::program::{Program, Settings};
@@ -76,9 +76,9 @@ pub fn run(args: &Args) -> Outcome {
     let source = args.inputs.source()?;
     let bar = progress(0, "replaying");
     let parts = Parts {
-        program: Arc::clone(&program),
-        projection: program.projection(&tables.needs()),
+        rules: Shelf::new(Rules::new(Arc::clone(&program), &tables)),
         tables: Shelf::new(tables),
+        sample: None,
     };
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let decoders = args.threads.map_or(cores, usize::from);
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Outcome {
             Next::Intake(intake) => {
                 engine.handle(&Input::Batch(&intake.routed));
                 summary.note_intake(&intake);
-                bar.inc(intake.records);
+                bar.inc(intake.records());
                 pipeline.recycle(intake);
             }
             Next::Nothing => continue,

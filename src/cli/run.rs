@@ -24,13 +24,24 @@ pub struct Args {
         default_value = "config/tidegate.yaml"
     )]
     config: PathBuf,
+    /// Go on with a partition that stands still because its log no longer holds what comes next:
+    /// what the log has lost stays unseen. Nothing happens to other partitions
+    #[arg(long, value_name = "TOPIC/PARTITION", value_parser = partition)]
+    accept_loss: Vec<(String, i32)>,
+}
+
+fn partition(text: &str) -> Result<(String, i32), String> {
+    let parts = text.rsplit_once('/');
+    parts
+        .and_then(|(topic, number)| Some((topic.to_owned(), number.parse().ok()?)))
+        .ok_or_else(|| "write it like identity-events/3".to_owned())
 }
 
 pub fn run(args: &Args) -> Outcome {
     let env = Environment::of_process();
     let config = load(args, &env)?;
     start_log(&config, &env)?;
-    let daemon = Daemon::start(&config, &env).map_err(|error| Failure {
+    let daemon = Daemon::start(&config, &env, &args.accept_loss).map_err(|error| Failure {
         code: code_of(&error),
         error,
     })?;

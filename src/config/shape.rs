@@ -131,6 +131,9 @@ pub struct Detectors {
     pub dir: PathBuf,
     /// How often changed files are looked for; a set with a fault is reported and the old kept.
     pub reload: Duration,
+    /// A changed detector that opens more alerts than this per 1,000 events, over the last hour's
+    /// records or in its first minute, is refused or taken back.
+    pub alerts_per_thousand_max: u32,
 }
 
 impl Default for Detectors {
@@ -138,6 +141,7 @@ impl Default for Detectors {
         Self {
             dir: PathBuf::from("detectors"),
             reload: Duration(Span::seconds(30)),
+            alerts_per_thousand_max: 20,
         }
     }
 }
@@ -176,6 +180,8 @@ pub struct State {
     pub dir: PathBuf,
     /// How often the engine's state is written; after a crash at most this much is read again.
     pub snapshot_every: Duration,
+    /// How long closed alerts and ended actions are kept.
+    pub keep: Duration,
 }
 
 impl Default for State {
@@ -183,6 +189,7 @@ impl Default for State {
         Self {
             dir: PathBuf::from("state"),
             snapshot_every: Duration(Span::seconds(30)),
+            keep: Duration(Span::days(90)),
         }
     }
 }

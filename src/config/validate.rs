@@ -45,6 +45,13 @@ fn limits(config: &Config, reading: &mut Reading) {
     );
     span(
         reading,
+        "state.keep",
+        config.state.keep,
+        Span::hours(1),
+        Span::days(3650),
+    );
+    span(
+        reading,
         "enrich.reload",
         config.enrich.reload,
         Span::seconds(1),

@@ -84,8 +84,11 @@ impl Canon<'_> {
 
     /// A text of the source, made fit to keep.
     pub(crate) fn text(&mut self, field: FieldId, text: &str) {
-        let text = text.trim();
-        if !self.wants(field) || normal::is_missing(text) {
+        if !self.wants(field) {
+            return;
+        }
+        let text = normal::trimmed(text);
+        if normal::is_missing(text) {
             return;
         }
         let policy = match field {
@@ -141,7 +144,22 @@ impl Canon<'_> {
 
     /// The source address and its network.
     pub(crate) fn ip(&mut self, text: &str) -> Result<(), Flaw> {
+        let text = normal::trimmed(text);
         if normal::is_missing(text) {
+            return Ok(());
+        }
+        let (address, network) = (self.wants(field::SOURCE_IP), self.wants(field::SOURCE_CIDR));
+        let buffer = &mut self.buffer.number;
+        buffer.clear();
+        // Mostly it is already in its canonical form.
+        if normal::dotted(text.as_bytes()).is_some() {
+            if address {
+                self.event.set(field::SOURCE_IP, Value::Text(text));
+            }
+            if network {
+                normal::dotted_cidr_into(text, buffer);
+                self.event.set(field::SOURCE_CIDR, Value::Text(buffer));
+            }
             return Ok(());
         }
         let flaw = Flaw::new(Reason::InvalidValue, "source.ip", "is not an ip address");
@@ -149,13 +167,11 @@ impl Canon<'_> {
         if ip.is_unspecified() {
             return Ok(());
         }
-        let buffer = &mut self.buffer.number;
-        if self.projection.wants(field::SOURCE_IP) {
-            buffer.clear();
-            normal::ip_into(ip, buffer);
+        if address {
+            let _ = write!(buffer, "{ip}");
             self.event.set(field::SOURCE_IP, Value::Text(buffer));
         }
-        if self.projection.wants(field::SOURCE_CIDR) {
+        if network {
             buffer.clear();
             normal::cidr_into(ip, buffer);
             self.event.set(field::SOURCE_CIDR, Value::Text(buffer));
@@ -177,16 +193,21 @@ impl Canon<'_> {
         }
     }
 
-    /// The country from its name or code; a two-letter code outside the table stays as it is.
+    /// The country from its name or code; any two letters or digits are taken for a code.
     pub(crate) fn country(&mut self, text: &str) {
         if !self.wants(field::SOURCE_COUNTRY) || normal::is_missing(text) {
             return;
         }
-        if let Some(code) = country::code(text, &mut self.buffer.fit) {
+        let text = normal::trimmed(text);
+        if let [a @ b'0'..=b'z', b @ b'0'..=b'z'] = text.as_bytes()
+            && a.is_ascii_alphanumeric()
+            && b.is_ascii_alphanumeric()
+        {
+            let upper = [a.to_ascii_uppercase(), b.to_ascii_uppercase()];
+            let upper = std::str::from_utf8(&upper).unwrap_or_default();
+            self.event.set(field::SOURCE_COUNTRY, Value::Text(upper));
+        } else if let Some(code) = country::code(text, &mut self.buffer.fit) {
             self.event.set(field::SOURCE_COUNTRY, Value::Text(code));
-        } else if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let upper = text.to_ascii_uppercase();
-            self.event.set(field::SOURCE_COUNTRY, Value::Text(&upper));
         }
     }
 

@@ -31,10 +31,12 @@ pub enum Reason {
     WrongType,
     /// A field's text cannot be what the field stands for.
     InvalidValue,
+    /// Decoding itself failed: a fault of tidegate, not of the record.
+    Defect,
 }
 
 impl Reason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Empty,
         Self::TooLarge,
         Self::InvalidUtf8,
@@ -47,6 +49,7 @@ impl Reason {
         Self::InvalidTime,
         Self::WrongType,
         Self::InvalidValue,
+        Self::Defect,
     ];
 
     /// The code, e.g. `missing_time`.
@@ -65,6 +68,7 @@ impl Reason {
             Self::InvalidTime => "invalid_time",
             Self::WrongType => "wrong_type",
             Self::InvalidValue => "invalid_value",
+            Self::Defect => "defect",
         }
     }
 }
@@ -85,6 +89,19 @@ pub struct DeadLetter {
     pub schema: Option<Schema>,
     /// The element of the line's array, counted from 0.
     pub element: Option<usize>,
+}
+
+impl DeadLetter {
+    /// Decoding itself failed on the record.
+    #[must_use]
+    pub fn defect() -> Self {
+        Self {
+            reason: Reason::Defect,
+            detail: "decoding failed inside tidegate; please report it with the record".to_owned(),
+            schema: None,
+            element: None,
+        }
+    }
 }
 
 /// A schema's verdict on a document: what is wrong with which field.

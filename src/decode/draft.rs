@@ -7,9 +7,9 @@
 use crate::model::redact::Redactor;
 use crate::model::{Event, Value, field};
 
-use super::json::{Container, Origin, Place, Scalar, Visitor};
+use super::json::{Container, Place, Scalar, Visitor};
 use super::normal;
-use super::paths::{NO_INPUT, NodeId, Paths};
+use super::paths::{EMPTY, NO_INPUT, NodeId, Paths};
 use super::scrub::{self, Fit, Policy};
 
 /// The highest number of inputs a schema may have.
@@ -19,13 +19,16 @@ pub(crate) const INPUTS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slot {
     Void,
-    Text(Origin, usize),
+    /// Where it begins in the text, and its length.
+    Text(u32, u32),
+    /// The same in the buffer of unescaped texts.
+    Unescaped(u32, u32),
     Int(i64),
     Float(f64),
     Bool(bool),
     Null,
-    Object(usize),
-    Array(usize),
+    Object(u32),
+    Array(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +47,12 @@ pub(crate) struct Draft {
     last: Vec<u32>,
     /// Which of the paths that tell schemas apart were there.
     pub marks: u16,
-    /// Per node, in which object it was last seen and how long the log was then.
-    stamps: Vec<(u64, usize)>,
+    /// Per node, the object it was last seen in.
+    stamps: Vec<u32>,
     /// Makes object numbers unique across documents, so that stamps need no clearing.
-    base: u64,
+    base: u32,
+    /// The highest object number of the document.
+    objects: u32,
 }
 
 impl Draft {
@@ -56,9 +61,14 @@ impl Draft {
         self.last.clear();
         self.last.resize(INPUTS_MAX, 0);
         self.marks = 0;
-        self.base += 1 << 32;
+        self.base += self.objects + 1;
+        self.objects = 0;
+        if self.base > u32::MAX / 2 {
+            self.base = 1;
+            self.stamps.fill(0);
+        }
         if self.stamps.len() < nodes {
-            self.stamps.resize(nodes, (0, 0));
+            self.stamps.resize(nodes, 0);
         }
     }
 
@@ -91,6 +101,20 @@ pub(crate) enum Raw<'a> {
     Array(usize),
 }
 
+fn part(text: &str, at: u32, len: u32) -> Option<&str> {
+    text.get(at as usize..(at + len) as usize)
+}
+
+/// A position in a text; decode's limit keeps texts far below 4 GiB.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "see above; a wrong one would read as missing"
+)]
+const fn short(n: usize) -> u32 {
+    n as u32
+}
+
 /// A collected document with the texts its positions point into.
 #[derive(Clone, Copy)]
 pub(crate) struct Doc<'a> {
@@ -100,18 +124,35 @@ pub(crate) struct Doc<'a> {
 }
 
 impl<'a> Doc<'a> {
+    #[inline(always)]
     fn view(&self, slot: Slot) -> Option<Raw<'a>> {
         Some(match slot {
             Slot::Void => return None,
-            Slot::Text(Origin::Body(at), len) => Raw::Text(self.text.get(at..at + len)?),
-            Slot::Text(Origin::Unescaped(at), len) => Raw::Text(self.unescaped.get(at..at + len)?),
+            Slot::Text(at, len) => Raw::Text(part(self.text, at, len)?),
+            Slot::Unescaped(at, len) => Raw::Text(part(self.unescaped, at, len)?),
             Slot::Int(n) => Raw::Int(n),
             Slot::Float(n) => Raw::Float(n),
             Slot::Bool(b) => Raw::Bool(b),
             Slot::Null => Raw::Null,
-            Slot::Object(at) => Raw::Object(at),
-            Slot::Array(at) => Raw::Array(at),
+            Slot::Object(at) => Raw::Object(at as usize),
+            Slot::Array(at) => Raw::Array(at as usize),
         })
+    }
+
+    /// Shows the last value of each input that has one, in the order of the text, until a fault.
+    #[inline]
+    pub(crate) fn each<E>(
+        &self,
+        mut show: impl FnMut(u8, Raw<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (number, capture) in (1u32..).zip(&self.draft.log) {
+            if self.draft.last.get(usize::from(capture.input)) == Some(&number)
+                && let Some(raw) = self.view(capture.slot)
+            {
+                show(capture.input, raw)?;
+            }
+        }
+        Ok(())
     }
 
     /// The last value of an input; `None` if it is not there.
@@ -136,7 +177,7 @@ impl<'a> Doc<'a> {
             .log
             .iter()
             .filter(of_input)
-            .filter_map(|c| Some((c.place.object, self.view(c.slot)?)))
+            .filter_map(|c| Some((c.place.object(), self.view(c.slot)?)))
     }
 
     /// The texts of an input that stand for something.
@@ -156,11 +197,26 @@ impl<'a> Doc<'a> {
     }
 }
 
-/// The path table's node, and how much of the path buffer is this node's path.
+/// The path table's node, and how much of the path buffer is this node's path: in one word.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At {
-    node: NodeId,
-    path: usize,
+pub(crate) struct At(u64);
+
+impl At {
+    const fn new(node: NodeId, path: usize) -> Self {
+        Self((path as u64) << 16 | node as u64)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lowest 16 bits are the node"
+    )]
+    const fn node(self) -> NodeId {
+        self.0 as NodeId
+    }
+
+    const fn path(self) -> usize {
+        (self.0 >> 16) as usize
+    }
 }
 
 /// The buffers that `Collect` borrows.
@@ -180,6 +236,8 @@ pub(crate) struct Collect<'a> {
     scratch: &'a mut Scratch,
     /// Keep every leaf, also those no one has named.
     all: bool,
+    /// The path table's edge taken last.
+    trail: u16,
 }
 
 impl<'a> Collect<'a> {
@@ -200,45 +258,59 @@ impl<'a> Collect<'a> {
             redactor,
             scratch,
             all,
+            trail: EMPTY,
         }
+    }
+
+    /// The node with its path, for leaves that no one has named.
+    fn name(&mut self, parent: At, node: NodeId, key: &[u8]) -> At {
+        let path = &mut self.scratch.path;
+        path.truncate(parent.path());
+        if parent.path() > 0 {
+            path.push('.');
+        }
+        path.push_str(std::str::from_utf8(key).unwrap_or_default());
+        At::new(node, path.len())
     }
 
     /// A key seen before in the same object: takes back what its value left.
     #[cold]
-    fn take_back(&mut self, at: At, place: Place, since: usize) {
-        for capture in self.draft.log.iter_mut().skip(since) {
-            if self.paths.is_within(capture.node, at.node) {
+    fn take_back(&mut self, at: At, place: Place) {
+        // Objects inside this one have higher numbers, those before it lower ones.
+        for capture in &mut self.draft.log {
+            let inside = capture.place.object() >= place.object();
+            if inside && self.paths.is_within(capture.node, at.node()) {
                 capture.slot = Slot::Void;
             }
         }
         // Inside arrays the values of other elements share the field, so there all stay.
-        if !place.in_array {
-            for node in self.paths.within(at.node) {
+        if !place.in_array() {
+            for node in self.paths.within(at.node()) {
                 for field in &node.raw {
                     self.event.remove(*field);
                 }
             }
             self.event
-                .remove_extras(self.scratch.path.get(..at.path).unwrap_or_default());
+                .remove_extras(self.scratch.path.get(..at.path()).unwrap_or_default());
         }
     }
 
     fn keep(&mut self, at: At, place: Place, value: Scalar<'_>) {
         let paths = self.paths;
-        let node = paths.node(at.node);
+        let node = paths.node(at.node());
         let raw = node.map_or(&[][..], |n| &n.raw);
-        let captured = node.is_some_and(|n| n.input != NO_INPUT);
+        let captured = paths.hot(at.node()).input != NO_INPUT;
         let extra = self.all && raw.is_empty() && !(captured && self.event.schema == "tidegate");
         if raw.is_empty() && !extra {
             return;
         }
-        let path = self.scratch.path.get(..at.path).unwrap_or_default();
+        let path = self.scratch.path.get(..at.path()).unwrap_or_default();
         let policy = node.map_or_else(|| Policy::of(path), |n| n.policy);
         let Some(value) = fit(self.redactor, policy, value, &mut self.scratch.fit) else {
             return;
         };
         for field in raw {
-            if place.in_array {
+            if place.in_array() {
                 self.event.push(*field, value);
             } else {
                 self.event.set(*field, value);
@@ -253,7 +325,7 @@ impl<'a> Collect<'a> {
             if field::CANONICAL.contains(&name) {
                 return;
             }
-            if !place.in_array && at.node == Paths::DEAD {
+            if !place.in_array() && at.node() == Paths::DEAD {
                 self.event.remove_extras(name);
             }
             self.event.set_extra(name, value);
@@ -271,9 +343,9 @@ fn fit<'v>(
     use std::fmt::Write as _;
     let secret = matches!(policy, Policy::Token | Policy::Drop);
     Some(match value {
-        Scalar::Text(text, _) if normal::is_missing(text) => Value::Null,
-        Scalar::Text(text, _) => match scrub::scrub(redactor, policy, text, out) {
-            Fit::AsIs => Value::Text(text),
+        Scalar::Text(piece) if normal::is_missing(piece.get()) => Value::Null,
+        Scalar::Text(piece) => match scrub::scrub(redactor, policy, piece.get(), out) {
+            Fit::AsIs => Value::Text(piece.get()),
             Fit::Changed => Value::Text(out),
             Fit::Gone => return None,
         },
@@ -297,32 +369,25 @@ impl Visitor for Collect<'_> {
     type Node = At;
 
     fn root(&self) -> At {
-        At {
-            node: Paths::ROOT,
-            path: 0,
-        }
+        At::new(Paths::ROOT, 0)
     }
 
-    #[inline]
-    fn member(&mut self, parent: At, place: Place, key: &str) -> At {
-        let node = match parent.node {
+    #[inline(always)]
+    fn member(&mut self, parent: At, place: Place, key: &[u8]) -> At {
+        let node = match parent.node() {
             Paths::DEAD => Paths::DEAD,
-            alive => self.paths.step(alive, key.as_bytes()),
+            alive => self.paths.step(alive, key, &mut self.trail),
         };
-        let mut at = At { node, path: 0 };
-        if self.all {
-            self.scratch.path.truncate(parent.path);
-            if parent.path > 0 {
-                self.scratch.path.push('.');
-            }
-            self.scratch.path.push_str(key);
-            at.path = self.scratch.path.len();
-        }
+        let at = if self.all {
+            self.name(parent, node, key)
+        } else {
+            At::new(node, 0)
+        };
+        self.draft.objects = self.draft.objects.max(place.object());
         if let Some(stamp) = self.draft.stamps.get_mut(usize::from(node)) {
-            let object = self.draft.base + u64::from(place.object);
-            let before = std::mem::replace(stamp, (object, self.draft.log.len()));
-            if before.0 == object {
-                self.take_back(at, place, before.1);
+            let object = self.draft.base + place.object();
+            if std::mem::replace(stamp, object) == object {
+                self.take_back(at, place);
             }
         }
         at
@@ -330,43 +395,40 @@ impl Visitor for Collect<'_> {
 
     #[inline]
     fn ignores(&self, at: At) -> bool {
-        at.node == Paths::DEAD && !self.all
+        at.node() == Paths::DEAD && !self.all
     }
 
+    #[inline]
     fn open(&mut self, at: At, place: Place, container: Container, begin: usize) {
-        if let Some(node) = self.paths.node(at.node) {
-            self.draft.marks |= node.mark;
-            if node.input != NO_INPUT {
-                let slot = match container {
-                    Container::Object => Slot::Object(begin),
-                    Container::Array => Slot::Array(begin),
-                };
-                self.draft.capture(node.input, at.node, place, slot);
-            }
+        let hot = self.paths.hot(at.node());
+        self.draft.marks |= hot.mark;
+        if hot.input != NO_INPUT {
+            let slot = match container {
+                Container::Object => Slot::Object(short(begin)),
+                Container::Array => Slot::Array(short(begin)),
+            };
+            self.draft.capture(hot.input, at.node(), place, slot);
         }
     }
 
     #[inline]
     fn leaf(&mut self, at: At, place: Place, value: Scalar<'_>) {
-        if let Some(node) = self.paths.node(at.node) {
-            self.draft.marks |= node.mark;
-            if node.input != NO_INPUT {
-                let slot = match value {
-                    Scalar::Text(text, origin) => Slot::Text(origin, text.len()),
-                    Scalar::Int(n) => Slot::Int(n),
-                    Scalar::Float(n) => Slot::Float(n),
-                    Scalar::Bool(b) => Slot::Bool(b),
-                    Scalar::Null => Slot::Null,
-                };
-                self.draft.capture(node.input, at.node, place, slot);
-            }
-            if node.raw.is_empty() && !self.all {
-                return;
-            }
-        } else if !self.all {
-            return;
+        let hot = self.paths.hot(at.node());
+        self.draft.marks |= hot.mark;
+        if hot.input != NO_INPUT {
+            let slot = match value {
+                Scalar::Text(p) if p.unescaped => Slot::Unescaped(short(p.at), short(p.len)),
+                Scalar::Text(p) => Slot::Text(short(p.at), short(p.len)),
+                Scalar::Int(n) => Slot::Int(n),
+                Scalar::Float(n) => Slot::Float(n),
+                Scalar::Bool(b) => Slot::Bool(b),
+                Scalar::Null => Slot::Null,
+            };
+            self.draft.capture(hot.input, at.node(), place, slot);
         }
-        self.keep(at, place, value);
+        if hot.raw || self.all {
+            self.keep(at, place, value);
+        }
     }
 }
 

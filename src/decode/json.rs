@@ -5,8 +5,11 @@
 //! `serde_json` accepts, save for the limits (a property test holds the two together).
 
 mod cursor;
+mod scan;
 
-use cursor::{Cursor, Found};
+pub(crate) use scan::Scan;
+
+use cursor::Cursor;
 
 /// What a text may cost.
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +35,28 @@ pub(crate) enum FaultKind {
     TooManyMembers,
 }
 
-/// Where a string's characters are: in the text itself, or unescaped in the lent buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Body(usize),
-    Unescaped(usize),
+/// A string's characters: a part of the text itself, or of the buffer of unescaped ones. Only a
+/// position until someone asks for the text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    whole: &'a str,
+    pub at: usize,
+    pub len: usize,
+    pub unescaped: bool,
+}
+
+impl<'a> Piece<'a> {
+    pub(crate) fn get(self) -> &'a str {
+        self.whole
+            .get(self.at..self.at + self.len)
+            .unwrap_or_default()
+    }
 }
 
 /// A value without parts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Scalar<'a> {
-    Text(&'a str, Origin),
+    Text(Piece<'a>),
     Int(i64),
     Float(f64),
     Bool(bool),
@@ -57,11 +71,22 @@ pub(crate) enum Container {
 }
 
 /// Where a value stands: the object it is in (numbered from 1 in the order of the text) and
-/// whether any array is around it.
+/// whether any array is around it. Packed into one word, since every part of a text carries one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub object: u32,
-    pub in_array: bool,
+pub(crate) struct Place(u32);
+
+impl Place {
+    const fn new(object: u32, in_array: bool) -> Self {
+        Self(object << 1 | in_array as u32)
+    }
+
+    pub(crate) const fn object(self) -> u32 {
+        self.0 >> 1
+    }
+
+    pub(crate) const fn in_array(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// Sees the parts of a text in order. A `Node` stands for a path without array indexes.
@@ -69,8 +94,8 @@ pub(crate) trait Visitor {
     type Node: Copy;
     /// The path of the text's outermost value.
     fn root(&self) -> Self::Node;
-    /// A member's key: the node below `parent`.
-    fn member(&mut self, parent: Self::Node, place: Place, key: &str) -> Self::Node;
+    /// A member's key, which is UTF-8: the node below `parent`.
+    fn member(&mut self, parent: Self::Node, place: Place, key: &[u8]) -> Self::Node;
     /// Whether nothing at or below the node is of interest; its text is then only checked.
     fn ignores(&self, node: Self::Node) -> bool;
     /// A container begins at byte `at`.
@@ -87,8 +112,9 @@ pub(crate) struct Frame<N> {
 }
 
 /// Walks the one value that begins at `start` (after white space) and returns where it ends.
+/// `scan` was prepared for this text.
 pub(crate) fn walk<V: Visitor>(
-    text: &str,
+    (text, scan): (&str, &Scan),
     start: usize,
     budget: Budget,
     stack: &mut Vec<Frame<V::Node>>,
@@ -96,7 +122,7 @@ pub(crate) fn walk<V: Visitor>(
     visitor: &mut V,
 ) -> Result<usize, Fault> {
     stack.clear();
-    let cursor = Cursor::new(text, start);
+    let cursor = Cursor::new(text, scan, start);
     let mut walker = Walker {
         cursor,
         budget,
@@ -105,9 +131,14 @@ pub(crate) fn walk<V: Visitor>(
         stack,
         unescaped,
         visitor,
+        fault: None,
     };
-    walker.run()?;
-    Ok(walker.cursor.at)
+    match walker.run() {
+        Some(()) => Ok(walker.cursor.at),
+        None => Err(walker
+            .fault
+            .unwrap_or_else(|| walker.cursor.fault("a value was expected"))),
+    }
 }
 
 /// Skips white space from `at`.
@@ -119,6 +150,8 @@ pub(crate) fn skip_space(bytes: &[u8], at: usize) -> usize {
         .count()
 }
 
+/// The hot loop. Steps return `None` on a fault and leave it in `fault`: small values travel in
+/// registers, and the text's position is written once.
 struct Walker<'t, 'w, V: Visitor> {
     cursor: Cursor<'t>,
     budget: Budget,
@@ -127,42 +160,101 @@ struct Walker<'t, 'w, V: Visitor> {
     stack: &'w mut Vec<Frame<V::Node>>,
     unescaped: &'w mut String,
     visitor: &'w mut V,
+    fault: Option<Fault>,
 }
 
 impl<V: Visitor> Walker<'_, '_, V> {
-    fn run(&mut self) -> Result<(), Fault> {
+    fn run(&mut self) -> Option<()> {
         let mut node = self.visitor.root();
         let mut place = Place::default();
+        let mut key_first = false;
         loop {
-            if let Some((inner, inside)) = self.value(node, place)? {
-                (node, place) = (inner, inside);
-                continue;
+            if key_first {
+                node = self.member(node, place)?;
+                key_first = false;
             }
-            match self.after_value()? {
-                Some(next) => (node, place) = next,
-                None => return Ok(()),
+            self.cursor.space();
+            match self.cursor.peek() {
+                b'"' => self.string(node, place)?,
+                b'{' => {
+                    self.objects += 1;
+                    let inside = Place::new(self.objects, place.in_array());
+                    self.open(node, place, inside, Container::Object)?;
+                    if self.cursor.peek() != b'}' {
+                        place = inside;
+                        key_first = true;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    let inside = Place::new(place.object(), true);
+                    self.open(node, place, inside, Container::Array)?;
+                    if self.cursor.peek() != b']' {
+                        self.count()?;
+                        place = inside;
+                        continue;
+                    }
+                }
+                _ => self.plain(node, place)?,
+            }
+            loop {
+                let Some(frame) = self.stack.last() else {
+                    return Some(());
+                };
+                (node, place) = (frame.node, frame.place);
+                let object = frame.object;
+                self.cursor.space();
+                match self.cursor.peek() {
+                    b',' => {
+                        self.cursor.at += 1;
+                        if object {
+                            self.cursor.space();
+                            key_first = true;
+                        } else {
+                            self.count()?;
+                        }
+                        break;
+                    }
+                    b'}' if object => self.cursor.at += 1,
+                    b']' if !object => self.cursor.at += 1,
+                    _ => return self.fail("a comma or a closing bracket was expected"),
+                }
+                self.stack.pop();
             }
         }
     }
 
-    /// Reads a scalar or an empty container, or opens a container and returns its first value's place.
-    #[inline]
-    fn value(&mut self, node: V::Node, place: Place) -> Result<Option<(V::Node, Place)>, Fault> {
-        self.cursor.space();
+    /// A number or a literal.
+    fn plain(&mut self, node: V::Node, place: Place) -> Option<()> {
         match self.cursor.peek() {
-            b'"' => self.string(node, place)?,
-            b'{' => return self.open_object(node, place),
-            b'[' => return self.open_array(node, place),
-            b'-' | b'0'..=b'9' => {
-                let number = self.cursor.number()?;
-                self.visitor.leaf(node, place, number);
-            }
+            b'-' | b'0'..=b'9' => match self.cursor.number() {
+                Ok(number) => self.visitor.leaf(node, place, number),
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    return None;
+                }
+            },
             b't' => self.literal("true", node, place, Scalar::Bool(true))?,
             b'f' => self.literal("false", node, place, Scalar::Bool(false))?,
             b'n' => self.literal("null", node, place, Scalar::Null)?,
-            _ => return Err(self.cursor.fault("a value was expected")),
+            _ => return self.fail("a value was expected"),
         }
-        Ok(None)
+        Some(())
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, what: &'static str) -> Option<T> {
+        self.fault = Some(self.cursor.fault(what));
+        None
+    }
+
+    #[cold]
+    fn stop<T>(&mut self, kind: FaultKind) -> Option<T> {
+        self.fault = Some(Fault {
+            kind,
+            at: self.cursor.at,
+        });
+        None
     }
 
     fn literal(
@@ -171,160 +263,124 @@ impl<V: Visitor> Walker<'_, '_, V> {
         node: V::Node,
         place: Place,
         value: Scalar<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Option<()> {
         if !self.cursor.rest().starts_with(word.as_bytes()) {
-            return Err(self.cursor.fault("not a JSON literal"));
+            return self.fail("not a JSON literal");
         }
         self.cursor.at += word.len();
         self.visitor.leaf(node, place, value);
-        Ok(())
+        Some(())
     }
 
-    fn string(&mut self, node: V::Node, place: Place) -> Result<(), Fault> {
+    #[inline]
+    fn string(&mut self, node: V::Node, place: Place) -> Option<()> {
         let keep = !self.visitor.ignores(node);
-        let begin = self.unescaped.len();
-        match self.cursor.string(self.unescaped, keep)? {
-            Found::Plain(text, at) if keep => {
-                self.visitor
-                    .leaf(node, place, Scalar::Text(text, Origin::Body(at)));
+        if let Some((at, len)) = self.cursor.plain_string() {
+            if keep {
+                let piece = Piece {
+                    whole: self.cursor.text,
+                    at,
+                    len,
+                    unescaped: false,
+                };
+                self.visitor.leaf(node, place, Scalar::Text(piece));
             }
-            Found::Unescaped if keep => {
-                let text = self.unescaped.get(begin..).unwrap_or_default();
-                self.visitor
-                    .leaf(node, place, Scalar::Text(text, Origin::Unescaped(begin)));
-            }
-            Found::Plain(..) | Found::Unescaped => {}
+            return Some(());
         }
-        Ok(())
+        self.escaped_value(node, place, keep)
     }
 
-    fn push(&mut self, node: V::Node, place: Place, object: bool) -> Result<(), Fault> {
+    #[cold]
+    fn escaped_value(&mut self, node: V::Node, place: Place, keep: bool) -> Option<()> {
+        let at = self.unescaped.len();
+        self.escaped(keep)?;
+        if keep {
+            let len = self.unescaped.len() - at;
+            let piece = Piece {
+                whole: self.unescaped,
+                at,
+                len,
+                unescaped: true,
+            };
+            self.visitor.leaf(node, place, Scalar::Text(piece));
+        }
+        Some(())
+    }
+
+    /// Reads a string that has escapes, to the end of the buffer.
+    #[cold]
+    fn escaped(&mut self, keep: bool) -> Option<()> {
+        match self.cursor.escaped_string(self.unescaped, keep) {
+            Ok(()) => Some(()),
+            Err(fault) => {
+                self.fault = Some(fault);
+                None
+            }
+        }
+    }
+
+    /// Opens a container; its empty form is closed again by the caller's next turn.
+    #[inline]
+    fn open(&mut self, node: V::Node, place: Place, inside: Place, kind: Container) -> Option<()> {
+        self.visitor.open(node, place, kind, self.cursor.at);
         if self.stack.len() >= self.budget.depth {
-            return Err(Fault {
-                kind: FaultKind::TooDeep,
-                at: self.cursor.at,
-            });
+            return self.stop(FaultKind::TooDeep);
         }
         self.stack.push(Frame {
             node,
-            place,
-            object,
+            place: inside,
+            object: kind == Container::Object,
         });
         self.cursor.at += 1;
         self.cursor.space();
-        Ok(())
+        Some(())
     }
 
-    fn open_object(
-        &mut self,
-        node: V::Node,
-        place: Place,
-    ) -> Result<Option<(V::Node, Place)>, Fault> {
-        self.visitor
-            .open(node, place, Container::Object, self.cursor.at);
-        self.objects += 1;
-        let inside = Place {
-            object: self.objects,
-            in_array: place.in_array,
-        };
-        self.push(node, inside, true)?;
-        if self.cursor.peek() == b'}' {
-            self.cursor.at += 1;
-            self.stack.pop();
-            return Ok(None);
-        }
-        self.member(node, inside).map(Some)
-    }
-
-    fn open_array(
-        &mut self,
-        node: V::Node,
-        place: Place,
-    ) -> Result<Option<(V::Node, Place)>, Fault> {
-        self.visitor
-            .open(node, place, Container::Array, self.cursor.at);
-        let inside = Place {
-            object: place.object,
-            in_array: true,
-        };
-        self.push(node, inside, false)?;
-        if self.cursor.peek() == b']' {
-            self.cursor.at += 1;
-            self.stack.pop();
-            return Ok(None);
-        }
-        self.count()?;
-        Ok(Some((node, inside)))
-    }
-
-    fn count(&mut self) -> Result<(), Fault> {
+    #[inline]
+    fn count(&mut self) -> Option<()> {
         self.members += 1;
         if self.members > self.budget.members {
-            return Err(Fault {
-                kind: FaultKind::TooManyMembers,
-                at: self.cursor.at,
-            });
+            return self.stop(FaultKind::TooManyMembers);
         }
-        Ok(())
+        Some(())
     }
 
-    /// Reads `"key":` and returns where its value stands.
+    /// Reads `"key":` and returns the node of its value.
     #[inline]
-    fn member(&mut self, parent: V::Node, inside: Place) -> Result<(V::Node, Place), Fault> {
+    fn member(&mut self, parent: V::Node, inside: Place) -> Option<V::Node> {
         self.count()?;
         if self.cursor.peek() != b'"' {
-            return Err(self.cursor.fault("a key was expected"));
+            return self.fail("a key was expected");
         }
         let keep = !self.visitor.ignores(parent);
-        let begin = self.unescaped.len();
-        let node = match self.cursor.string(self.unescaped, keep)? {
-            _ if !keep => parent,
-            Found::Plain(key, _) => self.visitor.member(parent, inside, key),
-            Found::Unescaped => {
-                let key = self.unescaped.get(begin..).unwrap_or_default();
-                let node = self.visitor.member(parent, inside, key);
-                self.unescaped.truncate(begin);
-                node
+        let node = match self.cursor.plain_string() {
+            Some((at, len)) if keep => {
+                let key = self.cursor.bytes.get(at..at + len).unwrap_or_default();
+                self.visitor.member(parent, inside, key)
             }
+            Some(_) => parent,
+            None => self.escaped_key(parent, inside, keep)?,
         };
         self.cursor.space();
         if self.cursor.peek() != b':' {
-            return Err(self.cursor.fault("a colon was expected"));
+            return self.fail("a colon was expected");
         }
         self.cursor.at += 1;
-        Ok((node, inside))
+        Some(node)
     }
 
-    /// Closes what ends here and finds the next value; `None` when the outermost one is complete.
-    #[inline]
-    fn after_value(&mut self) -> Result<Option<(V::Node, Place)>, Fault> {
-        loop {
-            let Some(&frame) = self.stack.last() else {
-                return Ok(None);
-            };
-            self.cursor.space();
-            match (self.cursor.peek(), frame.object) {
-                (b',', true) => {
-                    self.cursor.at += 1;
-                    self.cursor.space();
-                    return self.member(frame.node, frame.place).map(Some);
-                }
-                (b',', false) => {
-                    self.cursor.at += 1;
-                    self.count()?;
-                    return Ok(Some((frame.node, frame.place)));
-                }
-                (b'}', true) | (b']', false) => {
-                    self.cursor.at += 1;
-                    self.stack.pop();
-                }
-                _ => {
-                    return Err(self
-                        .cursor
-                        .fault("a comma or a closing bracket was expected"));
-                }
-            }
-        }
+    #[cold]
+    fn escaped_key(&mut self, parent: V::Node, inside: Place, keep: bool) -> Option<V::Node> {
+        let begin = self.unescaped.len();
+        self.escaped(keep)?;
+        let key = self.unescaped.as_bytes().get(begin..).unwrap_or_default();
+        let node = if keep {
+            self.visitor.member(parent, inside, key)
+        } else {
+            parent
+        };
+        self.unescaped.truncate(begin);
+        Some(node)
     }
 }
 

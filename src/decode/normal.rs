@@ -5,11 +5,22 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// A text without white space around it. Most texts have none, which two bytes tell.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    let plain = |b: Option<&u8>| b.is_some_and(|b| (0x21..0x80).contains(b));
+    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
+        text
+    } else {
+        text.trim()
+    }
+}
+
 /// Whether a text stands for no value: empty, `-`, `null`, `unknown`, a placeholder, an
 /// unspecified address.
 #[inline]
 pub(crate) fn is_missing(text: &str) -> bool {
-    let text = text.trim();
+    let text = trimmed(text);
     match text.len() {
         0 => true,
         1 => text == "-",
@@ -23,8 +34,8 @@ pub(crate) fn is_missing(text: &str) -> bool {
 
 /// Reads an address: IPv4-mapped ones are folded, a zone or a port is left out.
 pub(crate) fn ip(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    if let Ok(v4) = text.parse::<Ipv4Addr>() {
+    let text = trimmed(text);
+    if let Some(v4) = dotted(text.as_bytes()) {
         return Some(IpAddr::V4(v4));
     }
     let bare = text.split_once('%').map_or(text, |(address, _)| address);
@@ -34,45 +45,50 @@ pub(crate) fn ip(text: &str) -> Option<IpAddr> {
     parsed.ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// Writes an address in its canonical form.
-pub(crate) fn ip_into(ip: IpAddr, out: &mut String) {
-    use std::fmt::Write as _;
-    match ip {
-        IpAddr::V4(v4) => dotted(&v4.octets(), out),
-        IpAddr::V6(v6) => {
-            let _ = write!(out, "{v6}");
+/// Reads four numbers with dots between and no leading zeros.
+pub(crate) fn dotted(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let (mut octets, mut which, mut digits, mut n) = ([0u8; 4], 0usize, 0, 0u32);
+    for b in bytes {
+        match b {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || n > 0) => {
+                n = n * 10 + u32::from(b - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && which < 3 => {
+                *octets.get_mut(which)? = u8::try_from(n).ok()?;
+                (which, digits, n) = (which + 1, 0, 0);
+            }
+            _ => return None,
         }
     }
+    *octets.last_mut()? = u8::try_from(n).ok()?;
+    (which == 3 && digits > 0).then(|| Ipv4Addr::from(octets))
 }
 
 /// Writes the network around an address: /24, or /64 for IPv6.
 pub(crate) fn cidr_into(ip: IpAddr, out: &mut String) {
     use std::fmt::Write as _;
-    match ip {
+    let _ = match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
-            dotted(&[a, b, c, 0], out);
-            out.push_str("/24");
+            write!(out, "{a}.{b}.{c}.0/24")
         }
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
-            let network = std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0);
-            let _ = write!(out, "{network}/64");
+            write!(
+                out,
+                "{}/64",
+                std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)
+            )
         }
-    }
+    };
 }
 
-fn dotted(octets: &[u8; 4], out: &mut String) {
-    for (i, n) in octets.iter().enumerate() {
-        if i > 0 {
-            out.push('.');
-        }
-        for (unit, least) in [(100, 100), (10, 10), (1, 0)] {
-            if *n >= least {
-                out.push(char::from(b'0' + n / unit % 10));
-            }
-        }
-    }
+/// The network of an address that is written with dots, without reading its numbers again.
+pub(crate) fn dotted_cidr_into(text: &str, out: &mut String) {
+    let end = text.rfind('.').unwrap_or(0);
+    out.push_str(text.get(..end).unwrap_or_default());
+    out.push_str(".0/24");
 }
 
 /// Reads an autonomous system number: `13335`, `"13335"`, `"AS13335"`.
@@ -152,10 +168,9 @@ mod tests {
     fn addresses_and_networks() {
         let both = |text: &str| {
             let ip = ip(text)?;
-            let (mut a, mut b) = (String::new(), String::new());
-            ip_into(ip, &mut a);
-            cidr_into(ip, &mut b);
-            Some((a, b))
+            let mut network = String::new();
+            cidr_into(ip, &mut network);
+            Some((ip.to_string(), network))
         };
         for (text, address, network) in [
             ("203.0.113.7", "203.0.113.7", "203.0.113.0/24"),

@@ -4,6 +4,8 @@
 //! hold several segments (`"event.kind"`) or one (`{"event":{"kind":…}}`); both find the same
 //! node. Keys match in any ASCII case. Never grows while events are read.
 
+use std::cell::Cell;
+
 use crate::model::FieldId;
 
 use super::scrub::Policy;
@@ -17,10 +19,6 @@ pub(crate) const NO_INPUT: u8 = u8::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub parent: NodeId,
-    /// The schema's number for the value here, or `NO_INPUT`.
-    pub input: u8,
-    /// Bits that tell schemas apart when the path is there (`schema::marks`).
-    pub mark: u16,
     /// Fields that detectors read under this very path.
     pub raw: Vec<FieldId>,
     /// How a raw value is made fit to keep, from the names on its path.
@@ -28,11 +26,73 @@ pub(crate) struct Node {
     path: String,
 }
 
+/// What the reader needs of a node for every value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hot {
+    /// Bits that tell schemas apart when the path is there (`schema::marks`).
+    pub mark: u16,
+    /// The schema's number for the value here, or `NO_INPUT`.
+    pub input: u8,
+    /// Whether detectors read the value under its path.
+    pub raw: bool,
+}
+
+const COLD: Hot = Hot {
+    mark: 0,
+    input: NO_INPUT,
+    raw: false,
+};
+
+/// The first and the last bytes of a key: all of it, up to 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    head: u64,
+    tail: u64,
+    len: usize,
+}
+
+impl Ends {
+    #[inline]
+    fn of(key: &[u8]) -> Self {
+        let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+                (Some(head), Some(tail)) => (
+                    u64::from(u32::from_le_bytes(*head)),
+                    u64::from(u32::from_le_bytes(*tail)),
+                ),
+                _ => (key.iter().fold(0, |n, b| n << 8 | u64::from(*b)), 0),
+            },
+        };
+        Self {
+            head,
+            tail,
+            len: key.len(),
+        }
+    }
+
+    /// Mixes a node and the ends in lower case. The table's keys come from configuration, so a
+    /// document can only miss: no secret is needed.
+    #[inline]
+    fn mix(self, from: NodeId) -> u32 {
+        const FOLD: u64 = 0x2020_2020_2020_2020;
+        let seed = (self.len as u64) << 32 ^ u64::from(from);
+        let a = ((self.head | FOLD) ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let b = ((self.tail | FOLD) ^ a.rotate_left(29)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (b >> 32) as u32
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Edge {
+    /// As the key is written where it is known from; documents mostly write it so too.
+    ends: Ends,
+    /// Most of the hash, so that other keys are mostly told apart without a look at the text.
+    tag: u32,
     from: NodeId,
     to: NodeId,
-    /// In lower case.
+    /// The edge that came next in the last document: documents of a schema repeat their order.
+    next: Cell<u16>,
     key: Box<[u8]>,
 }
 
@@ -40,12 +100,14 @@ struct Edge {
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     nodes: Vec<Node>,
+    hot: Vec<Hot>,
     edges: Vec<Edge>,
     slots: Vec<u16>,
     mask: usize,
 }
 
-const EMPTY: u16 = u16::MAX;
+/// No edge.
+pub(crate) const EMPTY: u16 = u16::MAX;
 
 impl Paths {
     pub(crate) const ROOT: NodeId = 0;
@@ -54,14 +116,13 @@ impl Paths {
     pub(crate) fn new() -> Self {
         let root = Node {
             parent: Self::DEAD,
-            input: NO_INPUT,
-            mark: 0,
             raw: Vec::new(),
             policy: Policy::Text,
             path: String::new(),
         };
         Self {
             nodes: vec![root],
+            hot: vec![COLD],
             edges: Vec::new(),
             slots: vec![EMPTY; 64],
             mask: 63,
@@ -71,16 +132,16 @@ impl Paths {
     /// The schema reads `path` as its input number `input`.
     pub(crate) fn add_input(&mut self, path: &str, input: u8) {
         let node = self.insert(path);
-        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            node.input = input;
+        if let Some(hot) = self.hot.get_mut(usize::from(node)) {
+            hot.input = input;
         }
     }
 
     /// The presence of `path` tells something about the schema.
     pub(crate) fn add_mark(&mut self, path: &str, mark: u16) {
         let node = self.insert(path);
-        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            node.mark |= mark;
+        if let Some(hot) = self.hot.get_mut(usize::from(node)) {
+            hot.mark |= mark;
         }
     }
 
@@ -90,26 +151,58 @@ impl Paths {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.raw.push(field);
         }
+        if let Some(hot) = self.hot.get_mut(usize::from(node)) {
+            hot.raw = true;
+        }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(usize::from(id))
     }
 
-    /// The child of `from` under `key`, or `DEAD`.
     #[inline]
-    pub(crate) fn step(&self, from: NodeId, key: &[u8]) -> NodeId {
-        let mut at = mix(from, key) & self.mask;
+    pub(crate) fn hot(&self, id: NodeId) -> Hot {
+        self.hot.get(usize::from(id)).copied().unwrap_or(COLD)
+    }
+
+    /// The child of `from` under `key`, or `DEAD`. `trail` is the edge taken last, kept by the
+    /// caller through a document from `EMPTY` on.
+    #[inline]
+    pub(crate) fn step(&self, from: NodeId, key: &[u8], trail: &mut u16) -> NodeId {
+        let ends = Ends::of(key);
+        let before = self.edges.get(usize::from(*trail));
+        let expected = before.map_or(0, |edge| edge.next.get());
+        if let Some(edge) = self.edges.get(usize::from(expected))
+            && edge.from == from
+            && edge.ends == ends
+            && (ends.len <= 16 || *edge.key == *key)
+        {
+            *trail = expected;
+            return edge.to;
+        }
+        let found = self.find(from, key, ends);
+        let Some(edge) = self.edges.get(usize::from(found)) else {
+            return Self::DEAD;
+        };
+        if let Some(before) = before {
+            before.next.set(found);
+        }
+        *trail = found;
+        edge.to
+    }
+
+    /// The number of the edge from `from` under `key`, or `EMPTY`.
+    #[inline(never)]
+    fn find(&self, from: NodeId, key: &[u8], ends: Ends) -> u16 {
+        let tag = ends.mix(from);
+        let mut at = tag as usize & self.mask;
         loop {
-            let Some(edge) = self
-                .slots
-                .get(at)
-                .and_then(|e| self.edges.get(usize::from(*e)))
-            else {
-                return Self::DEAD;
+            let number = self.slots.get(at).copied().unwrap_or(EMPTY);
+            let Some(edge) = self.edges.get(usize::from(number)) else {
+                return EMPTY;
             };
-            if edge.from == from && edge.key.eq_ignore_ascii_case(key) {
-                return edge.to;
+            if edge.tag == tag && edge.from == from && edge.key.eq_ignore_ascii_case(key) {
+                return number;
             }
             at = (at + 1) & self.mask;
         }
@@ -152,7 +245,7 @@ impl Paths {
             let parent = cuts.last().map_or(Self::ROOT, |(_, node)| *node);
             let node = self.node_of(prefix, parent);
             for (begin, from) in &cuts {
-                self.connect(*from, node, lower.get(*begin..end).unwrap_or_default());
+                self.connect(*from, node, path.get(*begin..end).unwrap_or_default());
             }
             cuts.push((end + 1, node));
         }
@@ -175,24 +268,28 @@ impl Paths {
         };
         self.nodes.push(Node {
             parent,
-            input: NO_INPUT,
-            mark: 0,
             raw: Vec::new(),
             policy: Policy::of(prefix),
             path: prefix.to_owned(),
         });
+        self.hot.push(COLD);
         id
     }
 
     fn connect(&mut self, from: NodeId, to: NodeId, key: &str) {
+        let (key, ends) = (key.as_bytes(), Ends::of(key.as_bytes()));
         let full = self.edges.len() >= usize::from(EMPTY) - 1;
-        if full || to == Self::DEAD || self.step(from, key.as_bytes()) != Self::DEAD {
+        if full || to == Self::DEAD || self.find(from, key, ends) != EMPTY {
             return;
         }
+        let next = Cell::new(EMPTY);
         self.edges.push(Edge {
+            ends,
+            tag: ends.mix(from),
             from,
             to,
-            key: key.as_bytes().into(),
+            next,
+            key: key.into(),
         });
         if self.edges.len() * 4 > self.slots.len() {
             self.slots = vec![EMPTY; self.slots.len() * 2];
@@ -209,7 +306,7 @@ impl Paths {
         let (Some(e), Ok(number)) = (self.edges.get(edge), u16::try_from(edge)) else {
             return;
         };
-        let mut at = mix(e.from, &e.key) & self.mask;
+        let mut at = e.tag as usize & self.mask;
         while self.slots.get(at).is_some_and(|s| *s != EMPTY) {
             at = (at + 1) & self.mask;
         }
@@ -217,27 +314,6 @@ impl Paths {
             *slot = number;
         }
     }
-}
-
-/// Mixes node, length and up to 16 bytes of the key in lower case. The table's keys come from
-/// configuration, so a document can only miss: no secret is needed.
-#[inline]
-fn mix(from: NodeId, key: &[u8]) -> usize {
-    const FOLD: u64 = 0x2020_2020_2020_2020;
-    let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
-            (Some(head), Some(tail)) => (
-                u64::from(u32::from_le_bytes(*head)),
-                u64::from(u32::from_le_bytes(*tail)),
-            ),
-            _ => (key.iter().fold(0, |n, b| n << 8 | u64::from(*b)), 0),
-        },
-    };
-    let seed = (key.len() as u64) << 32 ^ u64::from(from);
-    let a = ((head | FOLD) ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let b = ((tail | FOLD) ^ a.rotate_left(29)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    (b >> 32) as usize
 }
 
 #[cfg(test)]
@@ -251,8 +327,9 @@ mod tests {
         paths.add_input("source.ip", 3);
         paths.add_raw("eventType", FieldId(40));
         let walk = |keys: &[&str]| {
-            keys.iter()
-                .fold(Paths::ROOT, |node, key| paths.step(node, key.as_bytes()))
+            keys.iter().fold(Paths::ROOT, |node, key| {
+                paths.step(node, key.as_bytes(), &mut EMPTY.clone())
+            })
         };
         for keys in [
             &["source", "geo", "country_iso_code"][..],
@@ -260,7 +337,7 @@ mod tests {
             &["source", "geo.country_iso_code"],
             &["SOURCE.geo.Country_ISO_code"],
         ] {
-            assert_eq!(paths.node(walk(keys)).unwrap().input, 7, "{keys:?}");
+            assert_eq!(paths.hot(walk(keys)).input, 7, "{keys:?}");
         }
         assert_eq!(paths.node(walk(&["eventtype"])).unwrap().raw, [FieldId(40)]);
         assert_eq!(walk(&["sourcf"]), Paths::DEAD);
@@ -279,7 +356,7 @@ mod tests {
         for i in 0..600u16 {
             let node = ["a", &format!("b{i}"), "c"]
                 .iter()
-                .fold(0, |n, k| paths.step(n, k.as_bytes()));
+                .fold(0, |n, k| paths.step(n, k.as_bytes(), &mut EMPTY.clone()));
             assert_eq!(paths.node(node).unwrap().raw, [FieldId(i)]);
         }
     }

@@ -6,46 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::sink::Fault;
 use crate::engine::outbox::Verdict;
-use crate::model::{Span, WallTime};
-
-/// Upper bounds of the latency buckets in milliseconds; a last bucket holds the rest.
-pub const LATENCY_BOUNDS_MS: [i64; 12] = [
-    5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000,
-];
-
-/// A latency distribution.
-#[derive(Debug, Default)]
-pub struct Latency {
-    buckets: [AtomicU64; LATENCY_BOUNDS_MS.len() + 1],
-    sum_ms: AtomicU64,
-}
-
-/// A `Latency` as it was at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LatencyReading {
-    /// Per bucket, not cumulative.
-    pub buckets: [u64; LATENCY_BOUNDS_MS.len() + 1],
-    pub sum_ms: u64,
-}
-
-impl Latency {
-    fn observe(&self, span: Span) {
-        let at = LATENCY_BOUNDS_MS.iter().position(|bound| span.0 <= *bound);
-        if let Some(bucket) = self.buckets.get(at.unwrap_or(LATENCY_BOUNDS_MS.len())) {
-            bucket.fetch_add(1, Relaxed);
-        }
-        self.sum_ms
-            .fetch_add(u64::try_from(span.0).unwrap_or(0), Relaxed);
-    }
-
-    fn read(&self) -> LatencyReading {
-        let buckets = std::array::from_fn(|i| self.buckets.get(i).map_or(0, |b| b.load(Relaxed)));
-        LatencyReading {
-            buckets,
-            sum_ms: self.sum_ms.load(Relaxed),
-        }
-    }
-}
+use crate::model::WallTime;
 
 /// The counters of one endpoint.
 #[derive(Debug)]
@@ -58,8 +19,6 @@ pub struct Counters {
     coalesced: AtomicU64,
     refused: AtomicU64,
     dead: AtomicU64,
-    attempt_latency: Latency,
-    delivery_latency: Latency,
     depth: AtomicU64,
     /// Milliseconds since the epoch; `i64::MAX` when nothing waits.
     oldest: AtomicI64,
@@ -81,10 +40,6 @@ pub struct Reading {
     pub refused: u64,
     /// Given up.
     pub dead: u64,
-    /// Of one attempt.
-    pub attempt_latency: LatencyReading,
-    /// From the commit of a message to its delivery.
-    pub delivery_latency: LatencyReading,
     /// Messages that wait.
     pub depth: u64,
     /// When the oldest of them was made.
@@ -107,8 +62,6 @@ impl Counters {
             coalesced: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             dead: AtomicU64::new(0),
-            attempt_latency: Latency::default(),
-            delivery_latency: Latency::default(),
             depth: AtomicU64::new(0),
             oldest: AtomicI64::new(i64::MAX),
             down: AtomicBool::new(false),
@@ -116,16 +69,15 @@ impl Counters {
         }
     }
 
-    pub(super) fn attempted(&self, took: Span, fault: Option<Fault>) {
+    pub(super) fn attempted(&self, fault: Option<Fault>) {
         self.attempts.fetch_add(1, Relaxed);
-        self.attempt_latency.observe(took);
         let counter = fault.and_then(|fault| self.faults.get(fault.index()));
         if let Some(counter) = counter {
             counter.fetch_add(1, Relaxed);
         }
     }
 
-    pub(super) fn settled(&self, verdict: &Verdict, age: Option<Span>) {
+    pub(super) fn settled(&self, verdict: &Verdict) {
         let counter = match verdict {
             Verdict::Delivered => &self.delivered,
             Verdict::Expired => &self.expired,
@@ -134,9 +86,6 @@ impl Counters {
             Verdict::Dead(_) => &self.dead,
         };
         counter.fetch_add(1, Relaxed);
-        if let Some(age) = age {
-            self.delivery_latency.observe(age);
-        }
     }
 
     pub(super) fn waiting(&self, depth: u64, oldest: Option<WallTime>) {
@@ -171,8 +120,6 @@ impl Counters {
             coalesced: self.coalesced.load(Relaxed),
             refused: self.refused.load(Relaxed),
             dead: self.dead.load(Relaxed),
-            attempt_latency: self.attempt_latency.read(),
-            delivery_latency: self.delivery_latency.read(),
             depth: self.depth.load(Relaxed),
             oldest: (oldest != i64::MAX).then_some(WallTime(oldest)),
             down: self.down.load(Relaxed),

@@ -331,14 +331,8 @@ impl Queue {
             return;
         };
         self.ready.remove(&(entry.not_before, number));
-        self.settled.push(Settled {
-            number,
-            webhook_id: entry.message.draft.webhook_id.clone(),
-            verdict,
-            attempts: entry.attempts,
-            created_at: entry.message.draft.created_at,
-            at: now,
-        });
+        let settled = Settled::of(&entry.message, verdict, entry.attempts, now);
+        self.settled.push(settled);
         let name = &entry.message.draft.lane;
         let Some(lane) = self.lanes.get_mut(name) else {
             return;

@@ -30,9 +30,13 @@ const TICK: Duration = Duration::from_secs(2);
 /// How long attempts under way may take to end when the process stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Something people should hear of.
+/// Something people or their plots should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// One attempt has ended, well or not.
+    Attempted { endpoint: String, took: Span },
+    /// A message has arrived.
+    Delivered(Box<Settled>),
     /// The endpoint answered 410: nothing more is sent to it until the next start.
     Disabled { endpoint: String },
     /// The endpoint is taken to be down.
@@ -174,6 +178,9 @@ impl Worker {
         });
         match loaded.await {
             Ok((depth, messages)) => {
+                if !messages.is_empty() {
+                    crate::crash::point("outbox-loaded");
+                }
                 self.stored = depth;
                 self.look_into_store = room > 0 && messages.len() == room;
                 self.queue.accept(messages);
@@ -189,6 +196,7 @@ impl Worker {
             match self.queue.next(self.around.clock.now(), &*gate) {
                 Pick::Wait(until) => return until,
                 Pick::Send(message) => {
+                    crate::crash::point("message-sending");
                     let sink = Arc::clone(&self.sink);
                     let clock = Arc::clone(&self.around.clock);
                     self.under_way.spawn(async move {
@@ -213,6 +221,7 @@ impl Worker {
     fn ended(&mut self, done: Result<Attempt, tokio::task::JoinError>) {
         // The task itself neither panics nor is aborted before the worker ends.
         let Ok(attempt) = done else { return };
+        crate::crash::point("message-sent");
         let now = self.around.clock.now();
         let was = (self.queue.is_down(), self.queue.is_disabled());
         self.queue
@@ -223,8 +232,11 @@ impl Worker {
             Outcome::Delivered => None,
             Outcome::Failed(failure) => Some(failure),
         };
-        self.counters
-            .attempted(attempt.took, failure.map(|f| f.fault));
+        self.counters.attempted(failure.map(|f| f.fault));
+        (self.around.notices)(Notice::Attempted {
+            endpoint: endpoint.clone(),
+            took: attempt.took,
+        });
         if let Some(failure) = failure {
             tracing::warn!(
                 endpoint = %self.endpoint,
@@ -248,8 +260,7 @@ impl Worker {
     async fn settle(&mut self) -> Result<(), DeliverError> {
         let fresh = self.queue.take_settled();
         for one in &fresh {
-            let age = matches!(one.verdict, Verdict::Delivered).then(|| one.at - one.created_at);
-            self.counters.settled(&one.verdict, age);
+            self.counters.settled(&one.verdict);
             self.tell(one);
         }
         self.unsettled.extend(fresh);
@@ -259,8 +270,12 @@ impl Worker {
         let batch = std::mem::take(&mut self.unsettled);
         let (outbox, endpoint) = (Arc::clone(&self.around.outbox), self.endpoint.clone());
         let kept = batch.clone();
+        crate::crash::point("message-settling");
         match blocking(move || outbox.settle(&endpoint, &batch)).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                crate::crash::point("message-settled");
+                Ok(())
+            }
             Err(error) => {
                 self.unsettled = kept;
                 self.survive(error)
@@ -287,7 +302,8 @@ impl Worker {
                     why,
                 });
             }
-            Verdict::Delivered | Verdict::Expired | Verdict::Coalesced(_) => {}
+            Verdict::Delivered => (self.around.notices)(Notice::Delivered(Box::new(one.clone()))),
+            Verdict::Expired | Verdict::Coalesced(_) => {}
         }
     }
 

@@ -64,8 +64,8 @@ pub struct Routed {
     pub marks: Vec<Mark>,
     pub observations: Vec<Observation>,
     pub text: Vec<u8>,
-    /// Observations that had no value for a group-by field.
-    pub keyless: u64,
+    /// Per rule, observations that had no value for a group-by field.
+    pub keyless: Vec<u64>,
 }
 
 impl Routed {
@@ -73,7 +73,28 @@ impl Routed {
         self.marks.clear();
         self.observations.clear();
         self.text.clear();
-        self.keyless = 0;
+        self.keyless.clear();
+    }
+
+    /// How much is in it: marks, observations, text.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize, usize) {
+        (self.marks.len(), self.observations.len(), self.text.len())
+    }
+
+    /// Takes out what came since it was this long.
+    pub fn truncate(&mut self, (marks, observations, text): (usize, usize, usize)) {
+        self.marks.truncate(marks);
+        self.observations.truncate(observations);
+        self.text.truncate(text);
+    }
+
+    fn count_keyless(&mut self, rule: u16) {
+        let rule = usize::from(rule);
+        if self.keyless.len() <= rule {
+            self.keyless.resize(rule + 1, 0);
+        }
+        self.keyless[rule] += 1;
     }
 }
 
@@ -82,8 +103,28 @@ impl Routed {
 pub struct Packet {
     pub observations: Vec<Observation>,
     pub text: Vec<u8>,
+    pub progress: Progress,
+}
+
+/// How far event time has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
     /// No observation before this time will follow, except late ones.
     pub watermark: i64,
+    /// Time has really passed until here: there were events, or the clock went on, or an end was
+    /// given. Less than the watermark only at an end of input that settles what is still open.
+    pub passed: i64,
+}
+
+impl Progress {
+    /// Time that has passed as far as the watermark says.
+    #[must_use]
+    pub const fn at(watermark: i64) -> Self {
+        Self {
+            watermark,
+            passed: watermark,
+        }
+    }
 }
 
 impl Packet {
@@ -150,7 +191,7 @@ impl Router {
             for target in &predicate.targets {
                 let key = self.key(&program, target.layout, event, out);
                 if !key.whole {
-                    out.keyless += 1;
+                    out.count_keyless(target.rule);
                     continue;
                 }
                 let mut o = Observation {
@@ -240,22 +281,26 @@ impl Router {
 
     fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
         for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
-            let Some(value) = event.get(slot.field).filter(|v| *v != Value::Null) else {
-                continue;
-            };
-            let number = if slot.numeric {
-                let Some(number) = as_number(value) else {
-                    continue;
-                };
-                number.to_bits()
-            } else {
-                self.scratch.clear();
-                write_value(Some(value), &mut self.scratch);
-                program.key.fingerprint(&self.scratch).0
-            };
-            o.values[i] = number;
-            o.present |= 1 << i;
+            if let Some(value) = self.value(program, slot, event) {
+                o.values[i] = value;
+                o.present |= 1 << i;
+            }
         }
+    }
+
+    fn value(&mut self, program: &Program, slot: &Slot, event: &Event) -> Option<u64> {
+        self.scratch.clear();
+        for (n, field) in slot.fields.iter().enumerate() {
+            let value = event.get(*field).filter(|v| *v != Value::Null)?;
+            if slot.numeric {
+                return as_number(value).map(f64::to_bits);
+            }
+            if n > 0 {
+                self.scratch.push(SEPARATOR);
+            }
+            write_value(Some(value), &mut self.scratch);
+        }
+        Some(program.key.fingerprint(&self.scratch).0)
     }
 }
 

@@ -2,7 +2,7 @@
 //! depend on the number of shards.
 
 use super::alert::Alert;
-use super::exchange::{Observation, Packet};
+use super::exchange::{Observation, Packet, Progress};
 
 /// The shard that owns a key.
 #[must_use]
@@ -11,13 +11,13 @@ pub fn shard_of(key: u64, shards: usize) -> usize {
     usize::try_from((u128::from(key) * shards as u128) >> 64).unwrap_or(0)
 }
 
-/// Cuts a packet into one per shard; each keeps the order and the watermark.
+/// Cuts a packet into one per shard; each keeps the order and the progress.
 pub fn split(packet: &Packet, parts: &mut [Packet]) {
     let shards = parts.len();
     for part in parts.iter_mut() {
         part.observations.clear();
         part.text.clear();
-        part.watermark = packet.watermark;
+        part.progress = packet.progress;
     }
     for o in &packet.observations {
         if let Some(part) = parts.get_mut(shard_of(o.key, shards)) {
@@ -28,7 +28,7 @@ pub fn split(packet: &Packet, parts: &mut [Packet]) {
 
 /// Joins what shards derived into one packet, sorted.
 #[must_use]
-pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Packet {
+pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, progress: Progress) -> Packet {
     let of = |p: &'a Packet| p.observations.iter().map(move |o| (o, p.text_of(o)));
     let mut all: Vec<(&Observation, &[u8])> = derived.flat_map(of).collect();
     // Later inputs first, as with events: a share's denominator is there when its numerator comes.
@@ -43,7 +43,7 @@ pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, watermark: i64) -> Pa
         )
     });
     let mut packet = Packet {
-        watermark,
+        progress,
         ..Packet::default()
     };
     for (o, text) in all {

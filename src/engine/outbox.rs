@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::containment::{Target, Verb};
 use crate::model::fault::Class;
 use crate::model::ids::Id;
-use crate::model::{Level, WallTime};
+use crate::model::{EventTime, Level, WallTime};
 
 /// What a message tells (CONTRACTS.md, "A webhook").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,6 +104,9 @@ pub struct Draft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
     pub created_at: WallTime,
+    /// When what it answers began, by the events: containment is measured from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<EventTime>,
     /// Not sent from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<WallTime>,
@@ -144,12 +147,34 @@ pub struct Message {
 pub struct Settled {
     pub number: u64,
     pub webhook_id: String,
+    pub kind: Kind,
     pub verdict: Verdict,
     pub attempts: u32,
     /// When the message was made.
     pub created_at: WallTime,
+    /// As in `Draft`; `None` for what was only simulated.
+    pub began_at: Option<EventTime>,
     /// When it was settled.
     pub at: WallTime,
+}
+
+impl Settled {
+    /// The end of `message`.
+    #[must_use]
+    pub fn of(message: &Message, verdict: Verdict, attempts: u32, at: WallTime) -> Self {
+        let draft = &message.draft;
+        let real = draft.concerns.as_ref().is_none_or(|c| !c.simulated);
+        Self {
+            number: message.number,
+            webhook_id: draft.webhook_id.clone(),
+            kind: draft.kind,
+            verdict,
+            attempts,
+            created_at: draft.created_at,
+            began_at: draft.began_at.filter(|_| real),
+            at,
+        }
+    }
 }
 
 /// How a message ended.

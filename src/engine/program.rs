@@ -19,9 +19,10 @@ pub struct TextLayout {
 }
 
 /// A value a rule reads: as a fingerprint, or as a number (sums).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    pub field: FieldId,
+    /// Several fields are one value together; it is missing where one of them is.
+    pub fields: Vec<FieldId>,
     pub numeric: bool,
 }
 
@@ -51,7 +52,8 @@ pub struct Consumer {
     pub settled: bool,
     /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
     pub parts: Vec<Option<usize>>,
-    pub slots: Vec<(Option<usize>, bool)>,
+    /// For each value, where its fields stand, and whether it is a number.
+    pub slots: Vec<(Vec<Option<usize>>, bool)>,
 }
 
 /// What a rule needs while running, beside `Plan::rules`.
@@ -115,7 +117,14 @@ impl Program {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
-            specs[r].waits = matches!(rule.kind, Kind::Ratio { .. } | Kind::Spike(_));
+            specs[r].waits = matches!(
+                rule.kind,
+                Kind::Ratio { .. }
+                    | Kind::Share(_)
+                    | Kind::Spike(_)
+                    | Kind::Quiet(_)
+                    | Kind::Obligations { .. }
+            );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
         }
@@ -196,7 +205,10 @@ impl Program {
                     input: i,
                     settled: matches!(input.from, From::Settled(_)),
                     parts: fields.iter().map(find).collect(),
-                    slots: slots.iter().map(|s| (find(&s.field), s.numeric)).collect(),
+                    slots: slots
+                        .iter()
+                        .map(|s| (s.fields.iter().map(find).collect(), s.numeric))
+                        .collect(),
                 };
                 self.specs[producer].consumers.push(consumer);
             }
@@ -261,7 +273,7 @@ impl Program {
         let values = self
             .specs
             .iter()
-            .flat_map(|s| s.slots.iter().map(|slot| slot.field));
+            .flat_map(|s| s.slots.iter().flat_map(|slot| slot.fields.iter().copied()));
         let all = identity
             .into_iter()
             .chain(predicates)
@@ -289,17 +301,38 @@ impl Program {
             .collect()
     }
 
+    /// The identity of each rule, in order.
+    #[must_use]
+    pub fn identities(&self) -> Vec<u64> {
+        (0..self.plan.rules.len())
+            .map(|r| self.identity(r))
+            .collect()
+    }
+
+    /// Per rule, the number it had among `identities`, if it was there.
+    #[must_use]
+    pub fn keep(&self, identities: &[u64]) -> Vec<Option<usize>> {
+        let now = self.identities();
+        let find = |id: &u64| identities.iter().position(|other| other == id);
+        now.iter().map(find).collect()
+    }
+
     /// What a rule is, as a number: equal before and after a reload exactly if neither the rule
-    /// nor anything that feeds it has changed.
+    /// nor anything that feeds it has changed, nor what its text carries for others.
     #[must_use]
     pub fn identity(&self, rule: usize) -> u64 {
         let Some(r) = self.plan.rules.get(rule) else {
             return 0;
         };
         let detector = self.detector(rule);
+        // A mass event is declared without losing the past it is held against.
+        let mut kind = r.kind.clone();
+        if let Kind::Spike(spike) = &mut kind {
+            spike.expected.clear();
+        }
         let mut text = format!(
             "{}|{}|{:?}|{:?}|{:?}",
-            detector.id, detector.version, r.kind, r.timespan, r.key_names
+            detector.id, detector.version, kind, r.timespan, r.key_names
         );
         for input in &r.inputs {
             let fields: Vec<&str> = input
@@ -314,7 +347,24 @@ impl Program {
             };
             text.push_str(&format!("|{fields:?}{from}"));
         }
-        self.key.fingerprint(text.as_bytes()).0
+        text.push_str(&format!("|{:?}", self.specs[rule].parts));
+        self.key.fingerprint(self.named(&text).as_bytes()).0
+    }
+
+    /// A debugging text with fields by name: their numbers depend on what else is loaded.
+    fn named(&self, text: &str) -> String {
+        let mut parts = text.split("FieldId(");
+        let mut named = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (number, rest) = part.split_once(')').unwrap_or((part, ""));
+            let field = number
+                .parse()
+                .ok()
+                .map(|n| self.plan.fields.name(FieldId(n)));
+            named.push_str(field.unwrap_or(number));
+            named.push_str(rest);
+        }
+        named
     }
 
     #[must_use]
@@ -334,7 +384,7 @@ impl Program {
 
     fn reach(&self, rule: usize) -> Span {
         let own = match self.plan.rules[rule].kind {
-            Kind::Absence { .. } => self.plan.rules[rule].timespan,
+            Kind::Absence { .. } | Kind::Obligations { .. } => self.plan.rules[rule].timespan,
             _ => Span::ZERO,
         };
         let fed = self.plan.rules[rule]
@@ -368,7 +418,7 @@ fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
         let feeds = |i: &&Input| matches!(i.from, From::Rule(p) | From::Settled(p) if p == rule);
         for input in consumer.inputs.iter().filter(feeds) {
             fields.extend(&input.group_by);
-            fields.extend(slots(consumer).iter().map(|s| s.field));
+            fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
             fields.extend(&carried[c]);
         }
     }
@@ -385,12 +435,23 @@ fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
 /// The values a rule reads. At most two fit an observation; `compile` refuses more.
 fn slots(rule: &Rule) -> Vec<Slot> {
     let mut slots: Vec<Slot> = Vec::new();
-    if let Kind::Window { aggregates, .. } = &rule.kind {
-        for slot in aggregates.iter().filter_map(slot_of) {
-            if !slots.contains(&slot) {
-                slots.push(slot);
+    match &rule.kind {
+        Kind::Window { aggregates, .. } => {
+            for slot in aggregates.iter().filter_map(slot_of) {
+                if !slots.contains(&slot) {
+                    slots.push(slot);
+                }
             }
         }
+        Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
+            fields: spike.fields.clone(),
+            numeric: false,
+        }),
+        Kind::NewValue(new) => slots.push(Slot {
+            fields: new.fields.clone(),
+            numeric: false,
+        }),
+        _ => {}
     }
     slots
 }
@@ -399,5 +460,8 @@ fn slots(rule: &Rule) -> Vec<Slot> {
 #[must_use]
 pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
     let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
-    aggregate.field.map(|field| Slot { field, numeric })
+    (!aggregate.fields.is_empty()).then(|| Slot {
+        fields: aggregate.fields.clone(),
+        numeric,
+    })
 }

@@ -6,7 +6,13 @@
 pub mod absence;
 pub mod each;
 pub mod episode;
+pub mod moment;
+pub mod new_value;
+pub mod obligations;
 pub mod origins;
+pub mod quiet;
+pub mod score;
+pub mod share;
 pub mod spike;
 pub mod temporal;
 pub mod window;
@@ -17,6 +23,7 @@ use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, Kind, Rule};
 use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
 use crate::engine::program::{Consumer, Program, Spec};
+use crate::engine::table::Bounded;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +35,8 @@ pub struct Context<'a> {
     /// Index of the rule in the plan.
     pub index: usize,
     pub watermark: i64,
+    /// As `Progress::passed`.
+    pub passed: i64,
 }
 
 /// What rules have found in one packet.
@@ -104,15 +113,18 @@ fn observe_detection<'a>(
         ..Observation::default()
     };
     for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
-        let value = part(at);
-        let number = std::str::from_utf8(value)
+        let values: Vec<&[u8]> = at.iter().map(&part).collect();
+        if values.iter().any(|v| v.is_empty()) {
+            continue;
+        }
+        let value = values.join(&SEPARATOR);
+        let number = std::str::from_utf8(&value)
             .ok()
             .and_then(|v| v.parse::<f64>().ok());
         o.values[i] = match (numeric, number) {
             (true, Some(number)) => number.to_bits(),
             (true, None) => continue,
-            (false, _) if value.is_empty() => continue,
-            (false, _) => ctx.program.key.fingerprint(value).0,
+            (false, _) => ctx.program.key.fingerprint(&value).0,
         };
         o.present |= 1 << i;
     }
@@ -135,7 +147,12 @@ pub enum State {
     Window(Box<window::WindowRule>),
     Temporal(temporal::Temporal),
     Absence(absence::Absence),
+    Share(share::Shares),
     Spike(spike::SpikeRule),
+    NewValue(new_value::NewValues),
+    Score(score::Scores),
+    Quiet(quiet::Quiets),
+    Obligations(obligations::Obligations),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -145,6 +162,8 @@ pub struct Usage {
     pub bytes: u64,
     pub evicted: u64,
     pub refused: u64,
+    /// Crossings held back by an open hold, since the start.
+    pub suppressed: u64,
 }
 
 impl State {
@@ -158,7 +177,12 @@ impl State {
             }
             Kind::Temporal { .. } => Self::Temporal(temporal::Temporal::new(bytes_max)),
             Kind::Absence { .. } => Self::Absence(absence::Absence::new(bytes_max)),
+            Kind::Share(_) => Self::Share(share::Shares::new(bytes_max)),
             Kind::Spike(_) => Self::Spike(spike::SpikeRule::new(bytes_max)),
+            Kind::NewValue(_) => Self::NewValue(new_value::NewValues::new(bytes_max)),
+            Kind::Score(_) => Self::Score(score::Scores::new(bytes_max)),
+            Kind::Quiet(_) => Self::Quiet(quiet::Quiets::new(bytes_max)),
+            Kind::Obligations { .. } => Self::Obligations(obligations::Obligations::new(bytes_max)),
         }
     }
 
@@ -169,18 +193,26 @@ impl State {
             Self::Window(state) => state.observe(ctx, o, text, out),
             Self::Temporal(state) => state.observe(ctx, o, text, out),
             Self::Absence(state) => state.observe(ctx, o, text, out),
+            Self::Share(state) => state.observe(ctx, o, text, out),
             Self::Spike(state) => state.observe(ctx, o, text, out),
+            Self::NewValue(state) => state.observe(ctx, o, text, out),
+            Self::Score(state) => state.observe(ctx, o, text, out),
+            Self::Quiet(state) => state.observe(ctx, o, text, out),
+            Self::Obligations(state) => state.observe(ctx, o, text, out),
         }
     }
 
     /// Event time has come to `ctx.watermark`: deadlines pass, episodes end.
     pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
         match self {
-            Self::Each(_) => {}
+            Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => {}
             Self::Window(state) => state.advance(ctx, out),
-            Self::Temporal(_) => {}
             Self::Absence(state) => state.advance(ctx, out),
+            Self::Share(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
+            Self::Score(state) => state.advance(ctx, out),
+            Self::Quiet(state) => state.advance(ctx, out),
+            Self::Obligations(state) => state.advance(ctx, out),
         }
     }
 
@@ -188,10 +220,30 @@ impl State {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         match self {
-            Self::Each(_) | Self::Temporal(_) => None,
+            Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => None,
             Self::Window(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
+            Self::Share(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
+            Self::Score(state) => state.next_wakeup(),
+            Self::Quiet(state) => state.next_wakeup(),
+            Self::Obligations(state) => state.next_wakeup(),
+        }
+    }
+
+    /// The keyed state, to see and set its bound of memory.
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        match self {
+            Self::Each(state) => state.table(),
+            Self::Window(state) => state.table(),
+            Self::Temporal(state) => state.table(),
+            Self::Absence(state) => state.table(),
+            Self::Share(state) => state.table(),
+            Self::Spike(state) => state.table(),
+            Self::NewValue(state) => state.table(),
+            Self::Score(state) => state.table(),
+            Self::Quiet(state) => state.table(),
+            Self::Obligations(state) => state.table(),
         }
     }
 
@@ -202,7 +254,12 @@ impl State {
             Self::Window(state) => state.usage(),
             Self::Temporal(state) => state.usage(),
             Self::Absence(state) => state.usage(),
+            Self::Share(state) => state.usage(),
             Self::Spike(state) => state.usage(),
+            Self::NewValue(state) => state.usage(),
+            Self::Score(state) => state.usage(),
+            Self::Quiet(state) => state.usage(),
+            Self::Obligations(state) => state.usage(),
         }
     }
 
@@ -213,7 +270,12 @@ impl State {
             Self::Window(state) => state.probe(rule, key),
             Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
+            Self::Share(state) => state.probe(key),
             Self::Spike(state) => state.probe(key),
+            Self::NewValue(state) => state.probe(key),
+            Self::Score(state) => state.probe(rule, key),
+            Self::Quiet(state) => state.probe(key),
+            Self::Obligations(state) => state.probe(key),
             Self::Each(_) => Probe::default(),
         }
     }
@@ -227,11 +289,32 @@ pub struct Probe {
     pub open: bool,
 }
 
+/// Bounds by the names of the numbers they are on.
+pub type Bounds = Vec<(String, Vec<(&'static str, f64)>)>;
+
+/// The bounds of a rule as alerts and `explain` show them; empty where they follow from its past.
+#[must_use]
+pub fn bounds(rule: &Rule) -> Bounds {
+    match &rule.kind {
+        Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
+        Kind::Share(share) => share::bounds(share),
+        Kind::NewValue(new) => new_value::bound(new),
+        Kind::Score(score) => score::bound(score),
+        Kind::Quiet(_) => quiet::bound(rule),
+        Kind::Obligations { .. } => obligations::bound(rule),
+        Kind::Each | Kind::Temporal { .. } | Kind::Absence { .. } | Kind::Spike(_) => Vec::new(),
+    }
+}
+
 fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>) -> Usage {
     Usage {
         keys: table.len() as u64,
         bytes: table.bytes() as u64,
         evicted: table.evicted,
         refused: table.refused,
+        suppressed: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,14 @@
 //! before event time advances for it. So results do not depend on how input was cut into packets,
 //! nor on how many shards there are.
 
+mod budget;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{Observation, Packet};
+use self::budget::Budget;
+use super::exchange::{Observation, Packet, Progress};
 use super::merge::shard_of;
 use super::program::Program;
 use super::rule::{Context, Findings, Probe, State, Usage};
@@ -33,6 +36,10 @@ pub trait Shards {
     fn snapshot(&mut self) -> Vec<Vec<u8>>;
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]);
+
+    /// Goes on with other rules, between two packets; `keep[rule]` is the number the rule had, if
+    /// it had one.
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]);
 }
 
 /// Shards in the caller's thread, one after the other.
@@ -88,6 +95,12 @@ impl Shards for Local {
             shard.restore(image, keep);
         }
     }
+
+    fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]) {
+        for shard in &mut self.0 {
+            shard.reload(Arc::clone(program), keep);
+        }
+    }
 }
 
 /// Adds up per rule what each shard uses.
@@ -100,6 +113,7 @@ pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
             total.bytes += part.bytes;
             total.evicted += part.evicted;
             total.refused += part.refused;
+            total.suppressed += part.suppressed;
         }
     }
     sums
@@ -111,7 +125,12 @@ type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
 #[derive(Debug)]
 pub struct Shard {
     program: Arc<Program>,
+    /// Of how many it is one.
+    shards: usize,
+    budget: Budget,
     states: Vec<State>,
+    /// Per rule: crossings that an open hold kept from becoming an alert.
+    suppressed: Vec<u64>,
     /// Per level: observations of rules that look at time in order, until the watermark passes.
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
@@ -129,16 +148,15 @@ impl Shard {
     /// A shard among `shards` of them, with its part of the memory.
     #[must_use]
     pub fn new(program: Arc<Program>, shards: usize) -> Self {
-        let rules = program.plan.rules.len().max(1);
-        let share = program.settings.memory / rules / shards.max(1);
-        let states = program
-            .plan
-            .rules
-            .iter()
-            .map(|r| State::new(r, share))
-            .collect();
+        let rules = &program.plan.rules;
+        let budget = Budget::new(program.settings.memory / shards.max(1), rules.len());
+        let share = budget.share();
+        let states = rules.iter().map(|r| State::new(r, share)).collect();
         let levels = program.levels();
         Self {
+            shards,
+            budget,
+            suppressed: vec![0; rules.len()],
             states,
             waiting: (0..levels).map(|_| Waiting::default()).collect(),
             later: vec![Packet::default(); levels],
@@ -159,11 +177,11 @@ impl Shard {
         for o in &packet.observations {
             let text = packet.text_of(o);
             match self.program.level(usize::from(o.rule)) {
-                0 => self.observe(o, text, packet.watermark, out),
+                0 => self.observe(o, text, packet.progress, out),
                 level => self.later[level].push(*o, text),
             }
         }
-        self.finish_level(0, packet.watermark, out);
+        self.finish_level(0, packet.progress, out);
     }
 
     /// Runs the rules of a higher level on what lower ones detected and on their own events.
@@ -176,43 +194,57 @@ impl Shard {
         let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
         all.sort_by_key(|(o, _)| o.time);
         for (o, text) in all {
-            self.observe(o, text, derived.watermark, out);
+            self.observe(o, text, derived.progress, out);
         }
-        self.finish_level(level, derived.watermark, out);
+        self.finish_level(level, derived.progress, out);
     }
 
     /// Observations of rules that look at time in order always queue, also those the watermark has
     /// passed already: older ones may still be waiting.
-    fn observe(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+    fn observe(&mut self, o: &Observation, text: &[u8], progress: Progress, out: &mut Findings) {
         let index = usize::from(o.rule);
         match self.program.specs.get(index) {
             Some(spec) if spec.waits => {
                 let level = self.program.level(index);
                 self.waiting[level].push(o.time, (*o, text.into()));
             }
-            Some(_) => self.apply(o, text, watermark, out),
+            Some(_) => self.apply(o, text, progress, out),
             None => {}
         }
     }
 
-    fn apply(&mut self, o: &Observation, text: &[u8], watermark: i64, out: &mut Findings) {
+    fn apply(&mut self, o: &Observation, text: &[u8], progress: Progress, out: &mut Findings) {
         let index = usize::from(o.rule);
         if let Some(state) = self.states.get_mut(index) {
-            state.observe(&context(&self.program, index, watermark), o, text, out);
+            let before = out.suppressed;
+            // A packet may jump far ahead: for what comes later in it, state counts as it is now.
+            let now = Progress {
+                watermark: progress.watermark.min(o.time),
+                ..progress
+            };
+            state.observe(&context(&self.program, index, now), o, text, out);
+            self.suppressed[index] += out.suppressed - before;
         }
     }
 
-    fn finish_level(&mut self, level: usize, watermark: i64, out: &mut Findings) {
+    fn finish_level(&mut self, level: usize, progress: Progress, out: &mut Findings) {
         while let Some((_, (o, text))) = self
             .waiting
             .get_mut(level)
-            .and_then(|w| w.pop_until(watermark))
+            .and_then(|w| w.pop_until(progress.watermark))
         {
-            self.apply(&o, &text, watermark, out);
+            self.apply(&o, &text, progress, out);
         }
         for (index, state) in self.states.iter_mut().enumerate() {
             if self.program.level(index) == level {
-                state.advance(&context(&self.program, index, watermark), out);
+                let before = out.suppressed;
+                state.advance(&context(&self.program, index, progress), out);
+                self.suppressed[index] += out.suppressed - before;
+                let table = state.table();
+                let (bytes, limit) = table.memory();
+                if let Some(limit) = self.budget.grow(limit, bytes) {
+                    table.limit(limit);
+                }
             }
         }
     }
@@ -225,7 +257,12 @@ impl Shard {
 
     /// Per rule.
     pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
-        self.states.iter().map(State::usage)
+        let suppressed = self.suppressed.iter().copied();
+        let both = self.states.iter().zip(suppressed);
+        both.map(|(state, suppressed)| Usage {
+            suppressed,
+            ..state.usage()
+        })
     }
 
     /// The numbers of one rule's key, for `explain`.
@@ -248,7 +285,9 @@ impl Shard {
     pub fn restore(&mut self, image: ShardImage, keep: &[Option<usize>]) {
         let mut old: Vec<Option<State>> = image.states.into_iter().map(Some).collect();
         for (state, from) in self.states.iter_mut().zip(keep) {
-            if let Some(kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
+            if let Some(mut kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
+                let table = kept.table();
+                table.limit(self.budget.settle(table.memory().0));
                 *state = kept;
             }
         }
@@ -264,15 +303,27 @@ impl Shard {
             }
         }
     }
+
+    /// See `Shards::reload`.
+    pub fn reload(&mut self, program: Arc<Program>, keep: &[Option<usize>]) {
+        let fresh = Self::new(program, self.shards);
+        let old = std::mem::replace(self, fresh);
+        let image = ShardImage {
+            states: old.states,
+            waiting: old.waiting,
+        };
+        self.restore(image, keep);
+    }
 }
 
-fn context(program: &Program, index: usize, watermark: i64) -> Context<'_> {
+fn context(program: &Program, index: usize, progress: Progress) -> Context<'_> {
     Context {
         program,
         rule: &program.plan.rules[index],
         spec: &program.specs[index],
         detector: program.detector(index),
         index,
-        watermark,
+        watermark: progress.watermark,
+        passed: progress.passed,
     }
 }

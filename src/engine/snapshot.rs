@@ -10,7 +10,7 @@ use super::shard::ShardImage;
 use super::watermark::Sequencer;
 
 /// Format of the bytes; raised with every change of a state's shape.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -22,13 +22,23 @@ struct Head {
     shards: Vec<Vec<u8>>,
 }
 
-/// What a snapshot gave back.
+/// What a snapshot gave back, or a reload kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// Rules that go on with their windows.
     pub kept: usize,
     /// Rules that are new or changed and start afresh.
     pub fresh: usize,
+}
+
+impl Restored {
+    pub(super) fn of(keep: &[Option<usize>]) -> Self {
+        let kept = keep.iter().flatten().count();
+        Self {
+            kept,
+            fresh: keep.len() - kept,
+        }
+    }
 }
 
 /// Why a snapshot was not taken.
@@ -61,9 +71,7 @@ pub(super) struct Image {
 /// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets.
 #[must_use]
 pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<u8> {
-    let rules = (0..program.plan.rules.len())
-        .map(|r| program.identity(r))
-        .collect();
+    let rules = program.identities();
     let head = Head {
         version: VERSION,
         key_id: program.key.id(),
@@ -108,10 +116,7 @@ pub(super) fn read(
     for shard in &head.shards {
         images.push(postcard::from_bytes(shard).map_err(damaged)?);
     }
-    let here = (0..program.plan.rules.len()).map(|r| program.identity(r));
-    let keep: Vec<Option<usize>> = here
-        .map(|identity| head.rules.iter().position(|r| *r == identity))
-        .collect();
+    let keep = program.keep(&head.rules);
     let mut sequencer = head.sequencer;
     let now = &program.settings.sources;
     let place = |old: &String| {
@@ -119,12 +124,9 @@ pub(super) fn read(
             .position(|n| n == old)
             .and_then(|i| u16::try_from(i).ok())
     };
+    sequencer.resume();
     sequencer.renumber(&keep, &topics.iter().map(place).collect::<Vec<_>>());
-    let kept = keep.iter().flatten().count();
-    let restored = Restored {
-        kept,
-        fresh: keep.len() - kept,
-    };
+    let restored = Restored::of(&keep);
     Ok(Image {
         sequencer,
         shards: images,

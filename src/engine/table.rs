@@ -52,6 +52,45 @@ pub struct Table<E> {
     pub refused: u64,
 }
 
+/// A table whose bound can be moved, whatever it holds.
+pub trait Bounded {
+    /// Bytes in use, and the bound.
+    fn memory(&self) -> (usize, usize);
+
+    /// Sets the bound; if the table holds more than that, the lightest keys go.
+    fn limit(&mut self, bytes_max: usize);
+}
+
+impl<E: Weigh> Bounded for Table<E> {
+    fn memory(&self) -> (usize, usize) {
+        (self.bytes(), self.bytes_max)
+    }
+
+    fn limit(&mut self, bytes_max: usize) {
+        let over = self.bytes() > bytes_max;
+        let fresh = Self::new(bytes_max);
+        if !over {
+            (self.keys_max, self.bytes_max) = (fresh.keys_max, fresh.bytes_max);
+            return;
+        }
+        let old = std::mem::replace(self, fresh);
+        (self.evicted, self.refused) = (old.evicted, old.refused);
+        let mut all: Vec<Entry<E>> = old.chunks.into_iter().flatten().flatten().collect();
+        all.sort_by_key(|e| {
+            let rank = (!e.state.pinned(), std::cmp::Reverse(e.state.weight()));
+            (rank, e.key)
+        });
+        for entry in all {
+            let full = self.len >= self.keys_max || self.bytes() > bytes_max;
+            if full && self.len >= KEYS_MIN {
+                self.evicted += 1;
+            } else {
+                self.put(entry);
+            }
+        }
+    }
+}
+
 impl<E: Weigh> Table<E> {
     /// A table that keeps itself below `bytes_max`.
     #[must_use]
@@ -69,6 +108,17 @@ impl<E: Weigh> Table<E> {
             hand: 0,
             evicted: 0,
             refused: 0,
+        }
+    }
+
+    /// Puts back an entry taken from another table.
+    fn put(&mut self, entry: Entry<E>) {
+        let heap = entry.heap;
+        if let Some(index) = self.place(entry.key, entry.state)
+            && let Some(placed) = self.entry_mut(index)
+        {
+            placed.heap = heap;
+            self.heap += heap as usize;
         }
     }
 
@@ -170,6 +220,10 @@ impl<E: Weigh> Table<E> {
         if self.len >= self.keys_max || (self.bytes() > self.bytes_max && self.len >= KEYS_MIN) {
             self.evict_lightest(watermark)?;
         }
+        self.place(key, state)
+    }
+
+    fn place(&mut self, key: u64, state: E) -> Option<usize> {
         if (self.len + 1) * 4 > self.slots.len() * 3 {
             self.widen();
         }
@@ -342,13 +396,8 @@ impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Table<E> {
             <(usize, u64, u64, Vec<(u64, E)>)>::deserialize(d)?;
         let mut table = Self::new(bytes_max);
         for (key, state) in all {
-            if let Some(index) = table.admit(key, i64::MIN / 4, state) {
-                let heap = table.entry(index).map_or(0, |e| e.state.heap());
-                if let Some(entry) = table.entry_mut(index) {
-                    entry.heap = u32::try_from(heap).unwrap_or(u32::MAX);
-                    table.heap += heap;
-                }
-            }
+            let heap = u32::try_from(state.heap()).unwrap_or(u32::MAX);
+            table.put(Entry { key, heap, state });
         }
         (table.evicted, table.refused) = (evicted, refused);
         Ok(table)

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::engine::detector::plan::{
-    Aggregate, Bound, Detector, From, Function, Input as Stream, Kind, Op, Plan, Rule,
+    Aggregate, Bound, Burst, Detector, From, Function, Input as Stream, Kind, NewValue, Op, Plan,
+    Quiet, Rule, Score, Share, Spike,
 };
 use crate::engine::exchange::{Mark, Observation, Origin};
 use crate::engine::program::Settings;
@@ -30,11 +31,12 @@ fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
 }
 
 fn window(function: Function, op: Op, value: f64) -> Kind {
-    let field = (function != Function::Count).then_some(FieldId(2));
+    let counts = function == Function::Count;
+    let fields = if counts { Vec::new() } else { vec![FieldId(2)] };
     let aggregates = vec![Aggregate {
         name: "n".into(),
         function,
-        field,
+        fields,
         input: None,
     }];
     Kind::Window {
@@ -245,14 +247,7 @@ proptest! {
     /// Packets, shards and disorder within the lateness change neither ids nor bytes.
     #[test]
     fn nothing_depends_on_cuts_shards_or_disorder(list in facts(5, 2), cut in 1usize..40, shards in 1usize..4, n in 1u32..5, hold in 0i64..300, seed in any::<u64>()) {
-        let rules = vec![
-            rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
-            rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
-            rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-            rule(Kind::Temporal { ordered: true }, 2, 100, true),
-            rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
-            chained(0, 400),
-        ];
+        let rules = every_kind(n);
         let settings = Settings { lateness: Span(4000), ..Settings::default() };
         let p = program(rules, hold, settings);
         let plain = strip(run(&p, &list, 1000, 1));
@@ -273,15 +268,7 @@ proptest! {
 
     #[test]
     fn nor_on_when_packets_are_released(list in facts(5, 2), cut in 1usize..40, shards in 1usize..4, n in 1u32..5, hold in 0i64..300) {
-        let rules = vec![
-            rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
-            rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
-            rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-            rule(Kind::Temporal { ordered: true }, 2, 100, true),
-            rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
-            chained(0, 400),
-            chained(2, 400),
-        ];
+        let rules = every_kind(n);
         // Little lateness: packets are released while events still come.
         let settings = Settings { lateness: Span(10), ..Settings::default() };
         let p = program(rules, hold, settings);
@@ -290,13 +277,7 @@ proptest! {
 
     #[test]
     fn a_restart_changes_nothing(list in facts(5, 2), at in 0usize..100, n in 1u32..5) {
-        let rules = vec![
-            rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
-            rule(window(Function::Distinct, Op::Gt, f64::from(n)), 2, 200, true),
-            rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-            rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true),
-            chained(0, 400),
-        ];
+        let rules = every_kind(n);
         let settings = Settings { lateness: Span(100), ..Settings::default() };
         let p = program(rules, 0, settings);
         let all = fed_by_events(&p);
@@ -310,12 +291,167 @@ proptest! {
         let bytes = halves.snapshot();
         let mut halves = Engine::new(Arc::clone(&p), 2);
         let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
-        prop_assert_eq!(restored.kept, 5);
+        prop_assert_eq!(restored.kept, p.plan.rules.len());
         for engine in [&mut whole, &mut halves] {
             engine.handle(&Input::Batch(&routed(tail, head.len(), &all)));
             engine.handle(&Input::End { until: None });
         }
         prop_assert_eq!(drain(&mut whole), drain(&mut halves));
+    }
+}
+
+/// Every kind of rule, and rules fed by rules, on the same two streams.
+fn every_kind(n: u32) -> Vec<Rule> {
+    let new_value = NewValue {
+        fields: vec![FieldId(2)],
+        warmup: Span(100),
+        known_min: u64::from(n),
+        values_max: 8,
+        burst: None,
+    };
+    let burst = Some(Burst {
+        count_min: u64::from(n),
+        within: Span(200),
+    });
+    let score = Score {
+        weights: vec![2.0, 3.0],
+        after: false,
+        half_life: Some(Span(150)),
+        once: Span(20),
+        op: Op::Gte,
+        value: f64::from(n),
+    };
+    let quiet = Quiet {
+        count_min: u64::from(n),
+        warmup: Span(500),
+    };
+    let share = Share {
+        times: (Op::Gte, 1.5),
+        bound: None,
+        denominator_min: 2,
+        warmup: Span(300),
+        half_life: Span(400),
+    };
+    let spike = Spike {
+        fields: Vec::new(),
+        expected: Vec::new(),
+        factor: 1.2,
+        count_min: u64::from(n),
+        tail_min: 1.0,
+        warmup: Span(300),
+        half_life: Span(400),
+    };
+    let ratio = Kind::Ratio {
+        bound: Op::Gte,
+        value: 0.5,
+        denominator_min: 2,
+    };
+    vec![
+        rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true),
+        rule(
+            window(Function::Distinct, Op::Gt, f64::from(n)),
+            2,
+            200,
+            true,
+        ),
+        rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
+        rule(Kind::Temporal { ordered: true }, 2, 100, true),
+        rule(ratio, 2, 250, true),
+        rule(Kind::NewValue(new_value.clone()), 2, 1000, true),
+        rule(
+            Kind::NewValue(NewValue { burst, ..new_value }),
+            2,
+            1000,
+            true,
+        ),
+        rule(Kind::Quiet(quiet), 2, 150, true),
+        rule(Kind::Share(share), 2, 250, true),
+        rule(
+            Kind::Spike(Spike {
+                fields: vec![FieldId(2)],
+                ..spike.clone()
+            }),
+            2,
+            250,
+            true,
+        ),
+        rule(Kind::Spike(spike), 2, 250, true),
+        rule(
+            Kind::Obligations {
+                within: vec![Span(120)],
+            },
+            2,
+            120,
+            true,
+        ),
+        rule(Kind::Score(score.clone()), 2, 300, true),
+        rule(
+            Kind::Score(Score {
+                after: true,
+                weights: vec![1.0],
+                ..score
+            }),
+            2,
+            300,
+            true,
+        ),
+        chained(0, 400),
+        chained(2, 400),
+    ]
+}
+
+/// Rules by the number of their detector, in this order.
+fn loaded(rules: &[(usize, Rule)]) -> Arc<Program> {
+    let detectors = rules.iter().map(|(id, _)| Detector {
+        id: format!("d{id}"),
+        name: format!("d{id}"),
+        ..Detector::default()
+    });
+    let detectors = detectors.collect();
+    let place = |(at, (_, rule)): (usize, &(usize, Rule))| Rule {
+        detector: at,
+        ..rule.clone()
+    };
+    let plan = Plan {
+        rules: rules.iter().enumerate().map(place).collect(),
+        detectors,
+        ..Plan::default()
+    };
+    let settings = Settings {
+        lateness: Span(100),
+        ..Settings::default()
+    };
+    Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings))
+}
+
+proptest! {
+    /// [peer_rule_edit] Rules come, go and change places: one that stays sees no difference.
+    #[test]
+    fn a_reload_keeps_the_windows_of_unchanged_rules(list in facts(5, 2), at in 0usize..100, n in 1u32..4) {
+        let count = |n: u32| rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true);
+        let absence = || rule(Kind::Absence { lookback: Span(20) }, 2, 150, true);
+        let ratio = || rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true);
+        let before = loaded(&[(0, count(n)), (1, absence()), (2, ratio()), (3, count(n + 1))]);
+        let after = loaded(&[(4, count(1)), (2, ratio()), (1, absence()), (3, count(n + 2)), (0, count(n))]);
+        let (head, tail) = list.split_at(at.min(list.len()));
+        let mine = |alerts: Vec<Alert>| -> Vec<Alert> {
+            let kept = |a: &Alert| ["d0", "d1", "d2"].contains(&a.detector.id.as_str());
+            alerts.into_iter().filter(kept).collect()
+        };
+
+        let mut still = Engine::new(Arc::clone(&before), 2);
+        let mut edited = Engine::new(Arc::clone(&before), 2);
+        for engine in [&mut still, &mut edited] {
+            engine.handle(&Input::Batch(&routed(head, 0, &[0, 1, 2, 3])));
+        }
+        let restored = edited.reload(Arc::clone(&after));
+        prop_assert_eq!((restored.kept, restored.fresh), (3, 2));
+        still.handle(&Input::Batch(&routed(tail, head.len(), &[0, 1, 2, 3])));
+        edited.handle(&Input::Batch(&routed(tail, head.len(), &[4, 2, 1, 3, 0])));
+        for engine in [&mut still, &mut edited] {
+            engine.handle(&Input::End { until: None });
+        }
+        prop_assert_eq!(ordered(mine(drain(&mut still))), ordered(mine(drain(&mut edited))));
     }
 }
 
@@ -391,4 +527,38 @@ fn peer_straggler_is_counted_not_believed() {
     engine.handle(&Input::End { until: None });
     assert_eq!(drain(&mut engine), vec![]);
     assert_eq!(engine.stats().counts.late, 1);
+}
+
+/// [peer_rule_edit] A field's number depends on what else is loaded; what a rule is does not.
+#[test]
+fn a_rule_is_the_same_whatever_fields_others_read() {
+    use crate::engine::detector::{Options, SourceFile, compile};
+    let detector = |name: &str, field: &str| SourceFile {
+        path: format!("{name}.yml"),
+        text: format!(
+            "title: {name}\nname: {name}\nlogsource: {{product: tidegate}}\n\
+             detection:\n  one: {{event.kind: token.used, {field}: x}}\n  condition: one\n\
+             correlation:\n  type: value_count\n  group-by: [{field}.group]\n  timespan: 5m\n  \
+             condition: {{field: {field}.value, gte: 3}}\n"
+        ),
+        ..SourceFile::default()
+    };
+    let load = |files: &[SourceFile]| {
+        let compiled = compile(files, &Options::default());
+        assert!(
+            !compiled.diagnostics.iter().any(|d| d.is_fault()),
+            "{:?}",
+            compiled.diagnostics
+        );
+        Program::new(
+            Arc::new(compiled.plan),
+            HashKey::fixed(),
+            Settings::default(),
+        )
+    };
+    let alone = load(&[detector("mine", "own")]);
+    let second = load(&[detector("before", "other"), detector("mine", "own")]);
+    assert_eq!(second.keep(&alone.identities()), [None, Some(0)]);
+    let edited = load(&[detector("mine", "another")]);
+    assert_eq!(edited.keep(&alone.identities()), [None]);
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::queue::TimeQueue;
 use self::seen::Seen;
-use super::exchange::{Mark, Observation, Packet, Routed};
+use super::exchange::{Mark, Observation, Packet, Progress, Routed};
 use super::program::Settings;
 use crate::model::{EventTime, Span};
 
@@ -33,15 +33,22 @@ pub struct Counts {
     pub unordered: u64,
 }
 
+/// What one source's events came to since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    pub events: u64,
+    pub late: u64,
+    pub duplicate: u64,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Partition {
     source: u16,
     partition: i32,
     /// Greatest confirmed event time.
     newest: Option<i64>,
-    /// A time far ahead that waits for a second witness.
+    /// A time far ahead, or the first one ever, that waits for a second witness.
     doubtful: Option<i64>,
-    records: u64,
     /// At the end of its log; does not hold the watermark back.
     idle: bool,
     /// Offset after the last record taken in.
@@ -77,6 +84,9 @@ pub struct Sequencer {
     /// Since when, by the clock, all partitions have been at their ends.
     idle_since: Option<i64>,
     pub counts: Counts,
+    /// By number of source.
+    #[serde(skip)]
+    passed: Vec<Passed>,
 }
 
 impl Default for Sequencer {
@@ -91,6 +101,7 @@ impl Default for Sequencer {
             lowest: 0,
             idle_since: None,
             counts: Counts::default(),
+            passed: Vec::new(),
         }
     }
 }
@@ -105,7 +116,7 @@ impl Sequencer {
         late_ok: &[bool],
         packet: &mut Packet,
     ) {
-        self.counts.keyless += batch.keyless;
+        self.counts.keyless += batch.keyless.iter().sum::<u64>();
         self.idle_since = None;
         let arena = self.arena_first + self.arenas.len() as u64;
         let mut held = 0;
@@ -117,8 +128,10 @@ impl Sequencer {
                 continue;
             }
             self.counts.events += 1;
+            self.passed(mark).events += 1;
             if mark.id != 0 && !self.seen.insert(mark.id) {
                 self.counts.duplicate += 1;
+                self.passed(mark).duplicate += 1;
                 let _moved = self.advance_partition(mark);
                 continue;
             }
@@ -128,6 +141,7 @@ impl Sequencer {
             }
             if late {
                 self.counts.late += 1;
+                self.passed(mark).late += 1;
                 let wanted = |o: &&Observation| late_ok.get(usize::from(o.rule)) == Some(&true);
                 for o in own.iter().filter(wanted) {
                     packet.push(*o, text_of(&batch.text, o));
@@ -157,7 +171,20 @@ impl Sequencer {
             let next = self.queue.next().unwrap_or(i64::MAX);
             self.release(next, packet);
         }
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
+    }
+
+    fn passed(&mut self, mark: &Mark) -> &mut Passed {
+        let source = usize::from(mark.origin.source);
+        if self.passed.len() <= source {
+            self.passed.resize(source + 1, Passed::default());
+        }
+        &mut self.passed[source]
+    }
+
+    /// Per source what has passed since the last call.
+    pub fn take_passed(&mut self) -> Vec<Passed> {
+        std::mem::take(&mut self.passed)
     }
 
     /// Until when observations may go on. In order: to before the watermark, as deadlines do, so
@@ -208,30 +235,38 @@ impl Sequencer {
         let before = p.newest;
         p.next = p.next.max(o.offset + 1);
         p.idle = false;
-        p.records += 1;
-        p.newest = Some(match p.newest {
-            None => mark.time,
-            Some(newest) if mark.bounded || mark.time <= newest + FAR_AHEAD => {
-                // The very first record may itself be the one from the future.
-                let alone = p.records == 2 && mark.time < newest - FAR_AHEAD;
+        p.newest = match (p.newest, p.doubtful) {
+            _ if mark.bounded => {
                 p.doubtful = None;
-                if alone {
-                    mark.time
+                p.newest.max(Some(mark.time))
+            }
+            // The very first record may itself be the one from the future.
+            (None, None) => {
+                p.doubtful = Some(mark.time);
+                None
+            }
+            (None, Some(first)) => {
+                let far = (mark.time - first).abs() > FAR_AHEAD;
+                p.doubtful = far.then_some(mark.time.max(first));
+                Some(if far {
+                    mark.time.min(first)
                 } else {
-                    newest.max(mark.time)
-                }
+                    mark.time.max(first)
+                })
             }
-            Some(_)
-                if p.doubtful
-                    .is_some_and(|d| (mark.time - d).abs() <= FAR_AHEAD) =>
-            {
-                mark.time
+            (Some(newest), _) if mark.time <= newest + FAR_AHEAD => {
+                p.doubtful = None;
+                Some(newest.max(mark.time))
             }
-            Some(newest) => {
+            (Some(_), Some(doubtful)) if (mark.time - doubtful).abs() <= FAR_AHEAD => {
+                p.doubtful = None;
+                Some(mark.time)
+            }
+            (newest, _) => {
                 p.doubtful = Some(mark.time);
                 newest
             }
-        });
+        };
         lowest && p.newest != before
     }
 
@@ -266,7 +301,6 @@ impl Sequencer {
             partition,
             newest: None,
             doubtful: None,
-            records: 0,
             idle: false,
             next,
             floor: 0,
@@ -280,12 +314,26 @@ impl Sequencer {
         }
     }
 
-    /// A partition has been read to the end of its log (and not because we paused it).
-    pub fn set_idle(&mut self, source: u16, partition: i32) {
+    /// A partition's log is another one, or lost its beginning: it is read anew from `next`.
+    pub fn restart(&mut self, source: u16, partition: i32, next: i64) {
+        self.expect(source, partition, next);
         for p in &mut self.partitions {
             if p.source == source && p.partition == partition {
-                p.idle = true;
+                (p.next, p.floor, p.idle) = (next, 0, false);
             }
+        }
+    }
+
+    /// A partition has been read to the end of its log (and not because we paused it), or is no
+    /// longer known to have been.
+    pub fn set_idle(&mut self, source: u16, partition: i32, idle: bool) {
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                p.idle = idle;
+            }
+        }
+        if !idle {
+            self.idle_since = None;
         }
     }
 
@@ -298,6 +346,10 @@ impl Sequencer {
             return;
         }
         let since = *self.idle_since.get_or_insert(now);
+        // The clock is a witness, too: of the only record there is.
+        for p in self.partitions.iter_mut().filter(|p| p.newest.is_none()) {
+            p.newest = p.doubtful.take_if(|first| *first <= now + FAR_AHEAD);
+        }
         let newest = self.partitions.iter().filter_map(|p| p.newest).max();
         if let Some(newest) = newest {
             let passed = (now - since).max(0);
@@ -310,28 +362,39 @@ impl Sequencer {
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
-        packet.watermark = self.watermark;
+        packet.progress = Progress::at(self.watermark);
     }
 
     /// The end of all input: everything held goes on, and event time advances to `until`, or by
-    /// `deadline` past the greatest confirmed time.
+    /// `deadline` past the greatest confirmed time; no more than that has passed.
     pub fn finish(&mut self, until: Option<i64>, deadline: i64, packet: &mut Packet) {
-        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        let known = |p: &Partition| p.newest.or(p.doubtful);
+        let newest = self.partitions.iter().filter_map(known).max();
         self.release(EventTime::MAX.0, packet);
         let end = until.or_else(|| newest.map(|t| t.saturating_add(deadline)));
         self.watermark = self.watermark.max(end.unwrap_or(self.watermark));
-        packet.watermark = self.watermark;
+        packet.progress = Progress {
+            watermark: self.watermark,
+            passed: until.or(newest).unwrap_or(self.watermark),
+        };
     }
 
-    /// After a restore: rules have the numbers `keep` says, sources those of `sources` (by their
+    /// After a restore: records before the frontier are inside, and no partition is known to be at
+    /// its end.
+    pub fn resume(&mut self) {
+        for p in &mut self.partitions {
+            p.floor = p.next;
+            p.idle = false;
+        }
+    }
+
+    /// After a restore or a reload: rules have the numbers `keep` says, sources those of `sources` (by their
     /// old number; `None` is gone). What belongs to rules or sources that are gone goes too.
     pub fn renumber(&mut self, keep: &[Option<usize>], sources: &[Option<u16>]) {
         let source = |old: u16| sources.get(usize::from(old)).copied().flatten();
         self.partitions.retain(|p| source(p.source).is_some());
         for p in &mut self.partitions {
             p.source = source(p.source).unwrap_or(p.source);
-            p.floor = p.next;
-            p.idle = false;
         }
         self.lowest = 0;
         let mut queue = TimeQueue::default();

@@ -6,3 +6,4 @@
 pub mod buckets;
 pub mod stamps;
 pub mod sums;
+pub mod tally;

@@ -81,6 +81,10 @@ impl Span {
     pub const fn hours(n: i64) -> Self {
         Self(n * 3_600_000)
     }
+    #[must_use]
+    pub const fn days(n: i64) -> Self {
+        Self::hours(n * 24)
+    }
 
     /// Reads `15s`, `5m`, `1h`, `7d`, `2w`, `1M` (30 days), `1y` (365 days), `250ms`, also in
     /// sequence (`1h30m`). A number without a unit is refused.

@@ -23,7 +23,7 @@ use crate::model::WallTime;
 
 mod context;
 pub mod embedded;
-mod place;
+pub mod place;
 pub mod producer;
 pub mod settings;
 
@@ -55,6 +55,8 @@ pub struct KafkaSource {
     settings: Settings,
     topics: Vec<Topic>,
     start: Frontier,
+    /// Partitions that go on although their logs lost what comes next.
+    accepted: Vec<(String, i32)>,
     consumer: BaseConsumer<Context>,
     lanes: BTreeMap<Partition, Lane>,
     paused: bool,
@@ -96,6 +98,7 @@ impl KafkaSource {
                 .collect(),
             settings,
             start: frontier,
+            accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
             paused: false,
@@ -105,6 +108,14 @@ impl KafkaSource {
             published: (now, Frontier::default()),
             trouble: None,
         })
+    }
+
+    /// Goes on with these partitions, by topic and number, even if their logs no longer hold what
+    /// comes next.
+    #[must_use]
+    pub fn accepting(mut self, partitions: &[(String, i32)]) -> Self {
+        self.accepted = partitions.to_vec();
+        self
     }
 
     /// Partitions that are no longer read, and why.
@@ -207,32 +218,38 @@ impl KafkaSource {
                 .fetch_watermarks(&name, number, ASK)
                 .map_err(|e| format!("the bounds of {name}/{number} cannot be read: {e}"))?;
             let kept = self.start.next(&name, number);
-            let lane = match place::begin(kept, known, (low, high), self.settings.start) {
-                Ok(next) => {
-                    list.add_partition_offset(&name, number, Offset::Offset(next))
-                        .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
-                    batch.notices.push(Notice::Assigned { partition, next });
-                    Lane {
-                        next,
-                        high,
-                        ended: false,
-                        halted: None,
+            let accepted = self.accepted.contains(&(name.clone(), number));
+            let (next, halted, notice) =
+                match place::begin(kept, known, (low, high), self.settings.start) {
+                    Ok(next) => (next, None, Notice::Assigned { partition, next }),
+                    Err(cause) if accepted => {
+                        let notice = Notice::Accepted {
+                            partition,
+                            next: low,
+                            cause,
+                        };
+                        (low, None, notice)
                     }
-                }
-                Err(cause) => {
-                    let next = kept.unwrap_or(0);
-                    batch.notices.push(Notice::Halted {
-                        partition,
-                        next,
-                        cause,
-                    });
-                    Lane {
-                        next,
-                        high,
-                        ended: false,
-                        halted: Some(cause),
+                    Err(cause) => {
+                        let next = kept.unwrap_or(0);
+                        let notice = Notice::Halted {
+                            partition,
+                            next,
+                            cause,
+                        };
+                        (next, Some(cause), notice)
                     }
-                }
+                };
+            if halted.is_none() {
+                list.add_partition_offset(&name, number, Offset::Offset(next))
+                    .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
+            }
+            batch.notices.push(notice);
+            let lane = Lane {
+                next,
+                high,
+                ended: false,
+                halted,
             };
             self.lanes.insert(partition, lane);
         }
@@ -386,11 +403,22 @@ impl KafkaSource {
         }
     }
 
+    /// Takes back the ends that were told, while nobody looks for new ones.
+    fn forget_ends(&mut self, batch: &mut Batch) {
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.ended) {
+            lane.ended = false;
+            let partition = *partition;
+            batch.notices.push(Notice::Behind { partition });
+        }
+    }
+
     /// Takes in what the statistics say: ends of logs and how far away they are.
     fn observe(&mut self, batch: &mut Batch) {
         let Some(seen) = self.consumer.context().take() else {
             return;
         };
+        // Records the client has fetched but not yet given stand before the end it tells of.
+        let drained = batch.records().next().is_none();
         for (topic, number, bounds) in seen {
             let Some(partition) = self.find(&topic, number) else {
                 continue;
@@ -399,7 +427,12 @@ impl KafkaSource {
                 continue;
             };
             lane.high = bounds.high.max(lane.next);
-            let at_end = bounds.eof >= lane.next && bounds.high <= bounds.eof;
+            let given = bounds.eof == lane.next || (drained && bounds.eof > lane.next);
+            let at_end = given && bounds.high <= bounds.eof;
+            if lane.ended && lane.high > lane.next {
+                lane.ended = false;
+                batch.notices.push(Notice::Behind { partition });
+            }
             if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
                 lane.ended = true;
                 batch.notices.push(Notice::End {
@@ -463,6 +496,9 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
         self.refresh(batch);
+        if self.paused {
+            self.forget_ends(batch);
+        }
         let mut wait = if batch.is_empty() {
             wait
         } else {

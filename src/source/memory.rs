@@ -51,7 +51,6 @@ impl MemorySource {
         };
         let offset = lane.map_or(0, |lane| {
             lane.1 += 1;
-            lane.3 = false;
             lane.1 - 1
         });
         self.queue.push_back(Kept {
@@ -75,8 +74,20 @@ impl Source for MemorySource {
     }
 
     fn poll(&mut self, batch: &mut Batch, _wait: Duration) -> Result<Polled, Error> {
+        let paused = self.paused;
+        for (partition, appended, next, reported) in &mut self.lanes {
+            if *reported && (paused || appended != next) {
+                *reported = false;
+                let partition = *partition;
+                batch.notices.push(Notice::Behind { partition });
+            }
+        }
         if self.paused {
-            return Ok(Polled::Nothing);
+            return Ok(if batch.is_empty() {
+                Polled::Nothing
+            } else {
+                Polled::Some
+            });
         }
         while !batch.is_full() {
             let Some(kept) = self.queue.pop_front() else {

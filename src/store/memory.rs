@@ -14,7 +14,8 @@ type Row = (Table, Vec<u8>);
 
 #[derive(Debug, Default)]
 struct Disk {
-    rows: BTreeMap<Row, Vec<u8>>,
+    /// Shared with readers that still look at it; a commit then makes a copy.
+    rows: Arc<BTreeMap<Row, Vec<u8>>>,
     steps: u64,
     crash_at: Option<u64>,
     crashed: bool,
@@ -63,7 +64,8 @@ impl MemoryStore {
 
     /// Changes the stored bytes of a row, for tests of damage.
     pub fn damage(&self, table: Table, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(sealed) = self.disk().rows.get_mut(&(table, key.to_vec())) {
+        let mut disk = self.disk();
+        if let Some(sealed) = Arc::make_mut(&mut disk.rows).get_mut(&(table, key.to_vec())) {
             change(sealed);
         }
     }
@@ -103,10 +105,11 @@ impl Store for MemoryStore {
             if disk.full && !writes.is_empty() {
                 return Err(StoreError::Full);
             }
+            let rows = Arc::make_mut(&mut disk.rows);
             for (row, value) in writes {
                 match value {
-                    Some(sealed) => disk.rows.insert(row, sealed),
-                    None => disk.rows.remove(&row),
+                    Some(sealed) => rows.insert(row, sealed),
+                    None => rows.remove(&row),
                 };
             }
         }
@@ -121,8 +124,7 @@ impl Store for MemoryStore {
         if self.disk().crashed {
             return Err(StoreError::Crashed(self.steps()));
         }
-        // A copy: a reader keeps its view while writers go on.
-        let rows = self.disk().rows.clone();
+        let rows = Arc::clone(&self.disk().rows);
         work(&Rows { rows: &rows })
     }
 
@@ -166,8 +168,11 @@ impl View for Overlay<'_> {
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut rows = self.store.disk().rows.clone();
-        for (row, value) in &self.writes {
+        let rows = Arc::clone(&self.store.disk().rows);
+        let mut rows: BTreeMap<Row, Vec<u8>> = within(&rows, table, range)
+            .map(|(row, sealed)| (row.clone(), sealed.clone()))
+            .collect();
+        for (row, value) in within(&self.writes, table, range) {
             match value {
                 Some(sealed) => rows.insert(row.clone(), sealed.clone()),
                 None => rows.remove(row),
@@ -197,24 +202,47 @@ impl Tx for Overlay<'_> {
     }
 }
 
+/// The rows of a table that lie in a range.
+fn within<'a, V>(
+    rows: &'a BTreeMap<Row, V>,
+    table: Table,
+    range: &'a Range,
+) -> impl DoubleEndedIterator<Item = (&'a Row, &'a V)> {
+    use std::ops::{Bound, RangeBounds};
+    let bounds = range.bounds();
+    let from = match bounds.0 {
+        Bound::Included(key) | Bound::Excluded(key) => key.to_vec(),
+        Bound::Unbounded => Vec::new(),
+    };
+    // Up to the first key of the next table.
+    let rest = rows.range((table, from)..);
+    let own = rest.take_while(move |((t, key), _)| {
+        *t == table
+            && match bounds.1 {
+                Bound::Included(to) => key.as_slice() <= to,
+                Bound::Excluded(to) => key.as_slice() < to,
+                Bound::Unbounded => true,
+            }
+    });
+    let inside: Vec<_> = own
+        .filter(|((_, key), _)| RangeBounds::<[u8]>::contains(&bounds, key.as_slice()))
+        .collect();
+    inside.into_iter()
+}
+
 fn visit_rows(
     rows: &BTreeMap<Row, Vec<u8>>,
     table: Table,
     range: &Range,
     visit: &mut Visit<'_>,
 ) -> Result<(), StoreError> {
-    use std::ops::RangeBounds;
-    let bounds = range.bounds();
-    let inside = rows
-        .range((table, Vec::new())..)
-        .take_while(|((t, _), _)| *t == table)
-        .filter(|((_, key), _)| RangeBounds::<[u8]>::contains(&bounds, key.as_slice()));
+    let inside = within(rows, table, range);
     let mut one = |(row, sealed): (&Row, &Vec<u8>)| {
         let value = format::open(table, &row.1, sealed)?;
         visit(&row.1, &value)
     };
     let ordered: Box<dyn Iterator<Item = (&Row, &Vec<u8>)>> = if range.descending {
-        Box::new(inside.collect::<Vec<_>>().into_iter().rev())
+        Box::new(inside.rev())
     } else {
         Box::new(inside)
     };

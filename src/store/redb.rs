@@ -92,7 +92,10 @@ impl RedbStore {
             .map_err(fault)?;
         let mut tx = Writing { transaction };
         work(&mut tx)?;
-        guarded(|| tx.transaction.commit().map_err(fault))
+        crate::crash::point("commit-begun");
+        guarded(|| tx.transaction.commit().map_err(fault))?;
+        crate::crash::point("commit-done");
+        Ok(())
     }
 }
 

@@ -130,7 +130,9 @@ pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, Sna
     let path = dir.join(format!("{name}.{:020}.snapshot", snapshot.generation));
     let aside = dir.join(format!("{name}.writing"));
     let result = write_aside(&aside, name, snapshot)
+        .inspect(|()| crate::crash::point("snapshot-written"))
         .and_then(|()| fs::rename(&aside, &path))
+        .inspect(|()| crate::crash::point("snapshot-renamed"))
         .and_then(|()| File::open(dir)?.sync_all());
     if let Err(error) = result {
         // What is left of it must not take the space that the next attempt needs.
@@ -145,6 +147,7 @@ pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, Sna
 
 fn write_aside(path: &Path, name: &str, snapshot: &Snapshot) -> io::Result<()> {
     let mut file = File::create(path)?;
+    crate::crash::point("snapshot-begun");
     let mut hasher = blake3::Hasher::new();
     let header = header(name, snapshot);
     let parts: [&[u8]; 5] = [

@@ -82,54 +82,45 @@ macro_rules! catalogue {
 catalogue! {
     Counters events_received [source] "Records taken from a source";
     Counters received_bytes [source] "Bytes taken from a source, after decompression";
-    Counters events_decoded [source, schema] "Events decoded, by the schema they were told to have";
+    Counters events_decoded [source] "Events decoded and taken in; one record may hold several";
     Counters events_dead_lettered [source, reason] "Records that could not be read, by reason";
     Counters events_late [source] "Events later than the allowed lateness; they still meet honeytoken and token detectors";
     Counters events_duplicate [source] "Events seen before and not counted again";
     Counters events_uncounted [detector] "Events a detector matched but could not group, because a group-by field was missing";
     Counters detections [detector] "Matches of a detector on a key, before deduplication";
     Counters alerts [detector, level] "Alerts opened";
-    Counters alerts_suppressed [detector, reason] "Alerts held back: suppress, silence or allow";
+    Counters alerts_suppressed [detector, reason] "Alerts held back, by reason: suppress (an earlier one still holds)";
     Counters evictions [detector] "Keys that lost their state to the memory budget";
-    Counters key_explosions [detector] "Times a detector's keys outgrew its share so fast that grouping was coarsened";
     Counters actions [verb, state] "Containment actions by what became of them: requested, simulated, approved, denied, delivered, expired, reverted or failed";
     Counters actions_withheld [reason] "Actions not taken: allow, budget, gate, expired or invariant";
     Counters webhook_attempts [endpoint] "Attempts to deliver a webhook";
     Counters webhook_failures [endpoint, reason] "Attempts that failed, by reason";
-    Counters messages_dropped [endpoint, reason] "Messages given up: expired, superseded or refused for good";
-    Counters invariant_violations [invariant] "Broken invariants; any of them withholds containment";
+    Counters messages_dropped [endpoint, reason] "Messages not sent: expired, superseded, on the allow-list or given up";
     Counters reloads [what, outcome] "Reloads of detectors and tables, by outcome";
     Counters http_requests [route, status] "Requests to the API, by route and status";
     Counters http_refused [reason] "Requests refused before any route: token, scope, lockout, size, load or time";
     Gauges ready [] "1 if the process is ready, else 0";
     Gauges start_time_seconds [] "When the process began, in seconds since 1970";
-    Gauges consumer_lag_events [source, topic, partition] "Records behind the end of a partition";
-    Gauges watermark_delay_seconds [source] "How far event time is behind the clock";
+    Gauges consumer_lag_events [source, partition] "Records behind the end of a partition";
+    Gauges watermark_delay_seconds [] "How far event time is behind the clock";
     Gauges partitions_halted [source] "Partitions that stopped because their log no longer holds what comes next";
     Gauges detectors_loaded [mode] "Detectors in force, by mode";
     Gauges keys [detector] "Keys with state";
     Gauges state_bytes [detector] "Memory of a detector's state";
     Gauges memory_budget_bytes [] "The most memory that all state together may take";
-    Gauges resident_bytes [] "Memory of the whole process";
-    Gauges alerts_open [detector] "Alerts that are open now";
     Gauges actions_active [verb] "Actions in force now";
     Gauges outbox_depth [endpoint] "Messages that wait to be delivered";
     Gauges outbox_age_seconds [endpoint] "Age of the oldest message that waits";
     Gauges snapshot_age_seconds [] "Age of the newest good snapshot";
     Gauges snapshot_bytes [] "Size of the newest snapshot";
-    Gauges evidence_unanchored_age_seconds [] "Age of the oldest evidence record no checkpoint covers yet";
-    Gauges kpi_resets_per_thousand_users [] "Password resets of the last day per 1,000 users seen in it";
-    Gauges kpi_takeover_share [] "Share (0 to 1) of the last day's resets followed by signs of a takeover";
-    Gauges kpi_false_challenge_share [] "Share (0 to 1) of the last day's challenges that were passed";
     Histograms detection_latency_event_seconds [] "From the event that crossed a bound to its alert";
     Histograms detection_latency_ingest_seconds [] "From taking that event in to its alert";
     Histograms webhook_latency_seconds [endpoint] "Time of one delivery attempt";
     Histograms snapshot_duration_seconds [] "Time to write a snapshot";
     Histograms http_latency_seconds [route] "Time to answer a request";
     Histograms kpi_time_to_detect_seconds [] "MTTD: from the first contributing event to the alert";
-    Histograms kpi_time_to_contain_seconds [] "MTTC: from the first contributing event to the delivered action";
+    Histograms kpi_time_to_contain_seconds [] "MTTC: from the first contributing event to the delivered action; simulated ones do not count";
     Histograms kpi_time_to_notify_seconds [] "From the alert to its delivery to a sink";
-    Histograms kpi_time_to_evidence_seconds [] "From the alert to the checkpoint that covers its evidence";
 }
 
 impl Default for Metrics {
@@ -190,12 +181,12 @@ mod tests {
         metrics.events_received.add(["kafka".into()], 3);
         metrics
             .consumer_lag_events
-            .set(["kafka".into(), Label::configured("t"), 4.into()], 12.0);
+            .set([Label::configured("t"), 4.into()], 12.0);
         metrics.webhook_latency_seconds.observe(["soc".into()], 0.2);
         let text = metrics.text();
         for want in [
             "tidegate_events_received_total{source=\"kafka\"} 3\n",
-            "tidegate_consumer_lag_events{source=\"kafka\",topic=\"t\",partition=\"4\"} 12.0\n",
+            "tidegate_consumer_lag_events{source=\"t\",partition=\"4\"} 12.0\n",
             "tidegate_webhook_latency_seconds_count{endpoint=\"soc\"} 1\n",
             "tidegate_ready 0.0\n",
             "# EOF\n",

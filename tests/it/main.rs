@@ -15,6 +15,7 @@
 )]
 
 mod cli;
+mod faults;
 mod harness;
 mod pipeline;
 mod tidy;

@@ -1,9 +1,12 @@
 //! The main job against the real broker: Kafka in, detectors, alerts, signed webhooks out.
 
 mod dead;
+mod headers;
 mod log_in;
 mod million;
+mod reload;
 mod restart;
+mod tables;
 mod way;
 
 use std::fmt::Write as _;

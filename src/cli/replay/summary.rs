@@ -37,8 +37,8 @@ pub struct Summary {
 
 impl Summary {
     pub fn note_intake(&mut self, intake: &Intake) {
-        self.records += intake.records;
-        self.bytes += intake.bytes;
+        self.records += intake.records();
+        self.bytes += intake.bytes();
         for (_, letter) in &intake.dead {
             *self.dead.entry(letter.reason.name()).or_default() += 1;
         }

@@ -3,22 +3,17 @@
 //! Knows tokens and no structure. Invariant: the position only moves forward, and every slice it
 //! returns lies between two characters of the text.
 
-use super::{Fault, FaultKind, Scalar};
-
-/// What `Cursor::string` found: the characters as they stand in the text, or in the buffer.
-pub(super) enum Found<'t> {
-    Plain(&'t str, usize),
-    Unescaped,
-}
+use super::{Fault, FaultKind, Scalar, Scan};
 
 pub(super) struct Cursor<'t> {
-    text: &'t str,
-    bytes: &'t [u8],
+    pub text: &'t str,
+    pub bytes: &'t [u8],
+    scan: &'t Scan,
     pub at: usize,
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+const HIGH: u64 = ONES << 7;
 
 /// Marks, in the high bit of each byte, a quote, a backslash or a control character; exact up to
 /// the first mark, which is all that is used of it.
@@ -31,10 +26,11 @@ const fn specials(word: u64) -> u64 {
 }
 
 impl<'t> Cursor<'t> {
-    pub(super) fn new(text: &'t str, at: usize) -> Self {
+    pub(super) const fn new(text: &'t str, scan: &'t Scan, at: usize) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
+            scan,
             at,
         }
     }
@@ -51,6 +47,14 @@ impl<'t> Cursor<'t> {
 
     #[inline]
     pub(super) fn space(&mut self) {
+        // Written texts mostly have none.
+        if self.peek() <= b' ' {
+            self.skip_space();
+        }
+    }
+
+    #[cold]
+    fn skip_space(&mut self) {
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
             self.at += 1;
         }
@@ -69,7 +73,6 @@ impl<'t> Cursor<'t> {
     }
 
     /// From `at`, the position of the next quote, backslash or control character.
-    #[inline]
     fn next_special(&self, mut at: usize) -> usize {
         while let Some(chunk) = self
             .bytes
@@ -92,26 +95,28 @@ impl<'t> Cursor<'t> {
         at
     }
 
-    /// Reads a string with its quotes. Without `keep` escapes are checked but not written out.
+    /// Reads a string without escapes, quotes and all; where its characters begin and how many
+    /// bytes they have. `None`, and nothing read, if it has escapes or a fault.
     #[inline]
-    pub(super) fn string(&mut self, out: &mut String, keep: bool) -> Result<Found<'t>, Fault> {
+    pub(super) fn plain_string(&mut self) -> Option<(usize, usize)> {
         let begin = self.at + 1;
-        let end = self.next_special(begin);
-        if self.bytes.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Ok(Found::Plain(
-                self.text.get(begin..end).unwrap_or_default(),
-                begin,
-            ));
-        }
-        self.at = begin;
-        self.escaped_string(end, out, keep)?;
-        Ok(Found::Unescaped)
+        let end = if self.scan.is_clean() {
+            self.scan.next_quote(begin)?
+        } else {
+            let end = self.next_special(begin);
+            if self.bytes.get(end) != Some(&b'"') {
+                return None;
+            }
+            end
+        };
+        self.at = end + 1;
+        Some((begin, end - begin))
     }
 
-    /// The rest of a string that has escapes, the first special character being at `end`.
-    fn escaped_string(&mut self, end: usize, out: &mut String, keep: bool) -> Result<(), Fault> {
-        let mut end = end;
+    /// Reads a string that may have escapes. Without `keep` they are checked but not written out.
+    pub(super) fn escaped_string(&mut self, out: &mut String, keep: bool) -> Result<(), Fault> {
+        self.at += 1;
+        let mut end = self.next_special(self.at);
         loop {
             if keep {
                 out.push_str(self.text.get(self.at..end).unwrap_or_default());
@@ -197,8 +202,33 @@ impl<'t> Cursor<'t> {
         self.at - begin
     }
 
+    /// Reads a whole number of up to 18 digits that nothing follows but the end of a value.
+    #[inline]
+    fn small_number(&mut self) -> Option<i64> {
+        let rest = self.rest();
+        let digits = rest
+            .iter()
+            .take(19)
+            .take_while(|b| b.is_ascii_digit())
+            .count();
+        let leading_zero = rest.first() == Some(&b'0') && digits > 1;
+        let after = rest.get(digits).copied().unwrap_or(0);
+        if digits == 0 || digits > 18 || leading_zero || matches!(after, b'.' | b'e' | b'E') {
+            return None;
+        }
+        self.at += digits;
+        let number = rest
+            .iter()
+            .take(digits)
+            .fold(0i64, |n, b| n * 10 + i64::from(b - b'0'));
+        Some(number)
+    }
+
     /// Reads a number: exact if it is whole and fits 64 bits, else the nearest double.
     pub(super) fn number(&mut self) -> Result<Scalar<'static>, Fault> {
+        if let Some(n) = self.small_number() {
+            return Ok(Scalar::Int(n));
+        }
         let begin = self.at;
         let negative = self.peek() == b'-';
         if negative {

@@ -106,19 +106,20 @@ pub(crate) fn finish(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
     let time = canon::first_time(times, "time");
     kind(doc, canon)?;
     canon.time(time?);
-    for (number, name) in (0..ALIASES).zip(field::CANONICAL) {
-        if let Some(raw) = doc.raw(number) {
-            set(canon, FieldId(u16::from(number)), name, raw)?;
-        }
-    }
-    if canon.event.get(field::SOURCE_IP).is_none()
+    doc.each(|number, raw| match number {
+        0..ALIASES => set(doc, canon, FieldId(u16::from(number)), raw),
+        _ => Ok(()),
+    })?;
+    if doc.text(id(field::SOURCE_IP)).is_none()
         && let Some(text) = doc.text(ALIAS_IP)
     {
         canon.ip(text)?;
     }
     for (input, field) in STAND_INS {
-        if canon.event.get(*field).is_none() {
-            canon.maybe(*field, doc.text(*input));
+        if let Some(text) = doc.text(*input)
+            && doc.raw(field.0.to_le_bytes()[0]).is_none()
+        {
+            canon.text(*field, text);
         }
     }
     if doc.text(id(field::USER_TARGET_ID)).is_none() && doc.text(ALIAS_TARGET).is_none() {
@@ -160,12 +161,11 @@ fn kind(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn set(
-    canon: &mut Canon<'_>,
-    field: FieldId,
-    name: &'static str,
-    raw: Raw<'_>,
-) -> Result<(), Flaw> {
+fn set(doc: &Doc<'_>, canon: &mut Canon<'_>, field: FieldId, raw: Raw<'_>) -> Result<(), Flaw> {
+    let name = field::CANONICAL
+        .get(usize::from(field.0))
+        .copied()
+        .unwrap_or_default();
     let wrong = Flaw::new(Reason::WrongType, name, "has a wrong type");
     let text = match (field, raw) {
         (field::EVENT_KIND | field::TIME | field::EVENT_SCHEMA, _) | (_, Raw::Null) => {
@@ -201,8 +201,8 @@ fn set(
         }
         field::SOURCE_COUNTRY => canon.country(text),
         field::EVENT_OUTCOME => canon.outcome(normal::outcome(text)),
-        // The network of an address is derived from it.
-        field::SOURCE_CIDR if canon.event.get(field::SOURCE_CIDR).is_some() => {}
+        // Where there is an address its network is derived from it.
+        field::SOURCE_CIDR if doc.text(id(field::SOURCE_IP)).is_some() => {}
         _ => canon.text(field, text),
     }
     Ok(())

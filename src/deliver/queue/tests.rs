@@ -40,6 +40,7 @@ fn message(number: u64, lane: &str, slot: Option<&str>, made: i64, ends: Option<
             }),
             level: None,
             created_at: WallTime(made),
+            began_at: None,
             expires_at: ends.map(WallTime),
             body: "{}".into(),
             data_at: 0,

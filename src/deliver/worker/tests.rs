@@ -203,7 +203,7 @@ async fn an_error_is_tried_again_with_the_same_id_and_bytes() {
     let read = counters.read();
     assert_eq!((read.attempts, read.delivered, read.depth), (3, 1, 0));
     assert!(read.faults.contains(&("server", 2)));
-    assert_eq!(read.delivery_latency.buckets.iter().sum::<u64>(), 1);
+    assert_eq!(read.delivered, 1);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::yaml;
 use names::Names;
 
 /// One detector file as read by the caller.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// As messages and alerts show it, e.g. `detectors/flood/reset-ip/detector.yml`.
     pub path: String,

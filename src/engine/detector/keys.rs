@@ -8,6 +8,7 @@
 pub(super) enum Shape {
     Text,
     Bool,
+    Number,
     /// A whole number from 0 on.
     Count,
     /// A length of time with its unit: `5m`.
@@ -25,6 +26,8 @@ pub(super) enum Shape {
     Detection,
     /// Bounds by operator, or by aggregate and operator.
     Bounds,
+    /// A number above 0 for each name.
+    Weights,
     /// A span, or `{for: SPAN}`.
     Suppress,
     /// Accepted and not read.
@@ -75,6 +78,10 @@ pub(super) const TYPES: &[&str] = &[
     "absence",
     "ratio",
     "spike",
+    "new_value",
+    "score",
+    "quiet",
+    "obligations",
 ];
 pub(super) const FUNCTIONS: &[&str] = &[
     "event_count",
@@ -299,7 +306,11 @@ pub(super) static CORRELATION: Section = Section {
             Shape::Bool,
             "the rules named here alert themselves, too",
         ),
-        key("after", Shape::Text, "absence: what starts the deadline"),
+        key(
+            "after",
+            Shape::Text,
+            "absence: what starts the deadline; score: what must have been seen before",
+        ),
         key("expect", Shape::Text, "absence: what should follow"),
         key(
             "lookback",
@@ -318,14 +329,118 @@ pub(super) static CORRELATION: Section = Section {
             "ratio: below this many it does not fire",
         ),
         key(
+            "baseline",
+            Shape::Map(&BASELINE),
+            "ratio: bound against its own past instead of, or besides, the condition",
+        ),
+        key(
             "warmup",
             Shape::Span,
-            "spike: history needed before it may fire",
+            "spike, new_value: history needed before it may fire; quiet: the time `count_min` is counted over",
         ),
         key(
             "half_life",
             Shape::Span,
-            "spike: how fast the expectation forgets",
+            "spike: how fast the expectation forgets; score: how fast evidence does (default never)",
+        ),
+        key(
+            "field",
+            Shape::Texts,
+            "new_value: the field, or the fields together, whose new values matter; spike: count distinct ones",
+        ),
+        key(
+            "known_min",
+            Shape::Count,
+            "new_value: observations of the key needed before it may fire (default 1)",
+        ),
+        key(
+            "values_max",
+            Shape::Count,
+            "new_value: values remembered per key (default 64; 32768 with group-by [])",
+        ),
+        key(
+            "count_min",
+            Shape::Count,
+            "new_value: the new value must be seen this often within `within`; quiet: events that make a stream expected (default 10)",
+        ),
+        key(
+            "within",
+            Shape::Span,
+            "new_value: the time `count_min` is counted over, from the first sight",
+        ),
+        key(
+            "expected",
+            Shape::List(&EXPECTED),
+            "spike: declared mass events, which are no spike up to their size",
+        ),
+        key(
+            "steps",
+            Shape::List(&STEP),
+            "obligations: what must follow what, each within its time",
+        ),
+        key(
+            "weights",
+            Shape::Weights,
+            "score: what each rule or selection counts as evidence",
+        ),
+        key(
+            "once",
+            Shape::Span,
+            "score: one evidence counts again only so long after (default the timespan)",
+        ),
+    ],
+};
+
+pub(super) static EXPECTED: Section = Section {
+    name: "a mass event",
+    keys: &[
+        key("from", Shape::Text, "when it begins (RFC 3339)"),
+        key("until", Shape::Text, "when it is over"),
+        key(
+            "count_max",
+            Shape::Count,
+            "the most that is expected within one timespan",
+        ),
+        key(
+            "key",
+            Shape::Any,
+            "only for these values of group-by fields",
+        ),
+    ],
+};
+
+pub(super) static STEP: Section = Section {
+    name: "a step",
+    keys: &[
+        key(
+            "rule",
+            Shape::Text,
+            "the rule or selection that is the step",
+        ),
+        key(
+            "within",
+            Shape::Span,
+            "how long after the step before; not for the first",
+        ),
+    ],
+};
+
+pub(super) static BASELINE: Section = Section {
+    name: "a baseline",
+    keys: &[
+        key("gt", Shape::Number, "more than this many times its past"),
+        key("gte", Shape::Number, "this many times its past, or more"),
+        key("lt", Shape::Number, "less than this part of its past"),
+        key("lte", Shape::Number, "this part of its past, or less"),
+        key(
+            "warmup",
+            Shape::Span,
+            "history needed before it may fire (default 24h)",
+        ),
+        key(
+            "half_life",
+            Shape::Span,
+            "how fast the past fades (default 24h)",
         ),
     ],
 };
@@ -340,8 +455,8 @@ pub(super) static AGGREGATE: Section = Section {
         ),
         key(
             "field",
-            Shape::Text,
-            "the field whose values are aggregated",
+            Shape::Texts,
+            "the field whose values are aggregated; several are one value together",
         ),
         key("rule", Shape::Text, "only events of this rule or selection"),
     ],

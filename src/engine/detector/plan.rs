@@ -3,7 +3,7 @@
 
 use super::predicate::Predicate;
 use crate::engine::containment::Verb;
-use crate::model::{FieldId, Fields, Level, Span};
+use crate::model::{EventTime, FieldId, Fields, Level, Span};
 
 /// Everything that is compiled from one set of detector files. Never changes once made.
 #[derive(Debug, Default)]
@@ -81,7 +81,16 @@ pub enum Kind {
         value: f64,
         denominator_min: u64,
     },
+    /// The same against its own past.
+    Share(Share),
     Spike(Spike),
+    NewValue(NewValue),
+    Score(Score),
+    Quiet(Quiet),
+    /// Each input was not followed by the next within its time; the first begins.
+    Obligations {
+        within: Vec<Span>,
+    },
 }
 
 /// One number over a window.
@@ -90,8 +99,8 @@ pub struct Aggregate {
     /// How it is called in an alert's `observed` and `bound`: `event_count`, `value_count`, or the name given.
     pub name: String,
     pub function: Function,
-    /// The field whose values are aggregated (all functions but `Count`).
-    pub field: Option<FieldId>,
+    /// The field whose values are aggregated (all functions but `Count`); several are one value together.
+    pub fields: Vec<FieldId>,
     /// Only observations of this input; `None` is all inputs.
     pub input: Option<usize>,
 }
@@ -154,8 +163,10 @@ impl Op {
 }
 
 /// Parameters of a rate that leaves its own past.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spike {
+    /// The value whose distinct ones are counted; empty counts events.
+    pub fields: Vec<FieldId>,
     /// Fires when the window's count is at least this many times what is expected ...
     pub factor: f64,
     /// ... and at least this many events ...
@@ -166,6 +177,83 @@ pub struct Spike {
     pub warmup: Span,
     /// Half-life of the moving average the expectation comes from.
     pub half_life: Span,
+    /// Mass events somebody declared.
+    pub expected: Vec<Expected>,
+}
+
+/// A declared mass event: up to its size it is no spike, and it teaches nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// From the one to before the other.
+    pub from: EventTime,
+    pub until: EventTime,
+    /// The greatest count of one window that is expected.
+    pub count_max: u64,
+    /// Only of keys with these values, by place in `group-by`.
+    pub key: Vec<(usize, String)>,
+}
+
+/// Parameters of a share of input 0 in input 1 that leaves its own past.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// Fires when the share meets this many times (or this part of) what it used to be ...
+    pub times: (Op, f64),
+    /// ... and this, too, ...
+    pub bound: Option<(Op, f64)>,
+    /// ... of at least so many of input 1.
+    pub denominator_min: u64,
+    /// History needed before it may fire.
+    pub warmup: Span,
+    /// How fast the past fades.
+    pub half_life: Span,
+}
+
+/// Parameters of a value first seen for its key within the timespan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewValue {
+    /// The fields whose value it is; several are one value together.
+    pub fields: Vec<FieldId>,
+    /// How long the key must have been known before it may fire ...
+    pub warmup: Span,
+    /// ... and how many observations it must have had.
+    pub known_min: u64,
+    /// Values remembered per key.
+    pub values_max: usize,
+    /// The new value must also come in such numbers.
+    pub burst: Option<Burst>,
+}
+
+/// Parameters of weighted evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// What each input weighs, in order; without the first one where that is `after`.
+    pub weights: Vec<f64>,
+    /// Input 0 weighs nothing: evidence counts only within the timespan after it.
+    pub after: bool,
+    /// How long evidence takes to lose half its weight; `None` keeps it whole.
+    pub half_life: Option<Span>,
+    /// One evidence counts again only so long after it last counted.
+    pub once: Span,
+    /// `Gt` or `Gte` ...
+    pub op: Op,
+    /// ... this score.
+    pub value: f64,
+}
+
+/// Parameters of a stream that must not fall silent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quiet {
+    /// Only a key that had this many events ...
+    pub count_min: u64,
+    /// ... in this long up to its last one is expected to go on.
+    pub warmup: Span,
+}
+
+/// This often within this long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Burst {
+    pub count_min: u64,
+    pub within: Span,
 }
 
 /// What a detector may do when it fires.
@@ -190,6 +278,18 @@ pub enum Mode {
     Alert,
     /// Alerts and real actions (if the deployment allows containment).
     Contain,
+}
+
+impl Mode {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::Alert => "alert",
+            Self::Contain => "contain",
+        }
+    }
 }
 
 /// One document: its metadata and what to do when it fires.

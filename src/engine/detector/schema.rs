@@ -64,6 +64,7 @@ fn shape(shape: Shape) -> Value {
     ]});
     match shape {
         Shape::Text => json!({"type": ["string", "number"]}),
+        Shape::Number => json!({"type": "number"}),
         Shape::Bool => json!({"type": "boolean"}),
         Shape::Count => json!({"type": "integer", "minimum": 0}),
         Shape::Span => span(),
@@ -83,6 +84,10 @@ fn shape(shape: Shape) -> Value {
         Shape::Aliases => json!({
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
+        }),
+        Shape::Weights => json!({
+            "type": "object",
+            "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
         }),
         Shape::Suppress => json!({"anyOf": [span(), section(&keys::SUPPRESS)]}),
         Shape::Detection => detection(),

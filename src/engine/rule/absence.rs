@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::episode::{Episode, Facts};
+use super::episode::{self, Episode, Facts};
+use super::moment::Moment;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
 /// Open `after`s kept per key; a key that collects more is no longer one thing waiting for another.
@@ -95,9 +96,9 @@ impl Absence {
                 Some(Wait::Full) | None => out.overflow += 1,
             }
         } else if keep > 0 || self.table.get(o.key).is_some() {
-            let known = self
-                .table
-                .update(o.key, ctx.watermark, fresh, |e| e.answer(o, settled));
+            let known = self.table.update(o.key, ctx.watermark, fresh, |e| {
+                e.answer(o, lookback.0, settled)
+            });
             out.overflow += u64::from(known.is_none());
         }
     }
@@ -125,6 +126,10 @@ impl Absence {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         self.deadlines.next()
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]
@@ -183,13 +188,14 @@ impl Entry {
         Wait::Waiting
     }
 
-    fn answer(&mut self, o: &Observation, settled: bool) {
+    fn answer(&mut self, o: &Observation, lookback: i64, settled: bool) {
         self.newest = self.newest.max(o.time);
         if let Some(oldest) = self.expects.iter_mut().min() {
             *oldest = (*oldest).max(o.time);
         }
         for p in &mut self.pending {
-            p.followed |= o.time >= p.time && o.time <= p.deadline;
+            // A straggler may be the one that came before.
+            p.followed |= o.time >= p.time - lookback && o.time <= p.deadline;
         }
         if !settled {
             self.pending.retain(|p| !p.followed);
@@ -232,31 +238,20 @@ impl Entry {
         pending: &Pending,
         out: &mut Findings,
     ) {
-        let hold = ctx.detector.suppress.0;
-        if let Some(last) = self
-            .last
-            .as_mut()
-            .filter(|l| hold > 0 && deadline <= l.until.saturating_add(hold))
-        {
-            last.events += 1;
-            last.last = time;
-            last.until = deadline;
-            last.origins.add(pending.origin);
-            out.suppressed += 1;
-            if last.update_due() {
-                let facts = facts(ctx, last.events, time, deadline);
-                last.update(ctx, facts, out);
-            }
-            return;
-        }
-        let mut episode = Episode::begin(ctx, deadline, &pending.text, self.last.as_deref());
-        (episode.events, episode.first, episode.last, episode.until) = (1, time, time, deadline);
-        episode.origins.add(pending.origin);
-        episode.announce(ctx, facts(ctx, 1, time, deadline), out);
-        if ctx.rule.alerts {
-            self.keep = self.keep.max(hold).max(60_000);
+        let moment = Moment {
+            time: deadline,
+            first: time,
+            last: time,
+            events: 1,
+            text: &pending.text,
+            origin: pending.origin,
+        };
+        let facts = |missed| facts(ctx, missed, time, deadline);
+        moment.alert(ctx, &mut self.last, facts, out);
+        if self.last.is_some() {
+            let hold = ctx.detector.suppress.0.max(episode::SLOT_MAX);
+            self.keep = self.keep.max(hold);
             self.newest = self.newest.max(deadline);
-            self.last = Some(Box::new(episode));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::episode::{Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Usage};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
@@ -91,6 +91,10 @@ impl Each {
             |e| *e = entry.clone(),
         );
         out.overflow += u64::from(kept.is_none());
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]

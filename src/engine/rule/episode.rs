@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::origins::Origins;
-use super::{Context, Findings};
+use super::{Bounds, Context, Findings};
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
 use crate::engine::exchange::SEPARATOR;
 use crate::engine::window::buckets::Buckets;
@@ -17,7 +17,7 @@ use crate::model::{EventTime, Span};
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub observed: Vec<(String, f64)>,
-    pub bound: Vec<(String, Vec<(&'static str, f64)>)>,
+    pub bound: Bounds,
     pub window: (i64, i64),
     pub error: Option<f64>,
     pub summary: String,

@@ -1,9 +1,10 @@
-//! A rate leaves its own past: a first, simple baseline behind the interface of its successor.
+//! A rate, of events or of distinct values, leaves its own past: a first, simple baseline behind
+//! the interface of its successor.
 //!
 //! The window is ten buckets. A bucket that leaves the window teaches a moving average of the
 //! rate; the window's count is held against it by a factor and by the tail of a negative binomial
 //! whose over-dispersion is learnt from disjoint windows. While an episode is open nothing is
-//! learnt from it, so a flood does not become normal.
+//! learnt from it, so a flood does not become normal; nor from a mass event that was declared.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{DiscreteCDF, NegativeBinomial};
@@ -11,9 +12,10 @@ use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
-use crate::engine::detector::plan::{Kind, Spike};
-use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::detector::plan::{Expected, Kind, Spike};
+use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::sketch::distinct::Distinct;
+use crate::engine::table::{Bounded, Table, Weigh};
 
 const BUCKETS: usize = 10;
 /// -log10 of a probability that underflowed: at least this unlikely.
@@ -28,7 +30,10 @@ struct Entry {
     /// Number of the current bucket, and of the first one ever.
     head: i64,
     born: i64,
+    /// Events of each bucket; or, of distinct values, those of the window that ended with it.
     counts: [u32; BUCKETS],
+    /// The window's distinct values, where these are counted.
+    distinct: Option<Box<Distinct>>,
     /// Moving average of events per bucket, and the weight behind it.
     rate: f64,
     weight: f64,
@@ -60,7 +65,10 @@ impl Weigh for Entry {
         weight + u64::from(self.counts.iter().sum::<u32>())
     }
     fn heap(&self) -> usize {
-        self.origins.heap() + self.episode.as_ref().map_or(0, |e| e.heap())
+        let distinct = |d: &Distinct| d.heap() + size_of::<Distinct>();
+        self.origins.heap()
+            + self.episode.as_ref().map_or(0, |e| e.heap())
+            + self.distinct.as_deref().map_or(0, distinct)
     }
 }
 
@@ -77,6 +85,8 @@ struct Score {
     count: f64,
     expected: f64,
     tail: f64,
+    /// Relative error of `count` where it is an estimate.
+    error: Option<f64>,
 }
 
 impl SpikeRule {
@@ -89,26 +99,32 @@ impl SpikeRule {
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Spike(spike) = ctx.rule.kind else {
+        let Kind::Spike(spike) = &ctx.rule.kind else {
             return;
         };
+        let counts_values = !spike.fields.is_empty();
+        if counts_values && o.present & 1 == 0 {
+            return;
+        }
         let width = width(ctx);
-        let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0);
+        let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0, counts_values);
         let open = &mut self.open;
         let change = |entry: &mut Entry| {
-            entry.turn(ctx, &spike, o.time, out);
+            entry.turn(ctx, spike, (o.time, text), out);
             entry.count(o);
-            let score = entry.score();
+            let score = entry.score(entry.newest);
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
                 episode.events += 1;
                 episode.last = episode.last.max(o.time);
                 episode.origins.add(o.origin);
                 if episode.update_due() {
-                    let facts = facts(ctx, &spike, score, o.time);
+                    let facts = facts(ctx, spike, score, o.time);
                     episode.update(ctx, facts, out);
                 }
-            } else if entry.fires(&spike, score, width) {
-                entry.open(ctx, &spike, score, o, text, out);
+            } else if entry.fires(spike, score, width)
+                && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count)
+            {
+                entry.open(ctx, spike, score, o, text, out);
                 open.push(o.key);
             }
         };
@@ -117,7 +133,7 @@ impl SpikeRule {
     }
 
     pub fn advance(&mut self, ctx: &Context<'_>, out: &mut Findings) {
-        let Kind::Spike(spike) = ctx.rule.kind else {
+        let Kind::Spike(spike) = &ctx.rule.kind else {
             return;
         };
         for key in std::mem::take(&mut self.open) {
@@ -125,7 +141,9 @@ impl SpikeRule {
                 continue;
             };
             // An event at the watermark itself may still come.
-            entry.turn(ctx, &spike, ctx.watermark - 1, out);
+            let text = entry.episode.as_ref().map(|e| e.text.clone());
+            let text = text.unwrap_or_default();
+            entry.turn(ctx, spike, (ctx.watermark - 1, &text), out);
             if entry.episode.as_ref().is_some_and(|e| e.open) {
                 self.open.push(key);
             }
@@ -142,6 +160,10 @@ impl SpikeRule {
         self.open.iter().filter_map(end).min()
     }
 
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
+    }
+
     #[must_use]
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
@@ -152,9 +174,9 @@ impl SpikeRule {
         let Some(entry) = self.table.get(key) else {
             return Probe::default();
         };
-        let score = entry.score();
+        let score = entry.clone().score(entry.newest);
         let numbers = vec![
-            ("event_count".to_owned(), score.count),
+            (entry.name().to_owned(), score.count),
             ("expected".to_owned(), score.expected),
         ];
         Probe {
@@ -173,12 +195,13 @@ fn place(number: i64) -> usize {
 }
 
 impl Entry {
-    fn new(time: i64, width: i64, span: i64) -> Self {
+    fn new(time: i64, width: i64, span: i64, counts_values: bool) -> Self {
         let head = time.div_euclid(width);
         Self {
             head,
             born: head,
             counts: [0; BUCKETS],
+            distinct: counts_values.then(Box::default),
             rate: 0.0,
             weight: 0.0,
             excess: DISPERSION.0 * 5.0,
@@ -193,16 +216,30 @@ impl Entry {
 
     fn count(&mut self, o: &Observation) {
         self.newest = self.newest.max(o.time);
-        let slot = &mut self.counts[place(self.head)];
-        *slot = slot.saturating_add(1);
+        let value = o.values.first().copied().unwrap_or_default();
+        match &mut self.distinct {
+            Some(distinct) => distinct.insert(value, o.time, self.span),
+            None => {
+                let slot = &mut self.counts[place(self.head)];
+                *slot = slot.saturating_add(1);
+            }
+        }
         if o.time > self.newest - self.span {
             self.origins.add(o.origin);
         }
     }
 
     /// Brings the window to `time`, bucket by bucket: learns what leaves, closes what is over.
-    fn turn(&mut self, ctx: &Context<'_>, spike: &Spike, time: i64, out: &mut Findings) {
+    fn turn(
+        &mut self,
+        ctx: &Context<'_>,
+        spike: &Spike,
+        (time, text): (i64, &[u8]),
+        out: &mut Findings,
+    ) {
         let width = width(ctx);
+        // The first windows of distinct values were not whole.
+        let whole = BUCKETS as i64 * if self.distinct.is_some() { 2 } else { 1 };
         let now = time.div_euclid(width);
         // After a gap longer than the average remembers, nothing is left to learn from it.
         let horizon = 64 * (spike.half_life.0 / width).max(1);
@@ -211,12 +248,58 @@ impl Entry {
         }
         while self.head < now {
             let leaving = self.counts[place(self.head + 1)];
-            if self.head + 1 - self.born >= BUCKETS as i64 {
-                self.learn(f64::from(leaving), spike, width);
+            let began = (self.head + 1 - BUCKETS as i64) * width;
+            let declared = spike.declares(text, began, began + width);
+            if self.head + 1 - self.born >= whole && !declared {
+                self.learn(self.per_bucket(leaving), spike, width);
             }
+            self.end_bucket((self.head + 1) * width);
             self.head += 1;
             self.counts[place(self.head)] = 0;
             self.close_if_over(ctx, spike, self.head * width, out);
+        }
+    }
+
+    /// Of a window's distinct values a tenth: what ten buckets of them make is the window again.
+    fn per_bucket(&self, leaving: u32) -> f64 {
+        let parts = if self.distinct.is_some() { BUCKETS } else { 1 };
+        f64::from(leaving) / parts as f64
+    }
+
+    /// The bucket of `head` ends at `time`: of distinct values, the window's number is noted.
+    fn end_bucket(&mut self, time: i64) {
+        if self.distinct.is_some() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count"
+            )]
+            let count = self.values(time - 1) as u32;
+            self.counts[place(self.head)] = count;
+        }
+    }
+
+    /// Distinct values in the window that ends at `time`.
+    fn values(&mut self, time: i64) -> f64 {
+        let from = time - self.span;
+        match &mut self.distinct {
+            // Long after the last event nothing is left, and nothing needs to be kept.
+            Some(distinct) if self.newest <= from => {
+                *distinct = Box::default();
+                0.0
+            }
+            Some(distinct) => {
+                distinct.pass(time);
+                distinct.count(from)
+            }
+            None => 0.0,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self.distinct {
+            Some(_) => "value_count",
+            None => "event_count",
         }
     }
 
@@ -255,13 +338,17 @@ impl Entry {
         (self.excess / self.square).clamp(DISPERSION.1, DISPERSION.2)
     }
 
-    fn score(&self) -> Score {
-        let count = f64::from(self.counts.iter().sum::<u32>());
+    fn score(&mut self, time: i64) -> Score {
+        let count = match self.distinct {
+            Some(_) => self.values(time),
+            None => f64::from(self.counts.iter().sum::<u32>()),
+        };
         let expected = (self.rate * BUCKETS as f64).max(0.5);
         let mut score = Score {
             count,
             expected,
             tail: 0.0,
+            error: self.distinct.as_ref().and_then(|d| d.error()),
         };
         let sigma = (expected + expected * expected * self.dispersion()).sqrt();
         if count > expected + 2.0 * sigma {
@@ -315,7 +402,7 @@ impl Entry {
     }
 
     fn close_if_over(&mut self, ctx: &Context<'_>, spike: &Spike, time: i64, out: &mut Findings) {
-        let score = self.score();
+        let score = self.score(time);
         let (still, hold) = (
             score.count >= spike.factor.min(2.0) * score.expected,
             ctx.detector.suppress.0,
@@ -330,6 +417,32 @@ impl Entry {
             episode.close(ctx, time, facts, out);
             self.origins.clear();
         }
+    }
+}
+
+impl Spike {
+    /// Whether somebody declared a mass event of this key somewhere from `from` to before `until`.
+    fn declares(&self, text: &[u8], from: i64, until: i64) -> bool {
+        let covers = |e: &&Expected| e.from.0 < until && from < e.until.0;
+        self.expected.iter().filter(covers).any(|e| e.is_of(text))
+    }
+
+    /// Whether this count is within what was declared; also while that leaves the window.
+    fn expects(&self, text: &[u8], time: i64, span: i64, count: f64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a configured maximum")]
+        let covers = |e: &&Expected| {
+            let within = e.from.0 <= time && time < e.until.0.saturating_add(span);
+            within && count <= e.count_max as f64
+        };
+        self.expected.iter().filter(covers).any(|e| e.is_of(text))
+    }
+}
+
+impl Expected {
+    fn is_of(&self, text: &[u8]) -> bool {
+        let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
+        let is = |(at, value): &(usize, String)| parts.get(*at) == Some(&value.as_bytes());
+        self.key.iter().all(is)
     }
 }
 
@@ -353,24 +466,28 @@ fn tail(count: f64, mean: f64, size: f64) -> f64 {
 
 fn facts(ctx: &Context<'_>, spike: &Spike, score: Score, time: i64) -> Facts {
     let round = |v: f64| (v * 100.0).round() / 100.0;
+    let (name, what) = match spike.fields.is_empty() {
+        true => ("event_count", "events"),
+        false => ("value_count", "distinct values"),
+    };
     Facts {
         observed: vec![
-            ("event_count".to_owned(), score.count),
+            (name.to_owned(), score.count.round()),
             ("expected".to_owned(), round(score.expected)),
             ("tail".to_owned(), round(score.tail)),
         ],
         bound: vec![
             (
-                "event_count".to_owned(),
+                name.to_owned(),
                 vec![("gte", round((spike.factor * score.expected).ceil()))],
             ),
             ("tail".to_owned(), vec![("gte", spike.tail_min)]),
         ],
         window: (time - ctx.rule.timespan.0, time),
-        error: None,
+        error: score.error,
         summary: format!(
-            "{} events within {}, {} expected from its own past",
-            plain(score.count),
+            "{} {what} within {}, {} expected from its own past",
+            plain(score.count.round()),
             ctx.rule.timespan,
             plain(round(score.expected)),
         ),

@@ -10,7 +10,7 @@ use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, SEPARATOR};
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 
 /// Events remembered per step: enough to find distinct events for up to this many steps.
 const PER_STEP: usize = 4;
@@ -114,6 +114,10 @@ impl Temporal {
         };
         let known = self.table.update(o.key, ctx.watermark, fresh, change);
         out.overflow += u64::from(known.is_none());
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]
@@ -247,7 +251,7 @@ impl Entry {
 }
 
 /// Part by part the newer text, where it has one.
-fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
+pub(super) fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
     let mut known = known.split(|b| *b == SEPARATOR);
     let parts: Vec<&[u8]> = newer
         .split(|b| *b == SEPARATOR)

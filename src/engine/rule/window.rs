@@ -15,7 +15,7 @@ use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
-use crate::engine::table::{Table, Weigh};
+use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
 /// The state of one key.
@@ -99,10 +99,9 @@ impl WindowRule {
             let Some(entry) = self.table.get_mut(key) else {
                 continue;
             };
-            let end = entry.end(ctx, measure);
-            match end {
-                Some(end) if end < ctx.watermark => entry.close(ctx, measure, out),
-                Some(end) => self.timers.push(end, key),
+            match entry.end(ctx, measure, ctx.watermark) {
+                Some(End::At(end)) if end < ctx.watermark => entry.close(ctx, measure, out),
+                Some(End::At(time) | End::NotBefore(time)) => self.timers.push(time, key),
                 None => {}
             }
         }
@@ -111,6 +110,10 @@ impl WindowRule {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<i64> {
         self.timers.next()
+    }
+
+    pub fn table(&mut self) -> &mut dyn Bounded {
+        &mut self.table
     }
 
     #[must_use]
@@ -145,7 +148,7 @@ impl Turn<'_> {
     /// Returns when to look at the entry again, if an episode has opened or fallen below.
     fn take(&self, entry: &mut Entry, out: &mut Findings) -> Option<i64> {
         let (ctx, o) = (self.ctx, self.o);
-        if let Some(end) = entry.end(ctx, self.measure)
+        if let Some(End::At(end)) = entry.end(ctx, self.measure, o.time)
             && o.time > end
         {
             entry.close(ctx, self.measure, out);
@@ -234,15 +237,38 @@ impl Turn<'_> {
     }
 }
 
+/// When an open episode ends.
+enum End {
+    /// If nothing more comes; the hold is included.
+    At(i64),
+    /// It holds for now; something leaves its window at this time.
+    NotBefore(i64),
+}
+
 impl Entry {
-    /// When the open episode ends as far as is known now, hold included; `None` without one.
-    fn end(&mut self, ctx: &Context<'_>, measure: &Measure) -> Option<i64> {
+    /// When the open episode ends as far as is known before `now`; `None` without one.
+    fn end(&mut self, ctx: &Context<'_>, measure: &Measure, now: i64) -> Option<End> {
         let episode = self.episode.as_mut().filter(|e| e.open)?;
-        if !episode.below {
+        if !episode.below && measure.is_uneven() {
+            let mut at = self.newest;
+            while at < self.newest + self.span {
+                at = measure.next_leaving(&self.stores, at, self.newest, self.span);
+                if at >= now {
+                    episode.until = episode.until.max(at);
+                    return Some(End::NotBefore(at));
+                }
+                if !measure.holds(&self.stores, at, self.span) {
+                    break;
+                }
+            }
+            (episode.until, episode.below) = (at, true);
+        } else if !episode.below {
             let until = measure.holds_until(&self.stores, self.newest, self.span);
             episode.until = episode.until.max(until);
         }
-        Some(episode.until.saturating_add(ctx.detector.suppress.0))
+        Some(End::At(
+            episode.until.saturating_add(ctx.detector.suppress.0),
+        ))
     }
 
     fn close(&mut self, ctx: &Context<'_>, measure: &Measure, out: &mut Findings) {
@@ -260,7 +286,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound(ctx.rule);
+    let bound = measure.bound();
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()

@@ -55,6 +55,13 @@ impl Distinct {
         };
     }
 
+    /// Event time has come to `time`, so that `count` tells of the window that ends there.
+    pub fn pass(&mut self, time: i64) {
+        if let Some(ring) = &mut self.ring {
+            ring.pass(time);
+        }
+    }
+
     fn drop_before(&mut self, time: i64) {
         let mut i = 0;
         while i < self.values.len() {
@@ -96,6 +103,14 @@ impl Distinct {
                 }
             }
         }
+    }
+
+    /// The oldest time younger than `from` at which a value was seen last or next to last; none once
+    /// values are estimated.
+    #[must_use]
+    pub fn first_after(&self, from: i64) -> Option<i64> {
+        let times = self.latest.iter().chain(&self.earlier);
+        times.copied().filter(|t| *t > from).min()
     }
 
     /// Until when (exclusive) at least `n` distinct values stay in the window if nothing comes.

@@ -171,6 +171,14 @@ impl Ring {
         self.samples[class].follow(value, time, self.span);
     }
 
+    /// Event time has come to `time`: slots that have left the window are empty.
+    pub fn pass(&mut self, time: i64) {
+        let number = time.div_euclid(self.width());
+        if number > self.head {
+            self.turn(number);
+        }
+    }
+
     fn turn(&mut self, number: i64) {
         for n in (self.head + 1..=number).take(usize::try_from(SLOTS).unwrap_or(0)) {
             self.slots[Self::slot(n)].0.fill(0);

@@ -3,13 +3,13 @@
 //! Two generations of fixed-size open-addressing tables: when the young one is full, the old one
 //! is forgotten. A duplicate is found if at most `GENERATION` other ids came in between.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Ids remembered at least.
 pub const GENERATION: usize = 1 << 18;
 const TABLE: usize = GENERATION * 2;
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     young: Vec<u64>,
     old: Vec<u64>,
@@ -35,6 +35,37 @@ impl Seen {
             self.count = 0;
         }
         true
+    }
+}
+
+/// Stored are the ids, not the tables, most of which is empty.
+impl Serialize for Seen {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let ids =
+            |table: &[u64]| -> Vec<u64> { table.iter().copied().filter(|id| *id != 0).collect() };
+        (ids(&self.young), ids(&self.old)).serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let (young, old) = <(Vec<u64>, Vec<u64>)>::deserialize(d)?;
+        let count = young.len();
+        let table = |ids: Vec<u64>| {
+            let mut table = vec![0; if ids.is_empty() { 0 } else { TABLE }];
+            // A generation at most: damaged bytes must not fill the table.
+            for id in ids.into_iter().take(GENERATION) {
+                if let Err(place) = find(&table, id) {
+                    table[place] = id;
+                }
+            }
+            table
+        };
+        Ok(Self {
+            young: table(young),
+            old: table(old),
+            count: count.min(GENERATION - 1),
+        })
     }
 }
 
@@ -69,5 +100,10 @@ mod tests {
             }
         }
         assert!(!seen.insert(id(399_000)));
+        let bytes = postcard::to_stdvec(&seen).unwrap();
+        let mut again: Seen = postcard::from_bytes(&bytes).unwrap();
+        assert!(
+            !again.insert(id(399_000)) && !again.insert(id(200_000)) && again.insert(id(400_000))
+        );
     }
 }

@@ -19,6 +19,9 @@ impl Buckets {
     /// The largest relative error in time: one bucket of the window.
     pub const RESOLUTION: f64 = 1.0 / BUCKETS as f64;
 
+    /// Bytes on the heap.
+    pub const HEAP: usize = BUCKETS * size_of::<u32>();
+
     #[must_use]
     pub fn new(span: i64) -> Self {
         Self {
@@ -67,6 +70,16 @@ impl Buckets {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// The count over the window that ends with the bucket of `now`, also long after the newest.
+    #[must_use]
+    pub fn count(&self, now: i64) -> u64 {
+        let from = now.div_euclid(self.width) - BUCKETS as i64;
+        let gone = (self.head - BUCKETS as i64 + 1..=self.head)
+            .take_while(|number| *number <= from)
+            .map(|number| u64::from(self.counts[Self::place(number)]));
+        self.total - gone.sum::<u64>()
     }
 
     /// Until when (exclusive) the count stays at `n` or more if nothing comes: the end of the

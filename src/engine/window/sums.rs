@@ -37,6 +37,13 @@ impl Sums {
             .map(|(_, v)| *v)
     }
 
+    /// The time of the oldest value younger than `from`.
+    #[must_use]
+    pub fn first_after(&self, from: i64) -> Option<i64> {
+        let at = self.values.partition_point(|(t, _)| *t <= from);
+        self.values.get(at).map(|(t, _)| *t)
+    }
+
     #[must_use]
     pub fn sum(&self, from: i64, to: i64) -> f64 {
         self.within(from, to).sum()

@@ -7,7 +7,10 @@ use super::settings::Start;
 
 /// The offset to begin at: the kept one if the log still holds it. A partition that is new in a
 /// known topic is read from its beginning; a topic that is new from where configuration says.
-pub(super) const fn begin(
+///
+/// # Errors
+/// Why the partition must not be read.
+pub const fn begin(
     kept: Option<i64>,
     topic_known: bool,
     (low, high): (i64, i64),

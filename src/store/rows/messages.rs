@@ -92,14 +92,8 @@ fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreE
         },
     )?;
     let Some(message) = oldest else { return Ok(()) };
-    let settled = Settled {
-        number: message.number,
-        webhook_id: message.draft.webhook_id,
-        verdict: Verdict::Dead("the outbox of the endpoint is full".to_owned()),
-        attempts: 0,
-        created_at: message.draft.created_at,
-        at,
-    };
+    let verdict = Verdict::Dead("the outbox of the endpoint is full".to_owned());
+    let settled = Settled::of(&message, verdict, 0, at);
     settle(tx, endpoint, &[settled])
 }
 
@@ -259,14 +253,10 @@ pub fn abandon(
 ) -> Result<usize, StoreError> {
     let messages = load(&*tx, endpoint, 0, limit)?;
     let settled: Vec<Settled> = messages
-        .into_iter()
-        .map(|message| Settled {
-            number: message.number,
-            webhook_id: message.draft.webhook_id,
-            verdict: Verdict::Dead("the endpoint is no longer configured".to_owned()),
-            attempts: 0,
-            created_at: message.draft.created_at,
-            at,
+        .iter()
+        .map(|message| {
+            let verdict = Verdict::Dead("the endpoint is no longer configured".to_owned());
+            Settled::of(message, verdict, 0, at)
         })
         .collect();
     settle(tx, endpoint, &settled)?;

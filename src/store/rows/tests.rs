@@ -58,6 +58,7 @@ fn draft(n: u8, slot: Option<&str>) -> Draft {
         concerns: None,
         level: None,
         created_at: WallTime(i64::from(n)),
+        began_at: None,
         expires_at: None,
         body: "{}".into(),
         data_at: 0,
@@ -182,9 +183,11 @@ fn settled(number: u64, verdict: Verdict) -> Settled {
     Settled {
         number,
         webhook_id: String::new(),
+        kind: Kind::AlertOpened,
         verdict,
         attempts: 2,
         created_at: WallTime(0),
+        began_at: None,
         at: WallTime(500),
     }
 }

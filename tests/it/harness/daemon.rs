@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -55,42 +55,41 @@ impl Home {
 
     /// Starts the daemon and waits until it has told its address.
     pub fn start(&self) -> Daemon {
-        let mut daemon = self.spawn();
-        let log = daemon.log.clone();
-        daemon.address = super::wait(
-            "the daemon's address",
-            LIMIT,
-            || super::tail(&log),
-            || {
-                let ended = daemon.child.try_wait().unwrap();
-                assert!(
-                    ended.is_none(),
-                    "the daemon has ended: {ended:?}\n{}",
-                    super::tail(&log)
-                );
-                let lines = super::lines(&log);
-                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
-                line.split("address=")
-                    .nth(1)?
-                    .split_whitespace()
-                    .next()
-                    .map(str::to_owned)
-            },
-        );
-        daemon
+        self.spawn_with(&[]).addressed()
     }
 
-    /// Starts the daemon and asks nothing of it.
-    fn spawn(&self) -> Daemon {
+    /// Starts the daemon with more in its environment.
+    pub fn start_with(&self, env: &[(&str, String)]) -> Daemon {
+        let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        self.spawn_with(&env).addressed()
+    }
+
+    /// Starts the daemon with more arguments.
+    pub fn start_and(&self, arguments: &[&str]) -> Daemon {
+        self.launch(&[], arguments).addressed()
+    }
+
+    /// Starts the daemon with a fault armed (`tidegate::crash`) and asks nothing of it.
+    pub fn start_faulty(&self, variable: &str, fault: &str) -> Daemon {
+        self.spawn_with(&[(variable, fault)])
+    }
+
+    fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
+        self.launch(env, &[])
+    }
+
+    fn launch(&self, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
             .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["run", "-c", "tidegate.yaml"])
+            .args(arguments)
             .current_dir(&self.dir)
             .env("NO_COLOR", "1")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(File::create(self.file("stdout.ndjson")).unwrap())
             .stderr(File::create(&log).unwrap())
@@ -113,6 +112,37 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Waits until it has told its address.
+    pub fn addressed(mut self) -> Self {
+        let log = self.log.clone();
+        let child = &mut self.child;
+        self.address = super::wait(
+            "the daemon's address",
+            LIMIT,
+            || super::tail(&log),
+            || {
+                let ended = child.try_wait().unwrap();
+                assert!(
+                    ended.is_none(),
+                    "the daemon has ended: {ended:?}\n{}",
+                    super::tail(&log)
+                );
+                let lines = super::lines(&log);
+                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
+                line.split("address=")
+                    .nth(1)?
+                    .split_whitespace()
+                    .next()
+                    .map(str::to_owned)
+            },
+        );
+        self
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub fn ready(self) -> Self {
         self.until("/readyz says 200", |d| {
             (d.get("/readyz").0 == 200).then_some(())
@@ -228,15 +258,25 @@ impl Daemon {
 
     /// SIGTERM: it drains and must end well.
     pub fn stop(mut self) {
+        self.terminate();
+        let status = self.ended(LIMIT);
+        assert!(status.success(), "{status}\n{}", super::tail(&self.log));
+    }
+
+    /// SIGTERM, and no waiting.
+    pub fn terminate(&self) {
         self.signal("-TERM");
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn ended(&mut self, limit: Duration) -> ExitStatus {
         let log = self.log.clone();
-        let status = super::wait(
+        super::wait(
             "the daemon's end",
-            LIMIT,
+            limit,
             || super::tail(&log),
             || self.child.try_wait().unwrap(),
-        );
-        assert!(status.success(), "{status}\n{}", super::tail(&self.log));
+        )
     }
 
     /// kill -9.

@@ -46,6 +46,26 @@ impl Broker {
         Self { dir }
     }
 
+    /// A broker of one test's own, that may be stopped.
+    pub fn own(name: &str) -> Self {
+        Self::start(name, &[])
+    }
+
+    pub fn stop(&self) {
+        self.run("stop", &[]);
+    }
+
+    /// Ends it (`--kill`: like a power cut) and starts it on the same data and ports.
+    pub fn restart(&self, how: &[&str]) {
+        self.run("restart", how);
+    }
+
+    /// Loses the log of a topic's first partition while the broker is down.
+    pub fn lose(&self, topic: &str) {
+        let log = self.dir.join("data").join(format!("{topic}-0"));
+        std::fs::remove_dir_all(&log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+    }
+
     fn run(&self, command: &str, arguments: &[&str]) -> String {
         let all = [&[command, self.dir.to_str().unwrap()], arguments].concat();
         Run::new(script(), &all).ok().text()
@@ -81,6 +101,15 @@ impl Broker {
             "\t",
             "-l",
             file,
+        ];
+        Run::new("kcat", &arguments).ok();
+    }
+
+    /// One record per line, each with this header (`name=value`).
+    pub fn produce_with(&self, topic: &str, file: &Path, header: &str) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let arguments = [
+            "-b", &bootstrap, "-P", "-q", "-t", topic, "-H", header, "-l", file,
         ];
         Run::new("kcat", &arguments).ok();
     }

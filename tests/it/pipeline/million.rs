@@ -82,7 +82,7 @@ fn every_event_is_counted_once_and_alerts_are_those_of_replay() {
 
 #[test]
 fn over_four_partitions_the_same_alerts_open() {
-    let count = count(200_000) / 4;
+    let count = count(400_000) / 4;
     kafka::shared().topic("quarter", 4);
     let sinks = "alerts: {sinks: [{kind: file, path: alerts.ndjson}]}\n";
     let home = Home::new("quarter", &format!("{}{sinks}", source("quarter")));

@@ -7,6 +7,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["model", "yaml"]),
     ("simulate", &["model"]),
     ("yaml", &[]),
+    // Where tests let the process die; nothing in a release.
+    ("crash", &[]),
     ("telemetry", &["model"]),
     // The names of schemas and the policy's settings are those parts' own words.
     (
@@ -16,12 +18,13 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("source", &["model"]),
     ("decode", &["model"]),
     ("enrich", &["model"]),
-    ("deliver", &["model", "engine"]),
-    ("store", &["model", "engine"]),
+    ("deliver", &["model", "engine", "crash"]),
+    ("store", &["model", "engine", "crash"]),
     ("api", &["model", "engine", "telemetry"]),
     (
         "app",
         &[
+            "crash",
             "model",
             "engine",
             "simulate",

@@ -8,6 +8,7 @@ use super::rules::{Builder, State};
 use crate::engine::detector::diagnostic::{Findings, did_you_mean};
 use crate::engine::detector::document::Header;
 use crate::engine::detector::plan::{Detector, Kind as PlanKind, Mode, Plan, Respond, Rule};
+use crate::model::FieldId;
 use crate::model::field::TOKEN_ID;
 
 impl Builder<'_, '_> {
@@ -22,7 +23,12 @@ impl Builder<'_, '_> {
         for name in &header.fields {
             fields.extend(self.field(doc, name, &[]));
         }
-        let respond = self.respond(doc, header, &rule);
+        // What is new is shown, and may be a target.
+        if let PlanKind::NewValue(new) = &rule.kind {
+            let more = new.fields.iter().filter(|f| !fields.contains(f));
+            fields.extend(more.copied().collect::<Vec<_>>());
+        }
+        let respond = self.respond(doc, header, &rule, &fields);
         if header.mode == Mode::Contain && respond.is_empty() {
             let hint = "add `respond:`, or use `mode: alert`";
             self.findings(doc).lint(
@@ -72,12 +78,22 @@ impl Builder<'_, '_> {
     }
 
     /// The responses, whose targets must be known when an alert is made.
-    fn respond(&mut self, doc: usize, header: &Header, rule: &Rule) -> Vec<Respond> {
-        let keys = rule
-            .key_names
-            .iter()
-            .chain(header.fields.iter().map(|f| &f.text));
-        let keys: Vec<&str> = keys.map(String::as_str).collect();
+    fn respond(
+        &mut self,
+        doc: usize,
+        header: &Header,
+        rule: &Rule,
+        fields: &[FieldId],
+    ) -> Vec<Respond> {
+        let written = header.fields.iter().map(|f| f.text.clone());
+        let mut keys: Vec<String> = rule.key_names.iter().cloned().chain(written).collect();
+        for field in fields {
+            let name = self.plan.fields.name(*field);
+            if !keys.iter().any(|k| k == name) {
+                keys.push(name.to_owned());
+            }
+        }
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let mut respond = Vec::new();
         for step in &header.respond {
             if let Some(name) = &step.target

@@ -40,7 +40,18 @@ pub(super) fn sources(
             };
             Some(vec![top?, bottom?])
         }
-        Kind::Window { .. } | Kind::Temporal { .. } | Kind::Spike(_) => {
+        Kind::Score(names, _) | Kind::Obligations(names, _) => {
+            let found: Vec<Option<Source>> = names
+                .iter()
+                .map(|name| builder.resolve(doc, name))
+                .collect();
+            found.into_iter().collect()
+        }
+        Kind::Window { .. }
+        | Kind::Temporal { .. }
+        | Kind::Spike(..)
+        | Kind::NewValue(..)
+        | Kind::Quiet(_) => {
             let names = rule_names(builder, doc, correlation)?;
             let found: Vec<Option<Source>> = names
                 .iter()

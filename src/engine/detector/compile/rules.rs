@@ -12,11 +12,12 @@ use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
 use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, From, Function, Input, Kind as PlanKind, Plan, Rule,
+    Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule, Share, Spike,
 };
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
+use crate::engine::program::{Slot, slot_of};
 use crate::model::field::CANONICAL;
 use crate::model::{FieldId, Span};
 
@@ -188,6 +189,14 @@ impl<'d> Builder<'d, '_> {
         }
     }
 
+    /// Enters the fields of one value.
+    fn fields(&mut self, doc: usize, names: &[Name], sources: &[Source]) -> Option<Vec<FieldId>> {
+        names
+            .iter()
+            .map(|name| self.field(doc, name, sources))
+            .collect()
+    }
+
     /// The predicate of a condition of a document, with its log source and filters; equal ones
     /// are shared.
     pub(super) fn predicate(&mut self, doc: usize, tree: Tree) -> usize {
@@ -355,22 +364,45 @@ impl<'d> Builder<'d, '_> {
             },
             Kind::Ratio {
                 bound,
-                value,
+                denominator_min,
+                baseline: Some(past),
+                ..
+            } => PlanKind::Share(Share {
+                times: past.times,
+                bound: *bound,
+                denominator_min: *denominator_min,
+                warmup: past.warmup,
+                half_life: past.half_life,
+            }),
+            Kind::Ratio {
+                bound,
                 denominator_min,
                 ..
-            } => PlanKind::Ratio {
-                bound: *bound,
-                value: *value,
-                denominator_min: *denominator_min,
+            } => {
+                let (bound, value) = (*bound)?;
+                PlanKind::Ratio {
+                    bound,
+                    value,
+                    denominator_min: *denominator_min,
+                }
+            }
+            Kind::Spike(names, spike) => PlanKind::Spike(Spike {
+                fields: self.fields(doc, names, sources)?,
+                ..spike.clone()
+            }),
+            Kind::Obligations(_, within) => PlanKind::Obligations {
+                within: within.clone(),
             },
-            Kind::Spike(spike) => PlanKind::Spike(*spike),
+            Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
+            Kind::Score(_, score) => PlanKind::Score(score.clone()),
+            Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {
+                fields: self.fields(doc, names, sources)?,
+                ..new.clone()
+            }),
             Kind::Window { aggregates, bounds } => {
                 let mut out = Vec::new();
                 for a in aggregates {
-                    let field = match &a.field {
-                        Some(name) => Some(self.field(doc, name, sources)?),
-                        None => None,
-                    };
+                    let fields = self.fields(doc, &a.fields, sources)?;
                     let input = match &a.rule {
                         Some(rule) if !sources.is_empty() => {
                             Some(inputs::position(self, doc, sources, rule)?)
@@ -381,7 +413,7 @@ impl<'d> Builder<'d, '_> {
                     out.push(Aggregate {
                         name,
                         function: a.function,
-                        field,
+                        fields,
                         input,
                     });
                 }
@@ -403,11 +435,10 @@ impl<'d> Builder<'d, '_> {
     }
 
     fn check_values(&mut self, doc: usize, of: &Correlation, aggregates: &[Aggregate]) {
-        let mut values: Vec<(FieldId, bool)> = Vec::new();
-        for aggregate in aggregates {
-            let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
-            if let Some(field) = aggregate.field.filter(|f| !values.contains(&(*f, numeric))) {
-                values.push((field, numeric));
+        let mut values: Vec<Slot> = Vec::new();
+        for slot in aggregates.iter().filter_map(slot_of) {
+            if !values.contains(&slot) {
+                values.push(slot);
             }
         }
         if values.len() > VALUES_MAX {

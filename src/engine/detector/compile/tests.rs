@@ -179,7 +179,7 @@ fn spikes() {
          correlation:\n  type: spike\n  group-by: []\n  timespan: 10m\n  warmup: 2h\n  half_life: 12h\n\
          \x20 condition: {factor: 2.5, count_min: 200}\n",
     );
-    let Kind::Spike(spike) = plan.rules[0].kind else {
+    let Kind::Spike(spike) = &plan.rules[0].kind else {
         panic!()
     };
     assert_eq!(

@@ -4,15 +4,16 @@
 //! that would fire on absence). Names are resolved in `compile`.
 
 mod bounds;
+mod kinds;
 
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Function, Op, Spike};
+use crate::engine::detector::plan::{Function, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
 
-/// Sigma's and our correlation types that are known but not built (yet), and why.
+/// Sigma's and our correlation types that are known and not built, and why.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
         "value_percentile",
@@ -23,21 +24,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "value_median",
         "value_median needs every value of the window, which a bounded engine does not keep",
         "use value_avg, or count the values above a bound with a selection",
-    ),
-    (
-        "new_value",
-        "new_value is not supported yet",
-        "use value_count over a longer timespan",
-    ),
-    (
-        "quiet",
-        "quiet is not supported yet",
-        "use absence of the expected event",
-    ),
-    (
-        "score",
-        "score is not supported yet",
-        "use several detectors and temporal",
     ),
 ];
 
@@ -72,11 +58,28 @@ pub(in crate::engine::detector) enum Kind {
     Ratio {
         numerator: Name,
         denominator: Name,
-        bound: Op,
-        value: f64,
         denominator_min: u64,
+        /// At least one of the two.
+        bound: Option<(Op, f64)>,
+        baseline: Option<Baseline>,
     },
-    Spike(Spike),
+    /// The names of its value, and the rest as the plan has it.
+    Spike(Vec<Name>, Spike),
+    /// The fields' names, and the rest as the plan has it.
+    NewValue(Vec<Name>, NewValue),
+    /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
+    Score(Vec<Name>, Score),
+    Quiet(Quiet),
+    /// The steps, and the time of each but the first.
+    Obligations(Vec<Name>, Vec<Span>),
+}
+
+/// A ratio's own past: how many times (or what part of) it, and how it is learnt.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine::detector) struct Baseline {
+    pub(in crate::engine::detector) times: (Op, f64),
+    pub(in crate::engine::detector) warmup: Span,
+    pub(in crate::engine::detector) half_life: Span,
 }
 
 /// One number over the window.
@@ -84,7 +87,7 @@ pub(in crate::engine::detector) enum Kind {
 pub(in crate::engine::detector) struct Aggregate {
     pub(in crate::engine::detector) name: String,
     pub(in crate::engine::detector) function: Function,
-    pub(in crate::engine::detector) field: Option<Name>,
+    pub(in crate::engine::detector) fields: Vec<Name>,
     pub(in crate::engine::detector) rule: Option<Name>,
 }
 
@@ -99,15 +102,25 @@ pub(in crate::engine::detector) struct Bound {
 
 /// Keys that belong to some types only.
 const ONLY: &[(&str, &[&str])] = &[
-    ("after", &["absence"]),
+    ("after", &["absence", "score"]),
     ("expect", &["absence"]),
     ("lookback", &["absence"]),
     ("numerator", &["ratio"]),
     ("denominator", &["ratio"]),
     ("denominator_min", &["ratio"]),
-    ("warmup", &["spike"]),
-    ("half_life", &["spike"]),
+    ("baseline", &["ratio"]),
+    ("warmup", &["spike", "new_value", "quiet"]),
+    ("half_life", &["spike", "score"]),
     ("aggregates", &["aggregates"]),
+    ("field", &["new_value", "spike"]),
+    ("known_min", &["new_value"]),
+    ("values_max", &["new_value"]),
+    ("count_min", &["new_value", "quiet"]),
+    ("within", &["new_value"]),
+    ("expected", &["spike"]),
+    ("steps", &["obligations"]),
+    ("weights", &["score"]),
+    ("once", &["score"]),
     (
         "condition",
         &[
@@ -120,6 +133,7 @@ const ONLY: &[(&str, &[&str])] = &[
             "spike",
             "temporal",
             "temporal_ordered",
+            "score",
         ],
     ),
 ];
@@ -132,7 +146,15 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
     let group_by = section.texts("group-by", findings).unwrap_or_default();
     let aliases = aliases(&section, findings);
     let timespan = section.span("timespan", findings);
-    if section.node("timespan").is_none() {
+    let owes = kind_name.as_deref() == Some("obligations");
+    if owes && section.node("timespan").is_some() {
+        let hint = "remove it: each of `steps` has a time of its own";
+        findings.fault_hint(
+            section.place("timespan"),
+            "`timespan` does not belong to obligations",
+            hint,
+        );
+    } else if section.node("timespan").is_none() && !owes {
         findings.fault_hint(
             section.at,
             "the correlation has no `timespan`",
@@ -158,19 +180,30 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         }
     }
     let kind = match kind_name.as_str() {
-        "temporal" => temporal(&section, false, rules.as_deref(), findings),
-        "temporal_ordered" => temporal(&section, true, rules.as_deref(), findings),
-        "absence" => absence(&section, findings)?,
-        "ratio" => ratio(&section, findings)?,
-        "spike" => spike(&section, findings)?,
+        "temporal" => kinds::temporal(&section, false, rules.as_deref(), findings),
+        "temporal_ordered" => kinds::temporal(&section, true, rules.as_deref(), findings),
+        "absence" => kinds::absence(&section, findings)?,
+        "ratio" => kinds::ratio(&section, findings)?,
+        "spike" => kinds::spike(&section, findings)?,
+        "new_value" => kinds::new_value(&section, findings)?,
+        "obligations" => kinds::obligations(&section, findings)?,
+        "quiet" => Kind::Quiet(kinds::quiet(&section, findings)),
+        "score" => kinds::score(&section, timespan, findings)?,
         "aggregates" => bounds::aggregates(&section, findings)?,
         simple => bounds::simple(&section, simple, findings)?,
     };
-    if matches!(kind, Kind::Absence { .. } | Kind::Ratio { .. }) && rules.is_some() {
+    let named = matches!(
+        kind,
+        Kind::Absence { .. } | Kind::Ratio { .. } | Kind::Score(..) | Kind::Obligations(..)
+    );
+    if named && rules.is_some() {
         let hint = "remove `rules`: the rules are named by the type's own keys";
         findings.fault_hint(section.place("rules"), "`rules` does not belong here", hint);
     }
-    let timespan = timespan?;
+    let timespan = match &kind {
+        Kind::Obligations(_, within) => Span(within.iter().map(|s| s.0).sum()),
+        _ => timespan?,
+    };
     Some(Correlation {
         at: section.at,
         rules,
@@ -255,104 +288,4 @@ fn aliases(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<(Name, Vec
         ));
     }
     out
-}
-
-/// Temporal types fire when all rules were seen; a condition may only say the same.
-fn temporal(
-    section: &Section<'_>,
-    ordered: bool,
-    rules: Option<&[Name]>,
-    findings: &mut Findings<'_>,
-) -> Kind {
-    let same = |node: &Node| match (&node.content, rules) {
-        (Content::Map(entries), Some(rules)) => entries.iter().all(|e| {
-            let count = e.value.scalar().and_then(|s| s.text.parse::<usize>().ok());
-            matches!(e.key.as_str(), "gte" | "eq") && count == Some(rules.len())
-        }),
-        (Content::Scalar(text), Some(rules)) => {
-            let mut named: Vec<&str> = text.text.split(" and ").map(str::trim).collect();
-            let mut all: Vec<&str> = rules.iter().map(|r| r.text.as_str()).collect();
-            named.sort_unstable();
-            all.sort_unstable();
-            named == all
-        }
-        _ => false,
-    };
-    if let Some(node) = section.node("condition").filter(|n| !same(n)) {
-        findings.fault_hint(
-            node.at,
-            "conditions of temporal rules are not supported yet: all rules must be seen",
-            "remove `condition`, or list just the rules that must be seen",
-        );
-    }
-    Kind::Temporal { ordered }
-}
-
-fn required(section: &Section<'_>, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
-    if section.node(key).is_none() {
-        let hint = format!("add `{key}:` with the name of a rule or selection");
-        findings.fault_hint(section.at, format!("the correlation has no `{key}`"), hint);
-    }
-    section.text(key, findings)
-}
-
-fn absence(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let after = required(section, "after", findings);
-    let expect = required(section, "expect", findings);
-    let lookback = section.span("lookback", findings).unwrap_or(Span::ZERO);
-    Some(Kind::Absence {
-        after: after?,
-        expect: expect?,
-        lookback,
-    })
-}
-
-fn ratio(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let numerator = required(section, "numerator", findings);
-    let denominator = required(section, "denominator", findings);
-    let minimum = section.count("denominator_min", (1, u64::MAX), findings);
-    if section.node("denominator_min").is_none() {
-        findings.fault_hint(
-            section.at,
-            "the ratio has no `denominator_min`",
-            "add `denominator_min: 50`: a share of few events says little",
-        );
-    }
-    let (op, value) = bounds::one(section, findings)?;
-    let (numerator, denominator) = (numerator?, denominator?);
-    Some(Kind::Ratio {
-        numerator,
-        denominator,
-        bound: op,
-        value,
-        denominator_min: minimum?,
-    })
-}
-
-fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
-    let [factor, count_min, tail_min] = bounds::spike(section, findings)?;
-    let warmup = section.span("warmup", findings).unwrap_or(Span::hours(24));
-    let half_life = section
-        .span("half_life", findings)
-        .unwrap_or(Span::hours(24));
-    if half_life == Span::ZERO {
-        findings.fault_hint(
-            section.place("half_life"),
-            "`half_life` is zero",
-            "write `24h`",
-        );
-    }
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        reason = "from a count"
-    )]
-    let count_min = count_min as u64;
-    Some(Kind::Spike(Spike {
-        factor,
-        count_min,
-        tail_min,
-        warmup,
-        half_life,
-    }))
 }

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::engine::detector::plan::{Aggregate, Bound, Function, Kind, Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::program::slot_of;
+use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
 use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
 use crate::engine::window::stamps::Stamps;
 use crate::engine::window::sums::Sums;
+use crate::engine::window::tally::Tally;
 
 /// Counts up to this bound are exact to the millisecond; larger ones to 1/64 of the window.
 pub const EXACT_MAX: usize = 1024;
@@ -28,6 +30,7 @@ enum Store {
     Rate(Box<Buckets>),
     Distinct(Box<Distinct>),
     Sums(Box<Sums>),
+    Tally(Box<Tally>),
 }
 
 /// All containers of one key. The first stands inline: most rules have just one.
@@ -59,9 +62,10 @@ impl Store {
     fn heap(&self) -> usize {
         match self {
             Self::Count(s) => s.heap(),
-            Self::Rate(_) => 64 * 4 + size_of::<Buckets>(),
+            Self::Rate(_) => Buckets::HEAP + size_of::<Buckets>(),
             Self::Distinct(d) => d.heap() + size_of::<Distinct>(),
             Self::Sums(s) => s.heap() + size_of::<Sums>(),
+            Self::Tally(t) => t.heap() + size_of::<Tally>(),
         }
     }
 }
@@ -72,6 +76,7 @@ enum StoreKind {
     Rate,
     Distinct,
     Sums,
+    Tally,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,7 +180,7 @@ impl Measure {
 
     fn kind_of(&self, index: usize, aggregate: &Aggregate) -> StoreKind {
         match aggregate.function {
-            Function::Count if self.ratio.is_some() => StoreKind::Count { cap: EXACT_MAX },
+            Function::Count if self.ratio.is_some() => StoreKind::Tally,
             Function::Count => {
                 let needs = self
                     .bounds
@@ -223,6 +228,7 @@ impl Measure {
             StoreKind::Rate => Store::Rate(Box::new(Buckets::new(span))),
             StoreKind::Distinct => Store::Distinct(Box::default()),
             StoreKind::Sums => Store::Sums(Box::default()),
+            StoreKind::Tally => Store::Tally(Box::default()),
         };
         let mut all = self.specs.iter().map(store);
         Stores {
@@ -254,6 +260,7 @@ impl Measure {
                     }
                 }
                 (Store::Rate(rate), _, _) => rate.add(o.time, 1),
+                (Store::Tally(tally), _, _) => tally.insert(o.time, span),
                 (Store::Distinct(distinct), _, Some(value)) => distinct.insert(value, o.time, span),
                 (Store::Sums(sums), _, Some(bits)) => {
                     sums.insert(o.time, f64::from_bits(bits), span)
@@ -272,6 +279,7 @@ impl Measure {
         match (store, function) {
             (Some(Store::Count(stamps)), _) => (stamps.count(from, now) as f64, None),
             (Some(Store::Rate(rate)), _) => (rate.total() as f64, Some(Buckets::RESOLUTION)),
+            (Some(Store::Tally(tally)), _) => (tally.count(now, span) as f64, tally.error()),
             (Some(Store::Distinct(d)), Some(Function::OnceShare)) => {
                 (d.once_share(from), d.error())
             }
@@ -299,7 +307,9 @@ impl Measure {
         self.holds(stores, newest, span).then_some(newest)
     }
 
-    fn holds(&self, stores: &Stores, now: i64, span: i64) -> bool {
+    /// Whether the bounds hold of the window that ends at `now`.
+    #[must_use]
+    pub fn holds(&self, stores: &Stores, now: i64, span: i64) -> bool {
         if let Some((op, bound, min)) = self.ratio {
             let (numerator, _) = self.value(stores, 0, now, span);
             let (denominator, _) = self.value(stores, 1, now, span);
@@ -314,7 +324,8 @@ impl Measure {
             })
     }
 
-    /// Until when the bounds hold if nothing more comes, given that they hold at `now`.
+    /// Until when the bounds hold if nothing more comes, given that they hold at `now`. Exact but
+    /// for `is_uneven` measures, which may fall earlier.
     #[must_use]
     pub fn holds_until(&self, stores: &Stores, now: i64, span: i64) -> i64 {
         if let (Some(n), Store::Count(stamps)) = (self.single, &stores.first) {
@@ -339,6 +350,32 @@ impl Measure {
             }
         });
         until.min().unwrap_or(now + span).max(now)
+    }
+
+    /// Whether time alone may take a value up or down, so that it has to be read anew whenever
+    /// something leaves the window: shares, sums and means.
+    #[must_use]
+    pub fn is_uneven(&self) -> bool {
+        let uneven = |b: &Bound| {
+            let function = self.aggregates.get(b.aggregate).map(|a| a.function);
+            let counts = matches!(function, Some(Function::Count | Function::Distinct));
+            !counts || matches!(b.op, Op::Eq | Op::Neq)
+        };
+        self.ratio.is_some() || self.bounds.iter().any(uneven)
+    }
+
+    /// The first time after `now` at which something leaves the window; when nothing is left in it
+    /// at the latest.
+    #[must_use]
+    pub fn next_leaving(&self, stores: &Stores, now: i64, newest: i64, span: i64) -> i64 {
+        let first = (0..self.specs.len()).filter_map(|i| match stores.get(i)? {
+            Store::Count(stamps) => stamps.first_after(now - span),
+            Store::Distinct(distinct) => distinct.first_after(now - span),
+            Store::Sums(sums) => sums.first_after(now - span),
+            Store::Tally(tally) => tally.first_after(now - span, span),
+            Store::Rate(_) => None,
+        });
+        first.min().unwrap_or(newest).saturating_add(span)
     }
 
     #[must_use]
@@ -402,14 +439,14 @@ impl Measure {
     /// The bounds as an alert shows them.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a configured minimum")]
-    pub fn bound(&self, _rule: &Rule) -> Vec<(String, Vec<(&'static str, f64)>)> {
+    pub fn bound(&self) -> Bounds {
         if let Some((op, value, min)) = self.ratio {
             return vec![
                 ("ratio".to_owned(), vec![(op.name(), value)]),
                 ("denominator".to_owned(), vec![("gte", min as f64)]),
             ];
         }
-        let mut shown: Vec<(String, Vec<(&'static str, f64)>)> = Vec::new();
+        let mut shown = Bounds::new();
         for b in &self.bounds {
             let Some(aggregate) = self.aggregates.get(b.aggregate) else {
                 continue;
@@ -440,7 +477,7 @@ fn count_of(name: &str, input: usize) -> Aggregate {
     Aggregate {
         name: name.to_owned(),
         function: Function::Count,
-        field: None,
+        fields: Vec::new(),
         input: Some(input),
     }
 }

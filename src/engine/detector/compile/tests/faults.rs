@@ -36,7 +36,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `warmup`, `half_life`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
     );
     flood(
         "group-by",
@@ -242,13 +242,13 @@ fn correlations() {
     );
     flood(
         "type: event_count",
-        "type: quiet",
-        "8:9 quiet is not supported yet | use absence of the expected event",
+        "type: quite",
+        "8:9 there is no correlation type `quite` | did you mean `quiet`?",
     );
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
     );
     flood(
         "timespan: 10m",
@@ -366,7 +366,7 @@ fn correlation_types_with_keys_of_their_own() {
     );
     check(
         "  type: ratio\n  numerator: a\n  denominator: b\n  denominator_min: 5\n  condition: {gte: 0.5, lt: 1}\n",
-        "13:3 a ratio has one bound",
+        "13:3 this type has one bound",
     );
     check(
         "  type: spike\n  rules: a\n  condition: {factr: 3}\n",
@@ -413,8 +413,77 @@ fn correlation_types_with_keys_of_their_own() {
         "7:3 one window can aggregate 2 different fields",
     );
     check(
-        "  type: value_count\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
-        "11:22 `field` must be one field, found a list",
+        "  type: value_count\n  rules: [a]\n  condition: {field: [a, b, c, d, e], gte: 3}\n",
+        "11:22 a value is made of at most 4 fields",
+    );
+    check(
+        "  type: value_sum\n  rules: [a]\n  condition: {field: [f, g], gte: 3}\n",
+        "11:22 several fields together are no number",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-01T00:00:00Z, count_max: 5}\n",
+        "13:7 the mass event ends before it begins",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: tomorrow, count_max: 5}\n",
+        "13:43 `until` of a mass event must be a date and time",
+    );
+    check(
+        "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5, key: {x: 1}}\n",
+        "13:85 `x` is no field of `group-by` with a value",
+    );
+    let own = |more: &str| {
+        format!(
+            "title: x\nname: y\ndetection:\n  a: {{event.kind: x}}\n  b: {{event.kind: y}}\ncorrelation:\n  type: obligations\n{more}"
+        )
+    };
+    for (text, want) in [
+        (
+            "  steps: [{rule: a}]\n",
+            "8:3 obligations need a list of 2 to 16 `steps`",
+        ),
+        (
+            "  steps: [{rule: a}, {rule: b}]\n",
+            "8:24 the step does not say `within` what time",
+        ),
+        (
+            "  steps: [{rule: a, within: 1m}, {rule: b, within: 1m}]\n",
+            "8:23 the first step follows nothing, so it has no `within`",
+        ),
+        (
+            "  timespan: 1m\n  steps: [{rule: a}, {rule: b, within: 1m}]\n",
+            "8:3 `timespan` does not belong to obligations",
+        ),
+    ] {
+        let got = files(&[("t.yml", &own(text))]);
+        assert_eq!(
+            messages(&got),
+            [format!("t.yml:8: {}", want.split_once(' ').unwrap().1)]
+        );
+    }
+    check(
+        "  type: score\n  condition: {gte: 70}\n",
+        "7:3 the score has no `weights`",
+    );
+    check(
+        "  type: score\n  weights: {a: -1, b: 5}\n  condition: {gte: 3}\n",
+        "10:16 a weight must be a number above 0, found `-1`",
+    );
+    check(
+        "  type: score\n  weights: {a: 1, b: 5}\n  condition: {lte: 3}\n",
+        "11:3 a score has a lower bound above 0",
+    );
+    check(
+        "  type: new_value\n  rules: a\n",
+        "7:3 the correlation has no `field`",
+    );
+    check(
+        "  type: new_value\n  rules: a\n  field: f\n  within: 5m\n",
+        "12:3 `within` without `count_min`",
+    );
+    check(
+        "  type: new_value\n  rules: a\n  field: f\n  condition: {gte: 3}\n",
+        "12:3 `condition` does not belong to new_value",
     );
     check(
         "  type: temporal\n  rules: [a, b]\n  aliases: {user.id: {a: user.email}}\n",
@@ -510,6 +579,16 @@ fn lints() {
         "id: abc",
         "id: abc\nmode: contain",
         "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: score\n  weights: {selection: 5}\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "11:3 lint: all evidence together does not reach this bound | lower the bound, raise a weight, or let evidence count more than `once`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: new_value\n  field: source.ip\n  timespan: 10m\n",
+        "8:3 lint: without `warmup` almost every value is new at first | add `warmup: 7d`: what is seen in that time is known from then on",
     );
     let file = SourceFile {
         path: "d/t.yml".into(),

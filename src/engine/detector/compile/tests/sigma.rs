@@ -98,7 +98,7 @@ fn value_count_with_its_field() {
         panic!()
     };
     assert_eq!(
-        aggregates[0].field.map(|f| plan.fields.name(f)),
+        aggregates[0].fields.first().map(|f| plan.fields.name(*f)),
         Some("User")
     );
     assert_eq!(

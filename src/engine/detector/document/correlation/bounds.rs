@@ -7,10 +7,13 @@ use super::{Aggregate, Bound, Kind, REFUSED};
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, Op};
-use crate::engine::detector::section::{Name, Section, shown};
+use crate::engine::detector::section::{Name, Section, names, shown};
 use crate::engine::detector::yaml::{Content, Entry, Node, ScalarKind};
 
 const OPS: [Op; 6] = [Op::Gt, Op::Gte, Op::Lt, Op::Lte, Op::Eq, Op::Neq];
+
+/// Fields that may make up one value together.
+const FIELDS_MAX: usize = 4;
 
 fn function(name: &str) -> Option<Function> {
     Some(match name {
@@ -32,10 +35,10 @@ pub(super) fn simple(
     let entries = condition(section, findings)?;
     let function = function(kind)?;
     let mut bounds = Vec::new();
-    let mut field = None;
+    let mut fields = Vec::new();
     for entry in entries {
         if entry.key == "field" {
-            field = one_field(&entry.value, findings);
+            fields = fields_of(function, &entry.value, findings);
         } else {
             bounds.extend(bound(entry, 0, findings));
         }
@@ -53,7 +56,7 @@ pub(super) fn simple(
     let aggregates = vec![Aggregate {
         name: kind.to_owned(),
         function,
-        field,
+        fields,
         rule: None,
     }];
     let tried = entries.iter().any(|e| e.key != "field");
@@ -122,8 +125,10 @@ fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
         }
     };
     let function = function(&kind.text)?;
-    let field = section.node("field").and_then(|n| one_field(n, findings));
-    if function == Function::Count && field.is_some() {
+    let fields = section
+        .node("field")
+        .map_or_else(Vec::new, |n| fields_of(function, n, findings));
+    if function == Function::Count && !fields.is_empty() {
         let hint = "remove `field`, or use value_count";
         findings.fault_hint(
             section.place("field"),
@@ -139,31 +144,30 @@ fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
     Some(Aggregate {
         name: entry.key.clone(),
         function,
-        field,
+        fields,
         rule,
     })
 }
 
-fn one_field(node: &Node, findings: &mut Findings<'_>) -> Option<Name> {
-    let single = match &node.content {
-        Content::List(items) if items.len() == 1 => items.first()?,
-        _ => node,
-    };
-    match single.scalar() {
-        Some(s) if !s.text.is_empty() => Some(Name {
-            text: s.text.clone(),
-            at: single.at,
-        }),
-        _ => {
-            let message = format!("`field` must be one field, found {}", node.word());
-            findings.fault_hint(
-                node.at,
-                message,
-                "name one field; combinations are not supported yet",
-            );
-            None
-        }
+/// The fields of one value: several count as one value together, except where it is a number.
+fn fields_of(function: Function, node: &Node, findings: &mut Findings<'_>) -> Vec<Name> {
+    let fields = some_fields(node, findings);
+    let numeric = matches!(function, Function::Sum | Function::Average);
+    if numeric && fields.len() > 1 {
+        let hint = "name one field, or use one aggregate for each";
+        findings.fault_hint(node.at, "several fields together are no number", hint);
     }
+    fields
+}
+
+/// One field or a few.
+pub(super) fn some_fields(node: &Node, findings: &mut Findings<'_>) -> Vec<Name> {
+    let fields = names(node, "field", findings);
+    if fields.len() > FIELDS_MAX {
+        let message = format!("a value is made of at most {FIELDS_MAX} fields");
+        findings.fault_hint(node.at, message, "name those that tell values apart");
+    }
+    fields
 }
 
 /// The entries of `condition`.
@@ -202,7 +206,7 @@ fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option
     })
 }
 
-fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
+pub(super) fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "bounds beyond 2^53 have no meaning"
@@ -229,7 +233,7 @@ pub(super) fn one(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<
     if entries.len() > 1 {
         findings.fault_hint(
             place,
-            "a ratio has one bound",
+            "this type has one bound",
             "keep one, for example `gte: 0.9`",
         );
         return None;

@@ -1,0 +1,125 @@
+//! The engine and the desk in step: what was read goes in, what follows from it is committed, and a
+//! snapshot holds only what is committed.
+//!
+//! No thread, no clock, no metric: `work` runs it on the daemon's thread, the simulation on virtual
+//! time. Invariant: while a commit has not succeeded nothing more is taken out of the engine, and
+//! there is no snapshot.
+
+use super::commit::{Committed, Desk};
+use super::state_dir::Place;
+use crate::engine::alert::Alert;
+use crate::engine::exchange::Routed;
+use crate::engine::{Engine, Input, Output, Shards};
+use crate::model::WallTime;
+use crate::source::Notice;
+use crate::source::ledger::Frontier;
+use crate::store::StoreError;
+
+/// See the module's text.
+pub struct Course<S> {
+    pub engine: Engine<S>,
+    pub desk: Desk,
+    /// The topics by the numbers that the engine uses.
+    names: Vec<String>,
+    /// Alerts whose commit has not succeeded yet.
+    uncommitted: Vec<Alert>,
+}
+
+impl<S: Shards> Course<S> {
+    #[must_use]
+    pub const fn new(engine: Engine<S>, desk: Desk, names: Vec<String>) -> Self {
+        Self {
+            engine,
+            desk,
+            names,
+            uncommitted: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The name of a topic, for people.
+    #[must_use]
+    pub fn name(&self, topic: u16) -> &str {
+        self.names.get(usize::from(topic)).map_or("?", |n| n)
+    }
+
+    /// Takes in a batch after stage 1. Partitions that begin with it, or have records again, hold
+    /// event time back from now on; that some are at their end is for `heed`, after the commit.
+    pub fn take(&mut self, routed: &Routed, notices: &[Notice]) {
+        for notice in notices {
+            match notice {
+                Notice::Assigned { partition, next } => self.engine.handle(&Input::Expect {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: *next,
+                }),
+                Notice::Accepted {
+                    partition, next, ..
+                } => self.engine.handle(&Input::Restart {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: *next,
+                }),
+                Notice::Behind { partition } => self.engine.handle(&Input::Behind {
+                    source: partition.topic,
+                    partition: partition.number,
+                }),
+                Notice::End { .. }
+                | Notice::Halted { .. }
+                | Notice::Stalled { .. }
+                | Notice::Trouble { .. } => {}
+            }
+        }
+        self.engine.handle(&Input::Batch(routed));
+    }
+
+    /// Heeds what a notice means for event time: a partition at its end, or one that is not read
+    /// on, holds nothing back.
+    pub fn heed(&mut self, notice: &Notice) {
+        match notice {
+            Notice::End { partition, .. } | Notice::Halted { partition, .. } => {
+                self.engine.handle(&Input::Idle {
+                    source: partition.topic,
+                    partition: partition.number,
+                });
+            }
+            Notice::Assigned { .. }
+            | Notice::Accepted { .. }
+            | Notice::Behind { .. }
+            | Notice::Stalled { .. }
+            | Notice::Trouble { .. } => {}
+        }
+    }
+
+    /// Commits what the engine has to say. After an error the same alerts are tried again.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing has changed.
+    pub fn commit(&mut self, now: WallTime) -> Result<Committed, StoreError> {
+        while let Some(Output::Alert(alert)) = self.engine.poll() {
+            self.uncommitted.push(*alert);
+        }
+        let committed = self.desk.record(&self.uncommitted, now)?;
+        self.uncommitted.clear();
+        Ok(committed)
+    }
+
+    /// The engine's state and where it stands; `None` while it holds something uncommitted.
+    pub fn snapshot(&mut self) -> Option<(Vec<u8>, Place)> {
+        if !self.uncommitted.is_empty() || self.engine.has_output() {
+            return None;
+        }
+        let mut frontier = Frontier::default();
+        for (source, partition, next) in self.engine.frontier() {
+            if let Some(topic) = self.names.get(usize::from(source)) {
+                frontier.advance(topic, partition, next);
+            }
+        }
+        let topics = self.names.clone();
+        Some((self.engine.snapshot(), Place { topics, frontier }))
+    }
+}

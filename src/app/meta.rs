@@ -1,0 +1,108 @@
+//! Alerts about tidegate itself: what keeps it from seeing is told like an attack, critical.
+//!
+//! They stand in the store and go out like any other alert. An id depends on what happened, not on
+//! when it was noticed, so a restart does not tell it again.
+
+use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
+use crate::engine::detector::plan::Mode;
+use crate::model::{EventTime, HashKey, Level, WallTime};
+
+/// How long one explosion of keys is one alert (ms).
+const EXPLOSION_SLOT: i64 = 3_600_000;
+
+/// A partition whose log no longer holds what comes next: it is not read until an operator decides.
+#[must_use]
+pub fn partition_halted(
+    key: &HashKey,
+    (topic, partition): (&str, i32),
+    next: i64,
+    cause: &str,
+    now: WallTime,
+) -> Alert {
+    let number = partition.to_string();
+    let place = [topic, &number, &next.to_string()].join("/");
+    let mut alert = alert(key, "tidegate-partition-halted", &place, now);
+    alert.key = pairs(&[("source", topic), ("partition", &number)]);
+    #[expect(clippy::cast_precision_loss, reason = "an offset to be read by people")]
+    let next_shown = next as f64;
+    alert.observed = Pairs(vec![("next_offset".to_owned(), Number(next_shown))]);
+    alert.summary = format!(
+        "{topic}/{partition} is no longer read: its log does not hold offset {next} any more ({cause}); \
+         decide whether to go on without it"
+    );
+    alert
+}
+
+/// A detector lost keys to the memory budget: somebody makes keys faster than they are worth.
+#[must_use]
+pub fn key_explosion(key: &HashKey, detector: &str, evicted: u64, now: WallTime) -> Alert {
+    let slot = now.0.div_euclid(EXPLOSION_SLOT).to_string();
+    let mut alert = alert(
+        key,
+        "tidegate-key-explosion",
+        &[detector, &slot].join("/"),
+        now,
+    );
+    alert.key = pairs(&[("detector", detector)]);
+    #[expect(clippy::cast_precision_loss, reason = "a count to be read by people")]
+    let shown = evicted as f64;
+    alert.observed = Pairs(vec![("evicted".to_owned(), Number(shown))]);
+    alert.summary = format!(
+        "{detector} lost {evicted} keys to its memory bound; keys of weight stay, but raise \
+         engine.memory or narrow its group-by"
+    );
+    alert
+}
+
+fn alert(key: &HashKey, name: &str, what: &str, now: WallTime) -> Alert {
+    let at = EventTime(now.0);
+    Alert {
+        alert_id: key.digest(&[name.as_bytes(), what.as_bytes()]),
+        revision: 0,
+        status: Status::Open,
+        detector: DetectorRef {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            version: 1,
+            level: Level::Critical,
+        },
+        time: at,
+        key: Pairs::default(),
+        observed: Pairs::default(),
+        bound: Pairs::default(),
+        window: Window { start: at, end: at },
+        first: at,
+        last: at,
+        events: 0,
+        error: None,
+        summary: String::new(),
+        mode: Mode::Alert,
+        tags: Vec::new(),
+        runbook: Some("docs/operations.md".to_owned()),
+        actions: Vec::new(),
+        positions: Vec::new(),
+        peak: Number(0.0),
+        context: Pairs::default(),
+    }
+}
+
+fn pairs(list: &[(&str, &str)]) -> Pairs<String> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Pairs(list.iter().map(own).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noticed_again_is_the_same_alert() {
+        let key = HashKey::fixed();
+        let halted = |next, now| partition_halted(&key, ("t", 3), next, "Truncated", WallTime(now));
+        assert_eq!(halted(7, 1).alert_id, halted(7, 99).alert_id);
+        assert_ne!(halted(7, 1).alert_id, halted(8, 1).alert_id);
+        let explosion = |now| key_explosion(&key, "d", 500, WallTime(now)).alert_id;
+        assert_eq!(explosion(1), explosion(EXPLOSION_SLOT - 1));
+        assert_ne!(explosion(1), explosion(EXPLOSION_SLOT));
+    }
+}

@@ -1,0 +1,96 @@
+//! A decoding thread: batches of records in, what stage 1 makes of them out.
+//!
+//! Invariant: no record stops the stream. One on which decoding itself fails becomes a dead letter;
+//! if the thread dies all the same, the pipeline says so instead of waiting for its batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::{Done, Intake, Job, Rules};
+use crate::app::shelf::Shelf;
+use crate::app::stage::{Beside, Stage};
+use crate::decode::{DeadLetter, Schema};
+use crate::engine::exchange::Origin;
+use crate::enrich::Tables;
+use crate::model::EventTime;
+use crate::source::{Batch, Error};
+
+/// What the thread is given.
+pub(super) struct Decoding {
+    pub(super) hints: Arc<[Option<Schema>]>,
+    pub(super) tables: Arc<Shelf<Tables>>,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) done: Sender<Done>,
+    /// Used intakes and emptied batches travel in a circle.
+    pub(super) spares: Receiver<Box<Intake>>,
+    pub(super) empties: Sender<Batch>,
+}
+
+impl Decoding {
+    pub(super) fn run(self, rules: Arc<Rules>) {
+        let turn = catch_unwind(AssertUnwindSafe(|| self.turn(rules)));
+        if turn.is_err() {
+            let _gone = self.done.send(Err(Error::Died));
+        }
+    }
+
+    fn turn(&self, mut rules: Arc<Rules>) {
+        let mut version = 0;
+        let mut stage = stage(&rules, self.tables.get());
+        while let Ok(job) = self.jobs.recv() {
+            if !Arc::ptr_eq(&rules, &job.rules) {
+                rules = Arc::clone(&job.rules);
+                stage = self::stage(&rules, self.tables.get());
+            }
+            if let Some(tables) = self.tables.newer(&mut version) {
+                stage.set_tables(tables);
+            }
+            let spare = self.spares.try_recv();
+            let mut intake = spare.unwrap_or_else(|_| Intake::fresh(&rules));
+            intake.begin(&job);
+            let (seq, mut batch) = (job.seq, job.batch);
+            self.decode(&mut stage, &batch, &mut intake);
+            intake.notices.append(&mut batch.notices);
+            batch.clear();
+            crate::crash::point("batch-decoded");
+            let _full = self.empties.try_send(batch);
+            if self.done.send(Ok((seq, intake))).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn decode(&self, stage: &mut Stage, batch: &Batch, intake: &mut Intake) {
+        for record in batch.records() {
+            let place = record.partition;
+            let beside = Beside {
+                hint: self.hints.get(usize::from(place.topic)).copied().flatten(),
+                origin: Origin {
+                    source: place.topic,
+                    partition: place.number,
+                    offset: record.offset,
+                },
+                broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+                event_id: record.event_id,
+            };
+            let before = intake.routed.len();
+            let (routed, dead) = (&mut intake.routed, &mut intake.dead);
+            let work = || {
+                crate::crash::point("record-decoding");
+                stage.work(record.payload, &beside, routed, dead);
+            };
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                intake.routed.truncate(before);
+                intake.dead.push((beside.origin, DeadLetter::defect()));
+                *stage = self::stage(&intake.rules, self.tables.get());
+            }
+            intake.count(place.topic, record.payload.len());
+        }
+    }
+}
+
+fn stage(rules: &Rules, tables: Arc<Tables>) -> Stage {
+    Stage::new(&rules.program, rules.projection.clone(), tables)
+}

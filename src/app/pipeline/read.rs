@@ -1,0 +1,74 @@
+//! The thread that reads the source: batches go out numbered, orders come in between.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "stamps batches with the time they were read"
+)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+
+use super::{Job, Order, POLL, Rules};
+use crate::app::sample::Sample;
+use crate::app::shelf::Shelf;
+use crate::source::{Batch, Error, Lag, Polled, Source};
+
+pub(super) struct Reader {
+    pub(super) source: Box<dyn Source + Send>,
+    pub(super) rules: Arc<Shelf<Rules>>,
+    pub(super) sample: Option<Arc<Sample>>,
+    pub(super) jobs: Sender<Job>,
+    pub(super) empties: Receiver<Batch>,
+    pub(super) orders: Receiver<Order>,
+    pub(super) lags: Sender<Vec<Lag>>,
+}
+
+impl Reader {
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        let mut seq = 0;
+        // Taken here, in the order of batches, so that no batch of the old rules follows the new.
+        let (mut rules, mut version) = (self.rules.get(), 0);
+        loop {
+            let newer = self.rules.newer(&mut version);
+            let changed = newer.is_some();
+            rules = newer.unwrap_or(rules);
+            match self.orders.try_recv() {
+                Ok(Order::Publish(frontier)) => {
+                    self.source.publish(&frontier);
+                    crate::crash::point("frontier-published");
+                }
+                Ok(Order::Pause) => self.source.pause(),
+                Ok(Order::Resume) => self.source.resume(),
+                Ok(Order::Lag) => {
+                    let _unread = self.lags.try_send(self.source.lag());
+                }
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {}
+            }
+            let mut batch = self.empties.try_recv().unwrap_or_default();
+            match self.source.poll(&mut batch, POLL)? {
+                // Also without a record: detectors that time alone fires are in force at once.
+                Polled::Nothing if !changed => {}
+                Polled::End if batch.is_empty() => return Ok(()),
+                Polled::Nothing | Polled::Some | Polled::End => {
+                    crate::crash::point("source-polled");
+                    if let Some(sample) = &self.sample {
+                        sample.keep(&batch);
+                    }
+                    let job = Job {
+                        seq,
+                        rules: Arc::clone(&rules),
+                        batch,
+                        read_at: Instant::now(),
+                    };
+                    if self.jobs.send(job).is_err() {
+                        return Ok(());
+                    }
+                    seq += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Detectors that change while events flow: a thread looks at their files, tries a new set on the
+//! newest records, and puts it in force as a whole or not at all.
+//!
+//! The engine's thread goes over with the first batch that was routed by the new set (`Work`), and
+//! back by itself if a changed detector then alerts without end (`Probation`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::detectors;
+use super::pipeline::Rules;
+use super::sample::Sample;
+use super::shelf::Shelf;
+use super::stage::{Beside, Stage};
+use crate::decode::Schema;
+use crate::engine::alert::Alert;
+use crate::engine::detector::{self, SourceFile};
+use crate::engine::exchange::{Origin, Routed};
+use crate::engine::program::{Program, Settings};
+use crate::engine::{Engine, Input, Output};
+use crate::enrich::Tables;
+use crate::model::EventTime;
+use crate::telemetry::Metrics;
+
+/// How soon the watching thread notices that it is to end.
+const NOTICE: Duration = Duration::from_millis(200);
+/// Faults of one set that are logged.
+const FAULTS_SHOWN: usize = 20;
+/// Fewer alerts than this are never too many.
+const ALERTS_MIN: u64 = 20;
+/// How long a new set is watched.
+const PROBATION: Duration = Duration::from_secs(60);
+/// Memory of a trial.
+const TRIAL_MEMORY: usize = 64 << 20;
+
+/// How many alerts a changed detector may open.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise {
+    /// Per thousand events.
+    pub per_thousand_max: u64,
+}
+
+impl Noise {
+    fn is_too_much(self, alerts: u64, events: u64) -> bool {
+        alerts >= ALERTS_MIN && alerts * 1000 > self.per_thousand_max * events
+    }
+}
+
+/// All that the watching thread owns.
+pub struct Watch {
+    pub dir: std::path::PathBuf,
+    pub rules: Arc<Shelf<Rules>>,
+    pub tables: Arc<Shelf<Tables>>,
+    pub sample: Arc<Sample>,
+    /// The schemas that topics are configured to have.
+    pub hints: Vec<Option<Schema>>,
+    pub noise: Noise,
+    pub metrics: Metrics,
+    /// The files last looked at, in force or refused.
+    pub seen: Vec<SourceFile>,
+}
+
+impl Watch {
+    /// Looks for changed files every `every` until `stop`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        mut self,
+        every: Duration,
+        stop: Arc<AtomicBool>,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let (_never, pause) = crossbeam_channel::bounded::<()>(0);
+        let run = move || {
+            let _open = _never;
+            let mut waited = Duration::ZERO;
+            while !stop.load(Ordering::Relaxed) {
+                let _timeout = pause.recv_timeout(NOTICE);
+                waited += NOTICE;
+                if waited >= every {
+                    waited = Duration::ZERO;
+                    self.look();
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("detectors".to_owned())
+            .spawn(run)
+    }
+
+    fn look(&mut self) {
+        let files = match detectors::files(Some(&self.dir)) {
+            Ok(files) => detectors::sources(&files),
+            Err(error) => {
+                tracing::error!(%error, "detector files cannot be read; those before stay");
+                return;
+            }
+        };
+        if files == self.seen {
+            return;
+        }
+        let outcome = match self.try_out(&files) {
+            Ok(rules) => {
+                self.rules.put(rules);
+                "done"
+            }
+            Err(faults) => {
+                for fault in faults.iter().take(FAULTS_SHOWN) {
+                    tracing::error!(fault, "changed detectors are refused; those before stay");
+                }
+                "refused"
+            }
+        };
+        self.seen = files;
+        self.metrics
+            .reloads
+            .add(["detectors".into(), outcome.into()], 1);
+    }
+
+    /// Compiles the files and tries what has changed on the sample.
+    fn try_out(&self, files: &[SourceFile]) -> Result<Arc<Rules>, Vec<String>> {
+        let compiled = detector::compile(files, &detector::Options::default());
+        let faults: Vec<String> = compiled
+            .diagnostics
+            .iter()
+            .filter(|d| d.is_fault())
+            .map(ToString::to_string)
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let now = self.rules.get();
+        let plan = Arc::new(compiled.plan);
+        let (key, settings) = (now.program.key.clone(), now.program.settings.clone());
+        let program = Arc::new(Program::new(plan, key, settings));
+        let tables = self.tables.get();
+        let rules = Rules::new(program, &tables);
+        let changed = changed(&now.program, &rules.program);
+        let (events, alerts) = self.rehearse(&rules, tables);
+        let noisy = alerts.iter().filter(|(name, count)| {
+            changed.contains(*name) && self.noise.is_too_much(**count, events)
+        });
+        let faults: Vec<String> = noisy
+            .map(|(name, count)| {
+                format!(
+                    "{name} would have opened {count} alerts over the last {events} events; \
+                     raise its bound, or detectors.alerts_per_thousand_max if it is meant to"
+                )
+            })
+            .collect();
+        if faults.is_empty() {
+            Ok(rules)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Runs the sample through stage 1 and an engine of its own: events, and alerts by detector.
+    fn rehearse(&self, rules: &Rules, tables: Arc<Tables>) -> (u64, BTreeMap<String, u64>) {
+        let program = &rules.program;
+        let settings = Settings {
+            sorted: true,
+            memory: TRIAL_MEMORY,
+            ..program.settings.clone()
+        };
+        let trial = Program::new(Arc::clone(&program.plan), program.key.clone(), settings);
+        let trial = Arc::new(trial);
+        let mut stage = Stage::new(&trial, rules.projection.clone(), tables);
+        let mut engine = Engine::new(trial, 1);
+        let (mut routed, mut dead) = (Routed::default(), Vec::new());
+        let mut alerts = BTreeMap::new();
+        let mut note = |engine: &mut Engine| {
+            while let Some(Output::Alert(alert)) = engine.poll() {
+                if alert.revision == 0 {
+                    *alerts.entry(alert.detector.name).or_default() += 1;
+                }
+            }
+        };
+        for batch in self.sample.batches() {
+            routed.clear();
+            dead.clear();
+            for record in batch.records() {
+                let place = record.partition;
+                let beside = Beside {
+                    hint: self.hints.get(usize::from(place.topic)).copied().flatten(),
+                    origin: Origin {
+                        source: place.topic,
+                        partition: place.number,
+                        offset: record.offset,
+                    },
+                    broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+                    event_id: record.event_id,
+                };
+                stage.work(record.payload, &beside, &mut routed, &mut dead);
+            }
+            engine.handle(&Input::Batch(&routed));
+            note(&mut engine);
+        }
+        let events = engine.counts().events;
+        engine.handle(&Input::End { until: None });
+        note(&mut engine);
+        (events, alerts)
+    }
+}
+
+/// The names of detectors whose rules are not as they were.
+#[must_use]
+pub fn changed(before: &Program, after: &Program) -> BTreeSet<String> {
+    let keep = after.keep(&before.identities());
+    let fresh = keep.iter().enumerate().filter(|(_, kept)| kept.is_none());
+    fresh
+        .map(|(rule, _)| after.detector(rule).name.clone())
+        .collect()
+}
+
+/// A set of detectors that has just come in force, and the one to go back to.
+pub struct Probation {
+    before: Arc<Rules>,
+    changed: BTreeSet<String>,
+    until: Instant,
+    noise: Noise,
+    events: u64,
+    alerts: BTreeMap<String, u64>,
+}
+
+impl Probation {
+    /// Begins with the first batch under the new rules.
+    #[must_use]
+    pub fn begin(
+        before: Arc<Rules>,
+        changed: BTreeSet<String>,
+        noise: Noise,
+        now: Instant,
+    ) -> Self {
+        Self {
+            before,
+            changed,
+            until: now + PROBATION,
+            noise,
+            events: 0,
+            alerts: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        now > self.until
+    }
+
+    /// Counts what has happened; a changed detector that alerts too much is named, with the rules
+    /// to go back to.
+    pub fn note(&mut self, events: u64, alerts: &[Alert]) -> Option<(String, Arc<Rules>)> {
+        self.events += events;
+        for alert in alerts.iter().filter(|a| a.revision == 0) {
+            if self.changed.contains(&alert.detector.name) {
+                *self.alerts.entry(alert.detector.name.clone()).or_default() += 1;
+            }
+        }
+        let (noise, events) = (self.noise, self.events);
+        let noisy = self
+            .alerts
+            .iter()
+            .find(|(_, count)| noise.is_too_much(**count, events))?;
+        Some((noisy.0.clone(), Arc::clone(&self.before)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_a_share_with_a_floor() {
+        let noise = Noise {
+            per_thousand_max: 20,
+        };
+        assert!(!noise.is_too_much(19, 19), "few are never too many");
+        assert!(noise.is_too_much(21, 1000));
+        assert!(!noise.is_too_much(20, 1000));
+    }
+}

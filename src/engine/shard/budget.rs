@@ -1,0 +1,104 @@
+//! A shard's memory, divided over its rules.
+//!
+//! A quarter is divided evenly and is each rule's for good; the rest is a pool from which a rule
+//! that fills its share takes more, up to a bound. Invariant: all limits together never exceed the
+//! memory, and no rule's keys can take the share of another.
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    share: usize,
+    share_max: usize,
+    pool: usize,
+}
+
+/// The least worth asking for (bytes).
+const STEP: usize = 256 << 10;
+
+impl Budget {
+    /// Divides `memory` bytes over `rules` rules.
+    #[must_use]
+    pub fn new(memory: usize, rules: usize) -> Self {
+        let rules = rules.max(1);
+        let share = memory / 4 / rules;
+        Self {
+            share,
+            share_max: (memory / rules).max(memory / 4),
+            pool: memory - share * rules,
+        }
+    }
+
+    /// What each rule has to begin with.
+    #[must_use]
+    pub const fn share(&self) -> usize {
+        self.share
+    }
+
+    /// A new limit for a rule that uses `bytes` of its `limit`, if it needs and may have one.
+    pub fn grow(&mut self, limit: usize, bytes: usize) -> Option<usize> {
+        let full = bytes >= limit - limit / 8;
+        let room = self.share_max.saturating_sub(limit).min(self.pool);
+        if !full || room == 0 {
+            return None;
+        }
+        let more = limit.max(STEP).min(room);
+        self.pool -= more;
+        Some(limit + more)
+    }
+
+    /// The limit for a rule that comes with `bytes` of state already.
+    pub fn settle(&mut self, bytes: usize) -> usize {
+        let wanted = (bytes + bytes / 4).clamp(self.share, self.share_max.max(self.share));
+        let more = (wanted - self.share).min(self.pool);
+        self.pool -= more;
+        self.share + more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn limits_never_exceed_the_memory(
+            memory in 1usize << 10..1 << 30,
+            rules in 1usize..200,
+            asks in prop::collection::vec((0usize..200, 0usize..2), 0..500),
+        ) {
+            let mut budget = Budget::new(memory, rules);
+            let mut limits = vec![budget.share(); rules];
+            for (rule, full) in asks {
+                let rule = rule % rules;
+                if let Some(limit) = budget.grow(limits[rule], limits[rule] * full) {
+                    prop_assert!(full == 1 && limit > limits[rule]);
+                    limits[rule] = limit;
+                }
+            }
+            prop_assert!(limits.iter().sum::<usize>() <= memory);
+            prop_assert!(limits.iter().all(|l| *l >= memory / 4 / rules));
+        }
+    }
+
+    #[test]
+    fn one_greedy_rule_leaves_three_quarters_to_the_others() {
+        let mut budget = Budget::new(400 << 20, 100);
+        let mut limit = budget.share();
+        while let Some(more) = budget.grow(limit, limit) {
+            limit = more;
+        }
+        assert_eq!(limit, 100 << 20);
+        assert_eq!(budget.settle(10 << 20), (10 << 20) + (10 << 20) / 4);
+    }
+
+    #[test]
+    fn a_single_rule_may_have_it_all() {
+        let mut budget = Budget::new(64 << 20, 1);
+        let mut limit = budget.share();
+        while let Some(more) = budget.grow(limit, limit) {
+            limit = more;
+        }
+        assert_eq!(limit, 64 << 20);
+    }
+}

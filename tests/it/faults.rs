@@ -1,0 +1,179 @@
+//! What tidegate survives, with real processes, a real Kafka and real signals (FAULTS in docs/operations.md).
+//!
+//! The oracle is `replay` of the same events: lost is what it has and a receiver has not, extra what
+//! a receiver has and it has not, a duplicate the same id delivered again, byte for byte. Each test
+//! prints a row; `make faults` shows them as one table.
+
+mod crash;
+mod disk;
+mod drain;
+mod endpoint;
+mod kafka;
+mod panic;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::harness::command::tidegate;
+use crate::harness::daemon::Home;
+use crate::harness::receiver::Receiver;
+use crate::harness::{alerts, fixture, kafka as broker, lines, tell};
+
+/// One row of the table.
+fn row(fault: &str, how: &str, result: &str) {
+    tell(&format!("| {fault} | {how} | {result} |"));
+}
+
+/// A flood from each of these addresses, a second apart; now and then a line is no event.
+fn floods(addresses: u32, seconds: u32) -> String {
+    floods_from(0, addresses, seconds)
+}
+
+/// The same, so many seconds after eight o'clock.
+fn floods_from(start: u32, addresses: u32, seconds: u32) -> String {
+    let mut text = String::new();
+    for second in start..start + seconds {
+        for address in 0..addresses {
+            writeln!(
+                text,
+                "{{\"event.kind\":\"recovery.requested\",\"event.id\":\"f-{address}-{second}\",\
+                 \"time\":\"2026-01-12T08:{:02}:{:02}.{address:03}Z\",\
+                 \"source.ip\":\"203.0.113.{address}\",\"user.target.id\":\"u-{address}-{second}\"}}",
+                second / 60,
+                second % 60,
+            )
+            .unwrap();
+        }
+        if second % 10 == 0 {
+            text.push_str("{\"event.kind\":\"recovery.requested\"\n");
+        }
+    }
+    text
+}
+
+/// A daemon's folder, its receiver and what it must tell.
+struct Scene {
+    home: Home,
+    receiver: Receiver,
+    records: u64,
+    want: BTreeSet<String>,
+    wrong: u64,
+}
+
+/// What a run over and through a fault came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    alerts: usize,
+    lost: usize,
+    extra: usize,
+    duplicates: usize,
+}
+
+impl Scene {
+    /// A home that reads `topic` of the shared broker from its beginning.
+    fn over(topic: &str, name: &str, events: &str) -> Self {
+        Self::of(&broker::shared().bootstrap(), topic, name, events, "200")
+    }
+
+    fn of(bootstrap: &str, topic: &str, name: &str, events: &str, script: &str) -> Self {
+        let receiver = Receiver::start(script);
+        let home = Home::new(
+            name,
+            &format!(
+                "sources: [{{kind: kafka, brokers: ['{bootstrap}'], topics: [{{name: {topic}}}]}}]\n\
+                 detectors: {{dir: '{}'}}\n\
+                 alerts:\n  sinks:\n    - {{kind: file, path: alerts.ndjson}}\n    - {{kind: webhook, name: soc, url: '{url}', secret_env: WEBHOOK_SECRET}}\n\
+                 containment:\n  mode: enforce\n  webhooks: [{{name: gateway, url: '{url}', secret_env: WEBHOOK_SECRET}}]\n",
+                fixture("detectors").display(),
+                url = receiver.url(),
+            ),
+        );
+        let file = home.file("events.jsonl");
+        std::fs::write(&file, events).unwrap();
+        Self {
+            receiver,
+            records: events.lines().count() as u64,
+            wrong: events.lines().filter(|l| !l.ends_with('}')).count() as u64,
+            want: replayed(&file),
+            home,
+        }
+    }
+
+    /// The same, with an oracle for what stands in its events file by now.
+    fn with_oracle(mut self) -> Self {
+        self.want = replayed(&self.home.file("events.jsonl"));
+        self
+    }
+
+    /// Runs to the end of the log without a fault, stops, and compares.
+    fn recover(&self) -> Tally {
+        let daemon = self.home.start().ready();
+        daemon.until("the end of the log", |d| {
+            let lag = d.metric("tidegate_consumer_lag_events", &[]);
+            (d.metric("tidegate_ready", &[]) == 1 && lag == 0).then_some(())
+        });
+        std::thread::sleep(std::time::Duration::from_millis(1300));
+        daemon.until("an empty outbox", |d| {
+            (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
+        });
+        daemon.stop();
+        self.tally()
+    }
+
+    /// The alert revisions that the receiver believes, and how often it got each.
+    fn revisions(&self) -> BTreeMap<(String, u64), usize> {
+        let mut sent = BTreeMap::new();
+        for request in self.receiver.seen() {
+            let is_alert = request.kind.starts_with("tidegate.alert");
+            if is_alert && (200..300).contains(&request.status) {
+                *sent.entry(alerts::revision(&request.data)).or_default() += 1;
+            }
+        }
+        sent
+    }
+
+    /// Whether the receiver and the file have as much as the oracle.
+    fn is_told(&self) -> bool {
+        let written = lines(&self.home.file("alerts.ndjson")).len();
+        self.revisions().len().min(written) >= self.want.len()
+    }
+
+    /// What has arrived, against the oracle: in the file and at the receiver, which must agree.
+    fn tally(&self) -> Tally {
+        let written: Vec<String> = lines(&self.home.file("alerts.ndjson"))
+            .iter()
+            .map(|l| alerts::comparable(l))
+            .collect();
+        let file: BTreeSet<String> = written.iter().cloned().collect();
+        let sent = self.revisions();
+        assert_eq!(
+            sent.len(),
+            self.want.len(),
+            "alert revisions that the receiver believes"
+        );
+        Tally {
+            alerts: self.want.len(),
+            lost: self.want.difference(&file).count(),
+            extra: file.difference(&self.want).count(),
+            duplicates: written.len() - file.len() + sent.values().map(|n| n - 1).sum::<usize>(),
+        }
+    }
+}
+
+fn replayed(file: &std::path::Path) -> BTreeSet<String> {
+    let dir: PathBuf = fixture("detectors");
+    let done = tidegate(&[
+        "replay",
+        "--input",
+        file.to_str().unwrap(),
+        "--until",
+        "1970-01-01T00:00:00Z",
+        "--detectors",
+        dir.to_str().unwrap(),
+    ])
+    .ok();
+    let all: BTreeSet<String> = done.lines().iter().map(|l| alerts::comparable(l)).collect();
+    assert!(!all.is_empty(), "replay raised nothing");
+    all
+}

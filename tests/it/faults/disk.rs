@@ -1,0 +1,151 @@
+//! (T26, T27) The disk is full: reading stands still and says so, and goes on when there is space.
+//! The disk is broken: the process ends, and a restart finds everything.
+//!
+//! Full is a small file system that is filled; where none may be mounted, and for a sync that fails,
+//! `dev/faults/disk.c` between tidegate and the system.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Scene, floods, floods_from, row};
+use crate::harness::command::Run;
+use crate::harness::{kafka, root, scratch};
+
+/// The library that lets calls fail, built once per run.
+fn shim() -> PathBuf {
+    let library = scratch("disk-shim").join("disk.so");
+    let source = root().join("dev/faults/disk.c");
+    let (from, to) = (source.to_str().unwrap(), library.to_str().unwrap());
+    let arguments = ["-shared", "-fPIC", "-O1", "-Wall", "-o", to, from, "-ldl"];
+    Run::new("cc", &arguments).ok();
+    library
+}
+
+/// A disk below the state folder that can be made to fail.
+struct Disk {
+    state: PathBuf,
+    /// Mounted for this test, or else the file that arms the shim.
+    mounted: bool,
+    switch: PathBuf,
+}
+
+impl Disk {
+    fn below(scene: &Scene) -> Self {
+        let state = scene.home.file("state");
+        std::fs::create_dir_all(&state).unwrap();
+        let path = state.to_str().unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=24m", "tmpfs", path];
+        let mounted = Run::new("mount", &mount).run().stderr.is_empty();
+        Self {
+            switch: if mounted {
+                state.join("filler")
+            } else {
+                scene.home.file("fault")
+            },
+            state,
+            mounted,
+        }
+    }
+
+    fn fill(&self) {
+        if !self.mounted {
+            return std::fs::write(&self.switch, "ENOSPC").unwrap();
+        }
+        use std::io::Write as _;
+        let mut file = std::fs::File::create(&self.switch).unwrap();
+        let block = vec![7u8; 4096];
+        while file.write_all(&block).is_ok() {}
+    }
+
+    fn mend(&self) {
+        std::fs::remove_file(&self.switch).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.mounted {
+            Run::new("umount", &["-l", self.state.to_str().unwrap()]).run();
+        }
+    }
+}
+
+fn armed(library: &Path, scene: &Scene) -> Vec<(&'static str, String)> {
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    vec![
+        ("LD_PRELOAD", library.to_str().unwrap().to_owned()),
+        ("DISK_FAULT", text(scene.home.file("fault"))),
+        ("DISK_DIR", text(scene.home.file("state"))),
+    ]
+}
+
+#[test]
+fn a_full_disk_stops_reading_and_loses_nothing() {
+    let topic = "faults-disk";
+    let events = floods(60, 300);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "disk", &events);
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let disk = Disk::below(&scene);
+    let daemon = scene.home.start_with(&armed(&shim(), &scene)).ready();
+    daemon.settled(scene.records);
+
+    disk.fill();
+    // New floods, of addresses that nothing is known of: commits that find no space.
+    let more = floods_from(300, 250, 40).replace("203.0.113.", "198.51.100.");
+    let second = scene.home.file("more.jsonl");
+    std::fs::write(&second, &more).unwrap();
+    kafka::shared().produce(topic, &second);
+    daemon.until("trouble with the store", |d| {
+        let (status, body) = d.get("/readyz");
+        (status == 503 && body.contains("store")).then_some(())
+    });
+    disk.mend();
+    daemon.until("ready again", |d| (d.get("/readyz").0 == 200).then_some(()));
+    std::fs::write(scene.home.file("events.jsonl"), events + &more).unwrap();
+    let scene = scene.with_oracle();
+    daemon.until("all told", |_| scene.is_told().then_some(()));
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T26 disk full",
+        if disk.mounted {
+            "tmpfs of 24 MiB, filled while running"
+        } else {
+            "every write says ENOSPC for a while"
+        },
+        &format!(
+            "not ready and says why, goes on when there is space; lost 0, extra 0 of {}",
+            tally.alerts
+        ),
+    );
+}
+
+#[test]
+fn a_sync_that_fails_ends_the_process_and_a_restart_is_whole() {
+    let topic = "faults-eio";
+    let events = floods(8, 40);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "eio", &events);
+    let half = scene.home.file("half.jsonl");
+    let (first, second) = events.split_at(events.match_indices('\n').nth(160).unwrap().0 + 1);
+    std::fs::write(&half, first).unwrap();
+    kafka::shared().produce(topic, &half);
+    let mut daemon = scene.home.start_with(&armed(&shim(), &scene)).ready();
+    daemon.settled(first.lines().count() as u64);
+
+    std::fs::write(scene.home.file("fault"), "EIO").unwrap();
+    std::fs::write(&half, second).unwrap();
+    kafka::shared().produce(topic, &half);
+    let status = daemon.ended(Duration::from_secs(30));
+    assert_eq!(status.code(), Some(3), "{}", daemon.log());
+    std::fs::remove_file(scene.home.file("fault")).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T27 fsync says EIO",
+        "from the middle of a stream on",
+        "ends with code 3; after a restart lost 0, extra 0",
+    );
+}

@@ -1,0 +1,112 @@
+//! (T11, T16, T17) Endpoints that fail in every way, and those beside them that do not.
+
+use std::time::{Duration, Instant};
+
+use super::{Scene, floods, row};
+use crate::harness::kafka;
+
+#[test]
+fn what_was_refused_comes_again_in_order_when_the_endpoint_is_back() {
+    let topic = "faults-outage";
+    let events = floods(8, 40);
+    kafka::shared().topic(topic, 1);
+    // Twelve refusals of four kinds, then it works.
+    let script = "500,503,429:1,500,502,500,429:1,500,503,500,500,500,200";
+    let scene = Scene::of(
+        &kafka::shared().bootstrap(),
+        topic,
+        "outage",
+        &events,
+        script,
+    );
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let daemon = scene.home.start().ready();
+    daemon.until("all told", |d| {
+        (d.received() >= scene.records && d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(1300));
+    daemon.settled(scene.records);
+    let failed = daemon.metric("tidegate_webhook_failures_total", &[]);
+    assert!(failed >= 12, "{failed} failures");
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    in_order(&scene);
+    row(
+        "T11, T16 an endpoint answers 429 and 5xx",
+        &format!("{failed} refusals"),
+        "every message arrives, revisions of an alert and seq per target in order",
+    );
+}
+
+/// Revisions of an alert rise, and so does `seq` on a target.
+fn in_order(scene: &Scene) {
+    let mut last = std::collections::BTreeMap::new();
+    for request in scene.receiver.seen() {
+        if !(200..300).contains(&request.status) {
+            continue;
+        }
+        let (who, number) = if request.kind.starts_with("tidegate.alert") {
+            (
+                request.data["alert_id"].clone(),
+                request.data["revision"].clone(),
+            )
+        } else {
+            (request.data["target"].clone(), request.data["seq"].clone())
+        };
+        let (who, number) = (who.to_string(), number.as_u64().unwrap());
+        let before = last.insert(who.clone(), number);
+        assert!(
+            before.is_none_or(|b| b < number),
+            "{who}: {before:?} then {number}"
+        );
+    }
+}
+
+#[test]
+fn an_endpoint_that_hangs_slows_no_other() {
+    let topic = "faults-hang";
+    let events = floods(8, 40);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "hang", &events);
+    let hangs = crate::harness::receiver::Receiver::start("hang");
+    let body = std::fs::read_to_string(scene.home.file("tidegate.yaml")).unwrap();
+    let more = format!(
+        "  sinks:\n    - {{kind: webhook, name: hangs, url: '{}', secret_env: WEBHOOK_SECRET}}\n",
+        hangs.url()
+    );
+    std::fs::write(
+        scene.home.file("tidegate.yaml"),
+        body.replacen("  sinks:\n", &more, 1),
+    )
+    .unwrap();
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let daemon = scene.home.start().ready();
+    let began = Instant::now();
+    daemon.until("the others have it all", |d| {
+        let soc = d.metric("tidegate_outbox_depth", &["endpoint=\"soc\""]);
+        let gateway = d.metric("tidegate_outbox_depth", &["endpoint=\"gateway\""]);
+        let read = d.received() >= scene.records;
+        (read && scene.is_told() && soc == 0 && gateway == 0).then_some(())
+    });
+    let took = began.elapsed();
+    daemon.until("messages that wait for the one that hangs", |d| {
+        (d.metric("tidegate_outbox_depth", &["endpoint=\"hangs\""]) > 0).then_some(())
+    });
+    let began = Instant::now();
+    daemon.stop();
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "a hanging endpoint delays no exit"
+    );
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+    row(
+        "T17 an endpoint hangs after accept",
+        "one of four",
+        &format!(
+            "the others have everything {:.1} s after the first look",
+            took.as_secs_f64()
+        ),
+    );
+}

@@ -1,0 +1,118 @@
+//! (T21, T22) The broker goes, comes back, and comes back with less than it had.
+
+use std::time::{Duration, Instant};
+
+use super::{Scene, floods, row};
+use crate::harness::kafka::Broker;
+
+#[test]
+fn a_broker_that_restarts_costs_nothing() {
+    let broker = Broker::own("faults-restart");
+    broker.topic("t21", 1);
+    let events = floods(8, 40);
+    let scene = Scene::of(&broker.bootstrap(), "t21", "broker-restart", &events, "200");
+    let half = scene.home.file("half.jsonl");
+    let (first, second) = events.split_at(events.match_indices('\n').nth(160).unwrap().0 + 1);
+    std::fs::write(&half, first).unwrap();
+    broker.produce("t21", &half);
+    let daemon = scene.home.start().ready();
+    daemon.settled(first.lines().count() as u64);
+
+    broker.restart(&["--kill"]);
+    std::fs::write(&half, second).unwrap();
+    broker.produce("t21", &half);
+    let back = Instant::now();
+    daemon.until("the rest", |d| {
+        (d.received() >= scene.records).then_some(())
+    });
+    let took = back.elapsed();
+    daemon.settled(scene.records);
+    assert_eq!(daemon.received(), scene.records, "nothing is read twice");
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+    row(
+        "T21 broker killed and restarted",
+        "kill -9 in the middle of a stream",
+        &format!(
+            "lost 0, extra 0, duplicates 0; reading again {:.1} s after it was back",
+            took.as_secs_f64()
+        ),
+    );
+}
+
+#[test]
+fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
+    let broker = Broker::own("faults-lost");
+    broker.topic("t22", 1);
+    let events = floods(4, 20);
+    let scene = Scene::of(&broker.bootstrap(), "t22", "broker-lost", &events, "200");
+    broker.produce("t22", &scene.home.file("events.jsonl"));
+    let daemon = scene.home.start().ready();
+    daemon.settled(scene.records);
+    daemon.stop();
+
+    broker.stop();
+    broker.lose("t22");
+    broker.restart(&[]);
+    let few = scene.home.file("few.jsonl");
+    std::fs::write(&few, floods(1, 3)).unwrap();
+    let few_records = 4;
+    broker.produce("t22", &few);
+    let began = Instant::now();
+    let daemon = scene.home.start();
+    let alert = daemon.until("the alert", |d| {
+        let all = d.list("/api/v1/alerts");
+        let found = all.into_iter();
+        let mut halted = found.filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
+        halted.next()
+    });
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "told after {took:?}");
+    assert_eq!(alert["detector"]["level"], "critical");
+    assert_eq!(alert["key"]["source"], "t22");
+    daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
+    assert_eq!(daemon.received(), 0, "nothing is read from the new log");
+    let told = daemon.until("the SOC hears of it", |_| {
+        let seen = scene.receiver.seen();
+        let halted = |r: &crate::harness::receiver::Request| {
+            r.data["detector"]["id"] == "tidegate-partition-halted"
+        };
+        seen.into_iter().find(halted)
+    });
+    assert_eq!(told.kind, "tidegate.alert.opened.v1");
+    daemon.stop();
+
+    // The same trouble is not told again.
+    let daemon = scene.home.start();
+    daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
+    std::thread::sleep(Duration::from_secs(2));
+    let all = daemon.list("/api/v1/alerts");
+    let halted = all
+        .iter()
+        .filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
+    assert_eq!(halted.count(), 1);
+    daemon.stop();
+
+    // The operator's word for it, and it goes on with what there is.
+    let daemon = scene.home.start_and(&["--accept-loss", "t22/0"]).ready();
+    daemon.settled(few_records);
+    assert_eq!(daemon.received(), few_records);
+    daemon.stop();
+    let daemon = scene.home.start_and(&["--accept-loss", "t22/0"]).ready();
+    daemon.settled(0);
+    assert_eq!(
+        daemon.received(),
+        0,
+        "nothing is read again where nothing is lost"
+    );
+    daemon.stop();
+    row(
+        "T22 the broker lost acknowledged records",
+        "log removed while the broker was down",
+        &format!(
+            "the partition stands, critical alert after {:.1} s, told once; goes on with --accept-loss",
+            took.as_secs_f64()
+        ),
+    );
+}

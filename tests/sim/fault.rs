@@ -1,0 +1,137 @@
+//! What goes wrong in a run, and when: drawn from the seed before the run begins.
+//!
+//! Owns the plan only; the world carries it out. Producers' faults are part of the input (arrival).
+
+use std::collections::BTreeMap;
+
+use crate::disk::Tear;
+use crate::random::Random;
+use crate::receiver::Mood;
+
+const S: i64 = 1000;
+const M: i64 = 60 * S;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// The process dies between two steps.
+    Crash { down: i64 },
+    /// It dies at the n-th step of the store from now.
+    CrashInStore { step: u64, down: i64 },
+    /// It dies while it writes a snapshot.
+    CrashInSnapshot { tear: Tear, down: i64 },
+    /// It is stopped in good order and started again.
+    Restart { down: i64 },
+    /// It is stopped; the wall clock has been set when it starts again.
+    ClockStep { by: i64, down: i64 },
+    /// It is started again with another number of shards.
+    Reshard { shards: usize, down: i64 },
+    /// Snapshots are moved away: the log is read from its beginning, by another number of shards.
+    Rebuild { shards: usize, down: i64 },
+    /// While it is down the log loses what it has not read: its beginning, or its end.
+    Truncate {
+        partition: usize,
+        beginning: bool,
+        down: i64,
+    },
+    /// Nothing is read for a while, then everything at once.
+    Lag { time: i64 },
+    /// The source is paused by us.
+    Pause { time: i64 },
+    /// One partition cannot be read for a while.
+    Lost { partition: usize, time: i64 },
+    /// Nothing can be committed for a while, nor a snapshot be written.
+    FullDisk { time: i64 },
+    Webhook {
+        endpoint: usize,
+        mood: Mood,
+        time: i64,
+    },
+}
+
+impl Fault {
+    /// A word for reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::CrashInStore { .. } => "crash-in-store",
+            Self::CrashInSnapshot { .. } => "crash-in-snapshot",
+            Self::Restart { .. } => "restart",
+            Self::ClockStep { .. } => "clock-step",
+            Self::Reshard { .. } => "reshard",
+            Self::Rebuild { .. } => "rebuild",
+            Self::Truncate { .. } => "truncate",
+            Self::Lag { .. } => "lag",
+            Self::Pause { .. } => "pause",
+            Self::Lost { .. } => "lost-partition",
+            Self::FullDisk { .. } => "full-disk",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
+/// Faults by the wall time at which they begin.
+pub type Plan = BTreeMap<i64, Fault>;
+
+/// About one fault in two minutes between `from` and `to`.
+pub fn plan(seed: u64, (from, to): (i64, i64), partitions: usize, truncate: bool) -> Plan {
+    let mut random = Random::new(seed, "faults");
+    let mut plan = Plan::new();
+    let mut at = from;
+    loop {
+        at += random.between(10 * S, 4 * M);
+        if at >= to {
+            break;
+        }
+        plan.insert(at, draw(&mut random, partitions));
+    }
+    if truncate {
+        let partition =
+            usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
+        let beginning = random.chance(500);
+        let at = random.between(from + (to - from) / 3, to);
+        plan.insert(
+            at,
+            Fault::Truncate {
+                partition,
+                beginning,
+                down: 30 * S,
+            },
+        );
+    }
+    plan
+}
+
+fn draw(random: &mut Random, partitions: usize) -> Fault {
+    let down = *random.pick(&[S, 10 * S, M, 4 * M]);
+    let time = *random.pick(&[10 * S, M, 3 * M, 8 * M]);
+    let shards = usize::try_from(random.between(1, 5)).unwrap();
+    let partition = usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
+    let moods = [Mood::Down, Mood::Failing, Mood::Slow, Mood::Busy];
+    match random.between(0, 22) {
+        0..3 => Fault::Crash { down },
+        3..6 => Fault::CrashInStore {
+            step: random.bits() % 60,
+            down,
+        },
+        6..8 => {
+            let tear = *random.pick(&[Tear::BeforeRename, Tear::Torn, Tear::After]);
+            Fault::CrashInSnapshot { tear, down }
+        }
+        8 => Fault::Restart { down },
+        9 => Fault::ClockStep {
+            by: *random.pick(&[-60 * M, -M, M, 60 * M]),
+            down,
+        },
+        10 => Fault::Reshard { shards, down },
+        11 => Fault::Rebuild { shards, down },
+        12..14 => Fault::Lag { time },
+        14 => Fault::Pause { time },
+        15..17 => Fault::Lost { partition, time },
+        17 => Fault::FullDisk { time },
+        _ => Fault::Webhook {
+            endpoint: usize::try_from(random.between(0, 2)).unwrap(),
+            mood: *random.pick(&moods),
+            time: *random.pick(&[M, 5 * M, 20 * M]),
+        },
+    }
+}

@@ -1,0 +1,66 @@
+//! Behaviours that are wrong on purpose: the simulation has to catch each of them.
+//!
+//! Owns the list; the seams are in `rig`, `node`, `sender` and `profile`.
+
+/// What is broken in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mutant {
+    #[default]
+    None,
+    /// A partition whose log lost what comes next is read on from what there is.
+    FrontierUnchecked,
+    /// After a restart reading goes on at the end of the log.
+    NoReplay,
+    /// A snapshot is written before what it contains is committed.
+    SnapshotBeforeCommit,
+    /// Nobody tells the engine that time passes.
+    NoTimers,
+    /// Windows are a millisecond too long.
+    WindowEdge,
+    /// Bounds of counts are met one too late.
+    BoundEdge,
+    /// Of the detections that feed other rules one per packet is lost.
+    DropDerived,
+    /// Event ids are not looked at.
+    NoDedupe,
+    /// Late events vanish uncounted.
+    LateDropped,
+    /// Partitions that have not come so far do not hold event time back.
+    IdleTakesTime,
+    /// Rules lose their state at a restart.
+    RestoreForgets,
+    /// An alert that is stored is decided about again.
+    PolicyTwice,
+    /// The last `seq` is not remembered.
+    SeqReused,
+    /// Alerts are sent before they are committed.
+    SentBeforeCommit,
+    /// A message is settled before its attempt has ended.
+    SettledBeforeSent,
+    /// Actions are sent when they have expired.
+    ExpiredSent,
+    /// Every batch is taken for the end of the input.
+    EndsEarly,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 17] = [
+        Self::FrontierUnchecked,
+        Self::NoReplay,
+        Self::SnapshotBeforeCommit,
+        Self::NoTimers,
+        Self::WindowEdge,
+        Self::BoundEdge,
+        Self::DropDerived,
+        Self::NoDedupe,
+        Self::LateDropped,
+        Self::IdleTakesTime,
+        Self::RestoreForgets,
+        Self::PolicyTwice,
+        Self::SeqReused,
+        Self::SentBeforeCommit,
+        Self::SettledBeforeSent,
+        Self::ExpiredSent,
+        Self::EndsEarly,
+    ];
+}

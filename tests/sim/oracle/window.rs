@@ -1,0 +1,61 @@
+//! Laws over a sliding window `(t - span, t]`: evaluated after every item and at every moment at
+//! which one leaves.
+//!
+//! Fires on crossing; then one episode until the value falls below, `suppress` longer.
+
+use super::Item;
+use crate::fact::Fact;
+
+/// A detection: when, on which fact, and whether it opens an alert of its own.
+pub type Opened<'a> = (i64, &'a Fact, bool);
+
+pub fn openings<'a>(
+    items: &[Item<'a>],
+    span: i64,
+    suppress: i64,
+    holds: fn(&[Item<'_>]) -> bool,
+) -> Vec<Opened<'a>> {
+    let mut moments: Vec<i64> = items.iter().flat_map(|i| [i.time, i.time + span]).collect();
+    moments.sort_unstable();
+    moments.dedup();
+    let mut opened = Vec::new();
+    // Of the episode: whether the bound holds now, and until when it held.
+    let (mut above, mut held_until): (bool, Option<i64>) = (false, None);
+    for now in moments {
+        let mut window: Vec<Item<'a>> = items
+            .iter()
+            .filter(|i| i.time > now - span && i.time < now)
+            .copied()
+            .collect();
+        let arriving: Vec<Item<'a>> = items.iter().filter(|i| i.time == now).copied().collect();
+        for item in &arriving {
+            window.push(*item);
+            if holds(&window) && !above {
+                let held = held_until.is_some_and(|until| now - until <= suppress);
+                if !held {
+                    opened.push((now, item.fact, true));
+                }
+                above = true;
+            }
+        }
+        // Only an item takes the value across its bound; time alone can only take it below.
+        if above && !holds(&window) {
+            above = false;
+            held_until = Some(now);
+        }
+    }
+    opened
+}
+
+/// Plain detections: each match, unless the last one is at most `suppress` ago.
+pub fn matches<'a>(items: &[Item<'a>], suppress: i64) -> Vec<Opened<'a>> {
+    let mut last: Option<i64> = None;
+    let mut opened = Vec::new();
+    for item in items {
+        if suppress == 0 || last.is_none_or(|last| item.time - last > suppress) {
+            opened.push((item.time, item.fact, true));
+        }
+        last = Some(item.time);
+    }
+    opened
+}

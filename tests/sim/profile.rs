@@ -1,0 +1,161 @@
+//! What a seed decides about a run: detectors, order, lateness, producers, limits.
+//!
+//! Owns the choices; draws nothing later than at the start of a run.
+
+use std::sync::Arc;
+
+use tidegate::deliver::Settings as Delivery;
+use tidegate::engine::containment::policy::Settings as Policy;
+use tidegate::engine::containment::policy::settings::{Budgets, Enforcement};
+use tidegate::engine::detector::plan::Kind;
+use tidegate::engine::program::{Program, Settings};
+use tidegate::model::{HashKey, Span};
+use tidegate::simulate::Scenario;
+
+use crate::arrival::Producers;
+use crate::detectors::{self, Set};
+use crate::log::TOPIC;
+use crate::mutant::Mutant;
+use crate::random::Random;
+
+/// The first gets everything, the second actions only.
+pub const ENDPOINTS: [&str; 2] = ["soc", "enforcer"];
+/// Byte budget of the engine.
+pub const MEMORY: usize = 64 << 20;
+const S: i64 = 1000;
+
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub seed: u64,
+    pub set: Set,
+    /// The product's own story for the shipped detectors.
+    pub scenario: Scenario,
+    /// Observations are put in order of event time, as `replay` does; else as the daemon does.
+    pub sorted: bool,
+    pub lateness: i64,
+    pub minutes: i64,
+    pub producers: Producers,
+    /// The log loses something that was not read yet.
+    pub truncates: bool,
+    pub enforces: bool,
+    pub shards: usize,
+    /// The longest pause between two steps.
+    pub step_max: i64,
+    pub snapshot_every: i64,
+}
+
+impl Profile {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed, "profile");
+        let set = if seed % 10 == 9 {
+            Set::Shipped
+        } else {
+            Set::Own
+        };
+        let scenario = *random.pick(&[
+            Scenario::ResetFlood,
+            Scenario::Enumeration,
+            Scenario::NearMisses,
+        ]);
+        let lateness = *random.pick(&[120 * S, 180 * S, 300 * S]);
+        // As the daemon does: no disorder, and each key in one partition, so that what is seen does
+        // not depend on who reads how fast.
+        let sorted = seed % 3 != 0;
+        let disorder = if sorted { lateness / 3 } else { 0 };
+        let producers = Producers {
+            partitions: usize::try_from(random.between(1, 6)).unwrap(),
+            keyed: !sorted || random.chance(500),
+            stamped: random.chance(500),
+            disorder,
+            disordered: if sorted {
+                *random.pick(&[0, 50, 400])
+            } else {
+                0
+            },
+            duplicated: *random.pick(&[0, 20, 150]),
+            late: *random.pick(&[0, 0, 10]),
+            garbage: *random.pick(&[0, 10]),
+            future: random.chance(300),
+            lateness,
+        };
+        Self {
+            seed,
+            set,
+            scenario,
+            sorted,
+            lateness,
+            minutes: 30,
+            producers,
+            truncates: seed % 8 == 5,
+            enforces: random.chance(700),
+            shards: usize::try_from(random.between(1, 5)).unwrap(),
+            step_max: *random.pick(&[2 * S, 5 * S, 10 * S]),
+            snapshot_every: *random.pick(&[2, 4, 8]) * 60 * S,
+        }
+    }
+
+    /// Whether some events come too late for their windows.
+    pub const fn has_late(&self) -> bool {
+        self.producers.late > 0
+    }
+
+    pub fn program(&self, mutant: Mutant) -> Arc<Program> {
+        let settings = Settings {
+            lateness: Span(self.lateness),
+            sorted: self.sorted,
+            memory: MEMORY,
+            sources: vec![TOPIC.to_owned()],
+        };
+        let plan = match mutant {
+            Mutant::WindowEdge | Mutant::BoundEdge => {
+                let mut plan = detectors::compiled(self.set);
+                for rule in &mut plan.rules {
+                    match (&mut rule.kind, mutant) {
+                        (Kind::Window { bounds, .. }, Mutant::BoundEdge) => {
+                            bounds.iter_mut().for_each(|b| b.value += 1.0);
+                        }
+                        (Kind::Window { .. }, _) => rule.timespan.0 += 1,
+                        _ => {}
+                    }
+                }
+                Arc::new(plan)
+            }
+            _ => detectors::plan(self.set),
+        };
+        Arc::new(Program::new(plan, HashKey::fixed(), settings))
+    }
+
+    /// Budgets that one run does not reach: what was left out for want of budget would depend on
+    /// when a fault let it be decided.
+    pub fn policy(&self) -> Policy {
+        let mode = if self.enforces {
+            Enforcement::Enforce
+        } else {
+            Enforcement::Shadow
+        };
+        let budgets = Budgets {
+            actions_per_minute: 5000,
+            active_max: 5000,
+            ..Budgets::default()
+        };
+        Policy {
+            mode,
+            budgets,
+            ..Policy::default()
+        }
+    }
+
+    pub fn delivery(&self) -> Delivery {
+        let webhook = |name: &str, types: &[&str]| {
+            serde_json::json!({
+                "name": name, "url": "https://example.com/hook", "secret_env": "SECRET",
+                "only": {"types": types},
+            })
+        };
+        let webhooks = [
+            webhook(ENDPOINTS[0], &[]),
+            webhook(ENDPOINTS[1], &["tidegate.action.*"]),
+        ];
+        serde_json::from_value(serde_json::json!({ "webhooks": webhooks })).unwrap()
+    }
+}

@@ -1,0 +1,560 @@
+//! One run: the world in which processes live and die, step by step on virtual time.
+//!
+//! Owns both clocks, the log, the store, the snapshot files and the receivers; carries out the
+//! plan of faults; asks the invariants after every step. Nothing here waits or is random by itself.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidegate::engine::program::Program;
+use tidegate::source::Source;
+use tidegate::store::Store;
+use tidegate::store::memory::MemoryStore;
+
+use crate::arrival::{self, Arrival, Line};
+use crate::detectors::Set;
+use crate::disk::{Disk, Tear};
+use crate::fact::Fact;
+use crate::fault::{self, Fault};
+use crate::invariants::{Book, Rows, Sight};
+use crate::log::{Lane, Log, SharedLog};
+use crate::mutant::Mutant;
+use crate::node::{Node, Site, Stopped};
+use crate::profile::{MEMORY, Profile};
+use crate::random::Random;
+use crate::receiver::{Mood, Receiver};
+use crate::rig::Seen;
+use crate::workload::{self, START};
+
+/// Event time that passes after the last event, without a fault: all deadlines come.
+const REST: i64 = 25 * 60_000;
+/// Steps between two looks at every alert.
+const WHOLE_EVERY: u64 = 40;
+
+/// A promise that was not kept.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub seed: u64,
+    pub step: u64,
+    pub what: String,
+}
+
+/// How a run went.
+pub struct Outcome {
+    pub steps: u64,
+    pub injected: BTreeMap<&'static str, u64>,
+    /// A hash over everything that happened, in order.
+    pub trace: blake3::Hash,
+    pub facts: Vec<Fact>,
+    pub world: World,
+}
+
+pub struct World {
+    pub profile: Profile,
+    pub program: Arc<Program>,
+    mutant: Mutant,
+    pub now: i64,
+    /// How far the machine's clock is from the true time.
+    skew: i64,
+    arrivals: std::vec::IntoIter<Arrival>,
+    next_arrival: Option<Arrival>,
+    pub log: SharedLog,
+    /// The log as it was before it lost anything.
+    pub originals: Option<Vec<Lane>>,
+    /// The partition whose end was lost.
+    cut: Option<usize>,
+    pub store: MemoryStore,
+    rows: Arc<dyn Store>,
+    disk: Disk,
+    pub receivers: Vec<Receiver>,
+    pub node: Option<Node>,
+    start_at: i64,
+    shards: usize,
+    lives: u64,
+    faults: fault::Plan,
+    /// Passing faults and when they end.
+    passing: Vec<(i64, Fault)>,
+    snapshot_at: i64,
+    tear: Option<Tear>,
+    down_after_crash: i64,
+    random: Random,
+    pub steps: u64,
+    pub injected: BTreeMap<&'static str, u64>,
+    trace: blake3::Hasher,
+    /// Per partition the furthest offset that any life has taken in.
+    pub reached: BTreeMap<i32, i64>,
+    pub halted: BTreeSet<i32>,
+    /// Records that waited in a partition that could not be read while others could: event time may
+    /// have passed them. Partition, from, to.
+    pub overtaken: Vec<(usize, i64, i64)>,
+}
+
+/// The facts and lines of a seed, and how they come into the log.
+fn input(profile: &Profile) -> (Vec<Fact>, Vec<Arrival>) {
+    let facts = match profile.set {
+        Set::Own => workload::own(profile.seed, profile.minutes),
+        Set::Shipped => Vec::new(),
+    };
+    let lines: Vec<Line> = match profile.set {
+        Set::Own => facts
+            .iter()
+            .enumerate()
+            .map(|(n, f)| Line::of_fact(n, f))
+            .collect(),
+        Set::Shipped => {
+            let lines = workload::scenario(profile.scenario, profile.seed, 3000);
+            lines.into_iter().map(Line::of_scenario).collect()
+        }
+    };
+    let mut random = Random::new(profile.seed, "arrivals");
+    let arrivals = arrival::arrivals(&lines, &profile.producers, &mut random);
+    (facts, arrivals)
+}
+
+/// Runs a seed; `faulty` false is the same input with no faults, by one shard.
+pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, Violation> {
+    let (facts, arrivals) = input(profile);
+    let end = arrivals.last().map_or(START, |a| a.at);
+    let mut world = World::new(profile, arrivals, faulty, mutant, end);
+    let (mut book, mut rows, mut steps, mut lives) = (Book::default(), Rows::default(), 0, 0);
+    while world.now < end + REST || world.owes() {
+        world.step();
+        if steps != world.store.steps() {
+            steps = world.store.steps();
+            let whole = world.steps % WHOLE_EVERY == 0 || lives != world.lives;
+            lives = world.lives;
+            rows = rows.after(&world.store, &world.receivers, whole);
+        }
+        let sight = Sight::of(&mut world, &rows);
+        if let Err(what) = book.check(&sight) {
+            let (seed, step) = (profile.seed, world.steps);
+            return Err(Violation { seed, step, what });
+        }
+    }
+    let trace = world.trace.finalize();
+    let (steps, injected) = (world.steps, world.injected.clone());
+    Ok(Outcome {
+        steps,
+        injected,
+        trace,
+        facts,
+        world,
+    })
+}
+
+impl World {
+    fn new(
+        profile: &Profile,
+        arrivals: Vec<Arrival>,
+        faulty: bool,
+        mutant: Mutant,
+        end: i64,
+    ) -> Self {
+        let program = profile.program(mutant);
+        let store = MemoryStore::new();
+        let rows = Seen {
+            store: store.clone(),
+            mutant,
+        };
+        let lanes = vec![Lane::default(); profile.producers.partitions];
+        let partitions = lanes.len();
+        let log = Log {
+            lanes,
+            ..Log::default()
+        };
+        let first = arrivals.first().map_or(START, |a| a.at);
+        let faults = if faulty {
+            fault::plan(profile.seed, (first, end), partitions, profile.truncates)
+        } else {
+            fault::Plan::new()
+        };
+        let mut arrivals = arrivals.into_iter();
+        Self {
+            next_arrival: arrivals.next(),
+            arrivals,
+            profile: profile.clone(),
+            mutant,
+            now: first - 5000,
+            skew: 0,
+            log: Rc::new(RefCell::new(log)),
+            originals: None,
+            cut: None,
+            store,
+            rows: Arc::new(rows),
+            disk: Disk::new(program.key.clone()),
+            program,
+            receivers: vec![Receiver::default(), Receiver::default()],
+            node: None,
+            start_at: 0,
+            shards: if faulty { profile.shards } else { 1 },
+            lives: 0,
+            faults,
+            passing: Vec::new(),
+            snapshot_at: first + profile.snapshot_every,
+            tear: None,
+            down_after_crash: 1000,
+            random: Random::new(profile.seed, if faulty { "world" } else { "clean" }),
+            steps: 0,
+            injected: BTreeMap::new(),
+            trace: blake3::Hasher::new(),
+            reached: BTreeMap::new(),
+            halted: BTreeSet::new(),
+            overtaken: Vec::new(),
+        }
+    }
+
+    /// What the process takes for the time.
+    pub fn clock(&self) -> i64 {
+        self.now + self.skew
+    }
+
+    /// Whether some events came too late for their windows, or may have.
+    pub fn has_late(&self) -> bool {
+        self.profile.has_late() || !self.overtaken.is_empty()
+    }
+
+    pub fn lives(&self) -> u64 {
+        self.lives
+    }
+
+    fn note(&mut self, what: &str) {
+        self.trace.update(what.as_bytes());
+        self.trace.update(b"\n");
+        if std::env::var_os("TIDEGATE_SIM_TRACE").is_some() {
+            println!("{:>6} {} {what}", self.steps, self.now - START);
+        }
+    }
+
+    /// Whether something is still on its way though all faults are over.
+    fn owes(&self) -> bool {
+        self.node.is_none() || !self.passing.is_empty()
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        self.now += self.random.between(1, self.profile.step_max);
+        self.append();
+        self.pass();
+        while let Some(at) = self
+            .faults
+            .keys()
+            .next()
+            .copied()
+            .filter(|at| *at <= self.now)
+        {
+            let fault = self.faults.remove(&at).unwrap();
+            self.inject(fault);
+        }
+        if self.node.is_none() && self.now >= self.start_at {
+            self.start();
+        }
+        if let Err(Stopped::Died) = self.turn() {
+            self.die(self.down_after_crash);
+        }
+    }
+
+    /// What producers have written by now.
+    fn append(&mut self) {
+        while let Some(arrival) = self.next_arrival.take_if(|a| a.at <= self.now) {
+            // A log that lost its end stays as it is: if it grew beyond what was read, offsets
+            // alone could not tell.
+            if self.cut != Some(arrival.partition) {
+                self.log.borrow_mut().lanes[arrival.partition].append(arrival.record);
+            }
+            self.next_arrival = self.arrivals.next();
+        }
+    }
+
+    /// Ends faults whose time is over.
+    fn pass(&mut self) {
+        let now = self.now;
+        let (over, rest) = self.passing.drain(..).partition(|(until, _)| *until <= now);
+        self.passing = rest;
+        let over: Vec<(i64, Fault)> = over;
+        for (_, fault) in over {
+            match fault {
+                Fault::Lost { partition, .. } => self.find(partition),
+                Fault::FullDisk { .. } => self.store.set_full(false),
+                Fault::Webhook { endpoint, .. } => self.receivers[endpoint].mood = Mood::Well,
+                Fault::Pause { .. } => {
+                    if let Some(node) = &mut self.node {
+                        node.reader.resume();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A lost partition is back.
+    fn find(&mut self, partition: usize) {
+        let still = |f: &Fault| matches!(f, Fault::Lost { partition: p, .. } if *p == partition);
+        if self.passing.iter().any(|(_, f)| still(f)) {
+            return;
+        }
+        let mut log = self.log.borrow_mut();
+        log.lost.remove(&partition);
+        let number = i32::try_from(partition).unwrap();
+        let from = self.reached.get(&number).copied().unwrap_or(0);
+        if log.lanes.len() > 1 {
+            self.overtaken
+                .push((partition, from, log.lanes[partition].high()));
+        }
+    }
+
+    fn lasts(&mut self, time: i64, fault: Fault) {
+        self.passing.push((self.now + time, fault));
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        *self.injected.entry(fault.name()).or_default() += 1;
+        self.note(&format!("{fault:?}"));
+        match fault {
+            Fault::Crash { down } => self.die(down),
+            Fault::CrashInStore { step, down } => {
+                self.store.crash_at(step);
+                self.down_after_crash = down;
+            }
+            Fault::CrashInSnapshot { tear, down } => {
+                let tear = if self.originals.is_some() {
+                    Tear::After
+                } else {
+                    tear
+                };
+                self.tear = Some(tear);
+                self.snapshot_at = self.now;
+                self.down_after_crash = down;
+            }
+            Fault::Restart { down } => self.stop(down),
+            Fault::ClockStep { by, down } => {
+                self.stop(down);
+                self.skew += by;
+            }
+            Fault::Reshard { shards, down } => {
+                self.stop(down);
+                self.shards = shards;
+            }
+            Fault::Rebuild { shards, down } => {
+                self.die(down);
+                // Where the log has lost something, nothing can be rebuilt from it.
+                if self.originals.is_none() {
+                    self.disk.clear();
+                    self.shards = shards;
+                }
+            }
+            Fault::Truncate {
+                partition,
+                beginning,
+                down,
+            } => {
+                self.die(down);
+                self.truncate(partition, beginning);
+            }
+            Fault::Lost { partition, time } => {
+                self.log.borrow_mut().lost.insert(partition);
+                self.lasts(time, fault);
+            }
+            Fault::Pause { time } => {
+                if let Some(node) = &mut self.node {
+                    node.reader.pause();
+                }
+                self.lasts(time, fault);
+            }
+            Fault::FullDisk { time } => {
+                self.store.set_full(true);
+                self.lasts(time, fault);
+            }
+            Fault::Webhook {
+                endpoint,
+                mood,
+                time,
+            } => {
+                self.receivers[endpoint].mood = mood;
+                self.lasts(time, fault);
+            }
+            Fault::Lag { time } => self.lasts(time, fault),
+        }
+    }
+
+    fn die(&mut self, down: i64) {
+        self.note("dies");
+        self.node = None;
+        self.store.restart();
+        self.start_at = self.now + down;
+    }
+
+    /// In good order: what was taken is committed, and a snapshot written.
+    fn stop(&mut self, down: i64) {
+        if let Some(mut node) = self.node.take() {
+            let now = self.clock();
+            if node.finish(now).is_ok() && !self.is_full() {
+                self.snapshot(&mut node);
+            }
+        }
+        self.die(down);
+    }
+
+    /// The log loses what the next life would read first.
+    fn truncate(&mut self, partition: usize, beginning: bool) {
+        if self.originals.is_some() || self.disk.files().len() < 2 {
+            return;
+        }
+        let next = self.kept(partition);
+        let mut log = self.log.borrow_mut();
+        self.originals = Some(log.lanes.clone());
+        let lane = &mut log.lanes[partition];
+        match (next, beginning) {
+            (Some(next), true) if next < lane.high() => lane.low = next + 1,
+            (Some(next), false) if next > 0 => {
+                lane.cut(next - 1);
+                self.cut = Some(partition);
+            }
+            _ => self.originals = None,
+        }
+        drop(log);
+        self.note("truncated");
+    }
+
+    /// Where the newest good snapshot stands in a partition.
+    fn kept(&self, partition: usize) -> Option<i64> {
+        let (_, place) = self.disk.open().load().ok()??;
+        place
+            .frontier
+            .next(crate::log::TOPIC, i32::try_from(partition).unwrap())
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site {
+            profile: &self.profile,
+            program: &self.program,
+            store: Arc::clone(&self.rows),
+            log: Rc::clone(&self.log),
+            shards: self.shards,
+            random: Random::new(self.profile.seed, &format!("reader {}", self.lives)),
+            mutant: self.mutant,
+        }
+    }
+
+    fn start(&mut self) {
+        self.lives += 1;
+        let started = Node::start(self.site(), self.disk.open());
+        let node = started.or_else(|why| {
+            // No snapshot is good: the operator moves them away, as the message says.
+            self.note(&why);
+            self.disk.clear();
+            Node::start(self.site(), self.disk.open())
+        });
+        let mut node = node.unwrap();
+        self.shards = node.shards;
+        if self.is_paused() {
+            node.reader.pause();
+        }
+        self.halted.extend(node.halted.iter().map(|p| p.number));
+        self.note(&format!(
+            "starts, {} shards, restored {}",
+            node.shards, node.restored
+        ));
+        self.snapshot_at = self.now + self.profile.snapshot_every;
+        self.node = Some(node);
+    }
+
+    fn is_full(&self) -> bool {
+        self.passing
+            .iter()
+            .any(|(_, f)| matches!(f, Fault::FullDisk { .. }))
+    }
+
+    fn is_paused(&self) -> bool {
+        self.passing
+            .iter()
+            .any(|(_, f)| matches!(f, Fault::Pause { .. }))
+    }
+
+    /// What a living process does in one step.
+    fn turn(&mut self) -> Result<(), Stopped> {
+        let now = self.clock();
+        let Some(mut node) = self.node.take() else {
+            return Ok(());
+        };
+        let lags = self
+            .passing
+            .iter()
+            .any(|(_, f)| matches!(f, Fault::Lag { .. }));
+        let result = self.work(&mut node, now, lags);
+        self.node = Some(node);
+        result
+    }
+
+    fn work(&mut self, node: &mut Node, now: i64, lags: bool) -> Result<(), Stopped> {
+        let mut read = Ok(());
+        // Where the process hangs, nobody tells the engine the time either.
+        for _ in 0..if lags { 0 } else { self.random.between(1, 30) } {
+            node.reader.records_max = usize::try_from(self.random.between(1, 200)).unwrap();
+            match node.read(now, &mut self.receivers) {
+                Ok(Some(records)) => self.note(&format!("read {records}")),
+                Ok(None) => break,
+                Err(stopped) => {
+                    read = Err(stopped);
+                    break;
+                }
+            }
+        }
+        if let Err(Stopped::Died) = read {
+            return read;
+        }
+        for (_, partition, next) in node.course.engine.frontier() {
+            let reached = self.reached.entry(partition).or_default();
+            *reached = (*reached).max(next);
+        }
+        if read.is_ok() {
+            match node.keep_house(now) {
+                Err(Stopped::Died) => return Err(Stopped::Died),
+                Ok(()) | Err(Stopped::Stuck) => {}
+            }
+        }
+        node.deliver(&mut self.receivers, now, &mut self.random)?;
+        if self.now >= self.snapshot_at && read.is_ok() && !self.is_full() {
+            self.snapshot_at = self.now + self.profile.snapshot_every;
+            self.snapshot(node);
+            if self.tear.take().is_some() {
+                return Err(Stopped::Died);
+            }
+        }
+        let counts = node.course.engine.counts();
+        let told = self
+            .receivers
+            .iter()
+            .map(|r| r.order.len())
+            .collect::<Vec<_>>();
+        self.note(&format!(
+            "{counts:?} {:?} {told:?} {}",
+            node.course.engine.stats().watermark,
+            self.store.steps()
+        ));
+        Ok(())
+    }
+
+    fn snapshot(&mut self, node: &mut Node) {
+        let Some((body, place)) = node.course.snapshot() else {
+            return;
+        };
+        self.note(&format!(
+            "snapshot {} {:?}",
+            blake3::hash(&body),
+            place.frontier
+        ));
+        match self.tear {
+            Some(tear) => self
+                .disk
+                .write_and_die(&mut node.snapshots, body, &place, tear),
+            None => drop(node.snapshots.save(body, &place).unwrap()),
+        }
+    }
+
+    /// Bytes that all rules may use.
+    pub const fn memory(&self) -> usize {
+        MEMORY
+    }
+}
