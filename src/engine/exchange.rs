@@ -39,10 +39,22 @@ pub struct Observation {
     pub len: u16,
     pub rule: u16,
     pub input: u8,
-    /// Bit i: value i is present.
+    /// Bit i: value i is present. The highest bit: see `is_followed`.
     pub present: u8,
     /// Fingerprint of the event itself, to tell two steps served by one event.
     pub event: u32,
+}
+
+/// Bit of `Observation::present`.
+const FOLLOWED: u8 = 1 << 7;
+
+impl Observation {
+    /// Another observation of the same event follows for the same rule and key: numbers that are
+    /// compared are not whole before it.
+    #[must_use]
+    pub const fn is_followed(&self) -> bool {
+        self.present & FOLLOWED != 0
+    }
 }
 
 /// One event's place in the stream, also where no rule reads it: it moves the watermark.
@@ -216,6 +228,10 @@ impl Router {
             .filter(|own| own.len() > 1)
         {
             own.sort_by_key(|o| (o.rule, std::cmp::Reverse(o.input)));
+            for i in 1..own.len() {
+                let followed = (own[i - 1].rule, own[i - 1].key) == (own[i].rule, own[i].key);
+                own[i - 1].present |= if followed { FOLLOWED } else { 0 };
+            }
         }
         out.marks.push(Mark {
             time: event.time.0,

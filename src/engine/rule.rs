@@ -296,7 +296,7 @@ pub type Bounds = Vec<(String, Vec<(&'static str, f64)>)>;
 #[must_use]
 pub fn bounds(rule: &Rule) -> Bounds {
     match &rule.kind {
-        Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(),
+        Kind::Window { .. } | Kind::Ratio { .. } => window::measure::Measure::new(rule).bound(None),
         Kind::Share(share) => share::bounds(share),
         Kind::NewValue(new) => new_value::bound(new),
         Kind::Score(score) => score::bound(score),

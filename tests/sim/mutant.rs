@@ -37,7 +37,7 @@ pub enum Mutant {
     SentBeforeCommit,
     /// A message is settled before its attempt has ended.
     SettledBeforeSent,
-    /// Actions are sent when they have expired.
+    /// Actions are sent whatever has become of them meanwhile.
     ExpiredSent,
     /// Every batch is taken for the end of the input.
     EndsEarly,

@@ -273,7 +273,7 @@ impl Node {
                         endpoint: ENDPOINTS[0].to_owned(),
                         draft,
                     };
-                    receivers[0].attempt(&message, now, &mut Random::new(0, "mutant"));
+                    receivers[0].attempt(&message, &mut Random::new(0, "mutant"));
                     alerts.push(*alert);
                 }
                 self.course.desk.record(&alerts, WallTime(now))?;

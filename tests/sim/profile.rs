@@ -54,7 +54,10 @@ impl Profile {
         };
         let scenario = *random.pick(&[
             Scenario::ResetFlood,
+            Scenario::RotatingIps,
             Scenario::Enumeration,
+            Scenario::TokenTheft,
+            Scenario::DeployRegression,
             Scenario::NearMisses,
         ]);
         let lateness = *random.pick(&[120 * S, 180 * S, 300 * S]);

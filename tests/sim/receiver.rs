@@ -29,7 +29,6 @@ pub enum Mood {
 #[derive(Clone, Debug)]
 pub struct Taken {
     pub message: Message,
-    pub at: i64,
     pub times: u32,
 }
 
@@ -47,8 +46,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// An attempt at `now`: how it ends, and how long the sender waits for that.
-    pub fn attempt(&mut self, message: &Message, now: i64, random: &mut Random) -> (Outcome, i64) {
+    /// An attempt: how it ends, and how long the sender waits for that.
+    pub fn attempt(&mut self, message: &Message, random: &mut Random) -> (Outcome, i64) {
         let failed = |fault, asked: Option<i64>| {
             let mut failure = Failure::new(fault, "simulated");
             failure.retry_after = asked.map(Span);
@@ -56,18 +55,18 @@ impl Receiver {
         };
         match self.mood {
             Mood::Well => {
-                self.take(message, now);
+                self.take(message);
                 (Outcome::Delivered, random.between(1, 300))
             }
             Mood::Down => (failed(Fault::Connection, None), random.between(1, 50)),
             Mood::Failing if random.chance(300) => {
-                self.take(message, now);
+                self.take(message);
                 (Outcome::Delivered, random.between(1, 300))
             }
             Mood::Failing => (failed(Fault::Server, None), random.between(1, 300)),
             // The answer is lost: the sender has to try again, the receiver has it twice.
             Mood::Slow => {
-                self.take(message, now);
+                self.take(message);
                 let lost = random.chance(500);
                 let outcome = if lost {
                     failed(Fault::Timeout, None)
@@ -87,7 +86,7 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, message: &Message, now: i64) {
+    fn take(&mut self, message: &Message) {
         let id = &message.draft.webhook_id;
         match self.taken.get_mut(id) {
             Some(before) => {
@@ -102,7 +101,6 @@ impl Receiver {
             None => {
                 let taken = Taken {
                     message: message.clone(),
-                    at: now,
                     times: 1,
                 };
                 self.taken.insert(id.clone(), taken);

@@ -49,7 +49,9 @@ impl Sender {
         self.attempted.clear();
         let mut messages = outbox.load(&self.endpoint, self.queue.last_accepted(), LOAD)?;
         if mutant == Mutant::ExpiredSent {
-            messages.iter_mut().for_each(|m| m.draft.expires_at = None);
+            for message in &mut messages {
+                (message.draft.expires_at, message.draft.slot) = (None, None);
+            }
         }
         self.queue.accept(messages);
         self.queue.sweep(WallTime(now));
@@ -68,7 +70,7 @@ impl Sender {
                             .sent(message.number, &Outcome::Delivered, WallTime(now));
                         self.settle(outbox)?;
                     }
-                    let (outcome, took) = receiver.attempt(&message, now, random);
+                    let (outcome, took) = receiver.attempt(&message, random);
                     self.under_way.push((now + took, message, outcome));
                 }
             }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::engine::alert::Alert;
 use tidegate::engine::containment::policy::Step;
+use tidegate::engine::detector::plan::Detector;
 use tidegate::store;
 use tidegate::store::rows::alerts;
 
@@ -53,6 +54,57 @@ fn openings(world: &World) -> BTreeSet<Opening> {
         .collect()
 }
 
+/// A spike is told once the burst has begun and before it has left the window; without a burst none
+/// is. An estimate has no more exact law.
+fn against_spike(told: &BTreeSet<Opening>, outcome: &Outcome) -> Result<(), String> {
+    let burst = outcome
+        .facts
+        .iter()
+        .filter(|f| f.get("message.id").is_some());
+    let times: Vec<i64> = burst.map(|f| f.time).collect();
+    let spikes: Vec<i64> = told.iter().filter(|o| o.0 == SPIKE).map(|o| o.2).collect();
+    match times.as_slice() {
+        [] if spikes.is_empty() => Ok(()),
+        [first, .., last]
+            if !spikes.is_empty()
+                && spikes.iter().all(|t| (*first..=*last + 5 * M).contains(t)) =>
+        {
+            Ok(())
+        }
+        _ => Err(format!(
+            "against the laws: spikes at {spikes:?}, a burst of {}",
+            times.len()
+        )),
+    }
+}
+
+/// What the product's own stories promise. All that must fire does so in longer tellings only.
+fn against_story(outcome: &Outcome) -> Result<(), String> {
+    let world = &outcome.world;
+    let story = world.profile.scenario.info();
+    let fired: BTreeSet<String> = openings(world).into_iter().map(|o| o.0).collect();
+    let folder = |d: &Detector| d.file.trim_end_matches("/detector.yml").to_owned();
+    let told: BTreeSet<String> = world
+        .program
+        .plan
+        .detectors
+        .iter()
+        .filter(|d| fired.contains(&d.name))
+        .map(folder)
+        .collect();
+    let fires = |name: &&&str| told.iter().any(|f| f.ends_with(**name));
+    if !story.must_fire.is_empty() && !story.must_fire.iter().any(|n| fires(&n)) {
+        return Err(format!(
+            "{}: nothing of {:?} fired",
+            story.name, story.must_fire
+        ));
+    }
+    if let Some(wrong) = story.must_not_fire.iter().find(fires) {
+        return Err(format!("{}: {wrong} fired", story.name));
+    }
+    Ok(())
+}
+
 /// The facts that were read, in order of arrival: those that every life would read, and those that
 /// some life has.
 fn read(outcome: &Outcome) -> (Vec<Fact>, Vec<Fact>) {
@@ -88,9 +140,12 @@ fn read(outcome: &Outcome) -> (Vec<Fact>, Vec<Fact>) {
 /// What was opened against what must be, and must not.
 pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
     if outcome.world.profile.set != Set::Own {
-        return Ok(());
+        return against_story(outcome);
     }
     let told = &openings(&outcome.world);
+    if !outcome.world.has_late() && outcome.world.originals.is_none() {
+        against_spike(told, outcome)?;
+    }
     let (surviving, ever) = read(outcome);
     let until = outcome.facts.last().map_or(0, |f| f.time) + 15 * M;
     let mut must = oracle::openings(&surviving, until);

@@ -425,6 +425,18 @@ pub(super) static STEP: Section = Section {
     ],
 };
 
+pub(super) static PART_OF: Section = Section {
+    name: "a bound on another aggregate",
+    keys: &[
+        key(
+            "aggregate",
+            Shape::Text,
+            "another number of the same window",
+        ),
+        key("times", Shape::Number, "how many times it (default 1)"),
+    ],
+};
+
 pub(super) static BASELINE: Section = Section {
     name: "a baseline",
     keys: &[

@@ -116,12 +116,13 @@ pub enum Function {
     Average,
 }
 
-/// `Plan::rules[_].aggregates[aggregate] op value`.
+/// `aggregates[aggregate] op value`, or `op value * aggregates[of]` of the same window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bound {
     pub aggregate: usize,
     pub op: Op,
     pub value: f64,
+    pub of: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

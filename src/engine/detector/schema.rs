@@ -128,11 +128,14 @@ fn detection() -> Value {
 
 fn bounds() -> Value {
     let mut operators = Map::new();
+    let mut by_operator = Map::new();
     for name in keys::OPERATORS {
         operators.insert((*name).into(), json!({"type": "number"}));
+        let either = json!({"anyOf": [{"type": "number"}, section(&keys::PART_OF)]});
+        by_operator.insert((*name).into(), either);
     }
     let by_operator =
-        json!({"type": "object", "properties": operators, "additionalProperties": false});
+        json!({"type": "object", "properties": by_operator, "additionalProperties": false});
     let mut plain = operators.clone();
     plain.insert("field".into(), json!({"type": ["string", "array"]}));
     for name in keys::SPIKE_BOUNDS {

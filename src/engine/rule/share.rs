@@ -127,6 +127,9 @@ impl Shares {
         let change = |entry: &mut Entry| {
             entry.turn(ctx, rule, o.time, out);
             entry.count(o, ctx.rule.timespan.0);
+            if o.is_followed() {
+                return false;
+            }
             let reading = entry.reading();
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
                 episode.events += 1;

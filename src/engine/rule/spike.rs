@@ -285,7 +285,7 @@ impl Entry {
         match &mut self.distinct {
             // Long after the last event nothing is left, and nothing needs to be kept.
             Some(distinct) if self.newest <= from => {
-                *distinct = Box::default();
+                **distinct = Distinct::default();
                 0.0
             }
             Some(distinct) => {

@@ -13,10 +13,12 @@ use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
 mod new_value;
 mod obligations;
+mod peers;
 mod quiet;
 mod ratio;
 mod score;
 mod spike;
+mod window;
 
 /// Where a case's clock begins: a full day.
 const START: i64 = 1_768_176_000_000;
@@ -58,6 +60,14 @@ fn events(fields: &Fields, script: &str) -> (Vec<Event>, Option<EventTime>) {
 }
 
 fn program(detectors: &str) -> Arc<Program> {
+    let settings = Settings {
+        lateness: Span::seconds(1),
+        ..Settings::default()
+    };
+    program_in(detectors, settings)
+}
+
+fn program_in(detectors: &str, settings: Settings) -> Arc<Program> {
     let file = SourceFile {
         path: "t.yml".to_owned(),
         text: detectors.to_owned(),
@@ -66,15 +76,8 @@ fn program(detectors: &str) -> Arc<Program> {
     };
     let compiled = compile(&[file], &Options::default());
     assert!(!compiled.has_faults(), "{:#?}", compiled.diagnostics);
-    let settings = Settings {
-        lateness: Span::seconds(1),
-        ..Settings::default()
-    };
-    Arc::new(Program::new(
-        Arc::new(compiled.plan),
-        HashKey::fixed(),
-        settings,
-    ))
+    let plan = Arc::new(compiled.plan);
+    Arc::new(Program::new(plan, HashKey::fixed(), settings))
 }
 
 /// Runs the events in batches of `cut` over so many shards, restarting after the batch `restart`.

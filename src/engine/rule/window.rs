@@ -162,6 +162,9 @@ impl Turn<'_> {
         entry.origins.add(o.origin);
         let in_order = o.time >= entry.newest;
         let at = self.measure.insert(&mut entry.stores, o, entry.span);
+        if o.is_followed() && self.measure.compares() {
+            return None;
+        }
         let crossing = self
             .measure
             .crossing(&entry.stores, at, entry.newest, entry.span);
@@ -192,7 +195,12 @@ impl Turn<'_> {
             .max(1);
         episode.first = reading.first.unwrap_or(time);
         episode.last = time;
-        episode.until = self.measure.holds_until(&entry.stores, time, entry.span);
+        episode.until = if self.measure.is_uneven() {
+            self.measure
+                .next_leaving(&entry.stores, time, entry.newest, entry.span)
+        } else {
+            self.measure.holds_until(&entry.stores, time, entry.span)
+        };
         episode.origins = entry.origins.clone();
         episode.rate = self.measure.rate(&entry.stores, time, entry.span);
         episode.announce(ctx, facts(ctx, self.measure, reading, time), out);
@@ -286,7 +294,7 @@ impl Entry {
 }
 
 fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> Facts {
-    let bound = measure.bound();
+    let bound = measure.bound(Some(&reading));
     let part = |(name, value): &(String, f64)| {
         let ops = bound
             .iter()

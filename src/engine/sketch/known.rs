@@ -80,10 +80,6 @@ impl Known {
 
 /// The part of a fingerprint that is kept.
 #[must_use]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the upper half of 64 bits fits"
-)]
 pub const fn short(value: u64) -> u32 {
     (value >> 32) as u32
 }

@@ -424,6 +424,7 @@ impl<'d> Builder<'d, '_> {
                         aggregate: b.aggregate,
                         op: b.op,
                         value: b.value,
+                        of: b.of,
                     })
                     .collect();
                 PlanKind::Window {

@@ -91,12 +91,13 @@ pub(in crate::engine::detector) struct Aggregate {
     pub(in crate::engine::detector) rule: Option<Name>,
 }
 
-/// `aggregates[aggregate] op value`.
+/// `aggregates[aggregate] op value`, or `op value * aggregates[of]`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine::detector) struct Bound {
     pub(in crate::engine::detector) aggregate: usize,
     pub(in crate::engine::detector) op: Op,
     pub(in crate::engine::detector) value: f64,
+    pub(in crate::engine::detector) of: Option<usize>,
     pub(in crate::engine::detector) at: Place,
 }
 

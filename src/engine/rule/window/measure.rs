@@ -181,6 +181,7 @@ impl Measure {
     fn kind_of(&self, index: usize, aggregate: &Aggregate) -> StoreKind {
         match aggregate.function {
             Function::Count if self.ratio.is_some() => StoreKind::Tally,
+            Function::Count if self.is_compared(index) => StoreKind::Tally,
             Function::Count => {
                 let needs = self
                     .bounds
@@ -196,6 +197,18 @@ impl Measure {
             Function::Distinct | Function::OnceShare => StoreKind::Distinct,
             Function::Sum | Function::Average => StoreKind::Sums,
         }
+    }
+
+    /// Whether the number is held against another one, so that a cap would bend the comparison.
+    fn is_compared(&self, index: usize) -> bool {
+        let compared = |b: &Bound| b.of == Some(index) || b.aggregate == index;
+        self.bounds.iter().any(|b| b.of.is_some() && compared(b))
+    }
+
+    /// Whether several numbers must fit together: then one event is looked at as a whole.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        self.aggregates.len() > 1
     }
 
     fn place(&mut self, spec: StoreSpec) -> usize {
@@ -320,7 +333,8 @@ impl Measure {
         !self.bounds.is_empty()
             && self.bounds.iter().all(|b| {
                 let (value, _) = self.value(stores, b.aggregate, now, span);
-                b.op.holds(value, b.value)
+                let of = b.of.map(|of| self.value(stores, of, now, span).0);
+                b.op.holds(value, b.value * of.unwrap_or(1.0))
             })
     }
 
@@ -338,7 +352,7 @@ impl Measure {
         let until = self.bounds.iter().map(|b| {
             let store = self.places.get(b.aggregate).and_then(|p| stores.get(*p));
             let function = self.aggregates.get(b.aggregate).map(|a| a.function);
-            match (store, function, b.op) {
+            match (store.filter(|_| b.of.is_none()), function, b.op) {
                 (Some(Store::Count(s)), _, Op::Gt | Op::Gte) => {
                     s.latest(needed(*b)).map_or(now, |t| t + span)
                 }
@@ -436,10 +450,10 @@ impl Measure {
         }
     }
 
-    /// The bounds as an alert shows them.
+    /// The bounds as an alert shows them; those on other numbers as these are, where they are known.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a configured minimum")]
-    pub fn bound(&self) -> Bounds {
+    pub fn bound(&self, reading: Option<&Reading>) -> Bounds {
         if let Some((op, value, min)) = self.ratio {
             return vec![
                 ("ratio".to_owned(), vec![(op.name(), value)]),
@@ -451,7 +465,11 @@ impl Measure {
             let Some(aggregate) = self.aggregates.get(b.aggregate) else {
                 continue;
             };
-            let op = (b.op.name(), b.value);
+            let of = |of: usize| Some(reading?.observed.get(of)?.1 * b.value);
+            let Some(value) = b.of.map_or(Some(b.value), of) else {
+                continue;
+            };
+            let op = (b.op.name(), value);
             match shown.iter_mut().find(|(n, _)| *n == aggregate.name) {
                 Some((_, ops)) => ops.push(op),
                 None => shown.push((aggregate.name.clone(), vec![op])),

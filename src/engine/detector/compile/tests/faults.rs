@@ -432,6 +432,14 @@ fn correlation_types_with_keys_of_their_own() {
         "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5, key: {x: 1}}\n",
         "13:85 `x` is no field of `group-by` with a value",
     );
+    check(
+        "  rules: [a]\n  aggregates: {n: {type: event_count}, m: {type: value_count, field: f}}\n  condition: {n: {gte: {aggregate: m, times: 2}}}\n",
+        "11:3 the condition compares, and asks for no number",
+    );
+    check(
+        "  rules: [a]\n  aggregates: {n: {type: event_count}}\n  condition: {n: {gte: {aggregate: o}}}\n",
+        "11:36 there is no aggregate `o`",
+    );
     let own = |more: &str| {
         format!(
             "title: x\nname: y\ndetection:\n  a: {{event.kind: x}}\n  b: {{event.kind: y}}\ncorrelation:\n  type: obligations\n{more}"

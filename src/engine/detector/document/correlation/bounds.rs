@@ -40,7 +40,7 @@ pub(super) fn simple(
         if entry.key == "field" {
             fields = fields_of(function, &entry.value, findings);
         } else {
-            bounds.extend(bound(entry, 0, findings));
+            bounds.extend(bound(entry, 0, &[], findings));
         }
     }
     let has_field = entries.iter().any(|e| e.key == "field");
@@ -93,7 +93,10 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
         };
         match &entry.value.content {
             Content::Map(ops) if !ops.is_empty() => {
-                bounds.extend(ops.iter().filter_map(|op| bound(op, index, findings)));
+                bounds.extend(
+                    ops.iter()
+                        .filter_map(|op| bound(op, index, &list, findings)),
+                );
             }
             Content::Map(_) | Content::Scalar(_) | Content::List(_) => {
                 let hint = format!("write `{}: {{gte: 10}}`", entry.key);
@@ -190,20 +193,57 @@ fn condition<'n>(section: &Section<'n>, findings: &mut Findings<'_>) -> Option<&
     }
 }
 
-fn bound(entry: &Entry, aggregate: usize, findings: &mut Findings<'_>) -> Option<Bound> {
+fn bound(
+    entry: &Entry,
+    aggregate: usize,
+    others: &[Aggregate],
+    findings: &mut Findings<'_>,
+) -> Option<Bound> {
     let Some(op) = OPS.into_iter().find(|op| op.name() == entry.key) else {
         let message = format!("unknown operator `{}`", entry.key);
         let hint = did_you_mean(&entry.key, keys::OPERATORS.iter().copied());
         findings.fault_hint(entry.at, message, hint);
         return None;
     };
-    let value = number(&entry.value, &entry.key, findings)?;
+    let (value, of) = match &entry.value.content {
+        Content::Map(_) if !others.is_empty() => {
+            let (value, of) = part_of(&entry.value, others, findings)?;
+            (value, Some(of))
+        }
+        _ => (number(&entry.value, &entry.key, findings)?, None),
+    };
     Some(Bound {
         aggregate,
         op,
         value,
+        of,
         at: entry.value.at,
     })
+}
+
+/// `{aggregate: NAME, times: 0.5}`: so many times another number of the same window.
+fn part_of(node: &Node, others: &[Aggregate], findings: &mut Findings<'_>) -> Option<(f64, usize)> {
+    let section = Section::open(node, &keys::PART_OF, findings)?;
+    let hint = "write `gte: {aggregate: requests, times: 0.5}`";
+    let Some(name) = section.text("aggregate", findings) else {
+        findings.fault_hint(
+            section.at,
+            "the bound does not say of which `aggregate`",
+            hint,
+        );
+        return None;
+    };
+    let of = others.iter().position(|a| a.name == name.text);
+    if of.is_none() {
+        let message = format!("there is no aggregate `{}`", name.text);
+        let known = others.iter().map(|a| a.name.as_str());
+        findings.fault_hint(name.at, message, did_you_mean(&name.text, known));
+    }
+    let times = match section.node("times") {
+        Some(times) => number(times, "times", findings)?,
+        None => 1.0,
+    };
+    Some((times, of?))
 }
 
 pub(super) fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Option<f64> {
@@ -227,7 +267,7 @@ pub(super) fn one(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<
     let entries = condition(section, findings)?;
     let bounds: Vec<Bound> = entries
         .iter()
-        .filter_map(|e| bound(e, 0, findings))
+        .filter_map(|e| bound(e, 0, &[], findings))
         .collect();
     let place = section.place("condition");
     if entries.len() > 1 {
@@ -284,10 +324,18 @@ fn check(
         findings.fault_hint(at, "the condition has no bound", hint);
         return;
     }
+    if bounds.iter().all(|b| b.of.is_some()) {
+        let hint = "add a bound with a number: of nothing, every share is met";
+        findings.fault_hint(at, "the condition compares, and asks for no number", hint);
+        return;
+    }
     let function = |i: usize| aggregates.get(i).map_or(Function::Count, |a| a.function);
     let on_absence = bounds.iter().all(|b| {
         let counts = matches!(function(b.aggregate), Function::Count | Function::Distinct);
-        counts && matches!(b.op, Op::Lt | Op::Lte | Op::Eq) && b.op.holds(0.0, b.value)
+        counts
+            && b.of.is_none()
+            && matches!(b.op, Op::Lt | Op::Lte | Op::Eq)
+            && b.op.holds(0.0, b.value)
     });
     if let Some(first) = bounds.first().filter(|_| on_absence) {
         findings.fault_hint(
@@ -301,7 +349,7 @@ fn check(
         let own: Vec<Bound> = bounds
             .iter()
             .copied()
-            .filter(|b| b.aggregate == i)
+            .filter(|b| b.aggregate == i && b.of.is_none())
             .collect();
         range_lint(
             aggregate.function,
