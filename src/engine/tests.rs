@@ -618,20 +618,7 @@ fn a_share_that_falls_by_time_alone_ends_its_episode() {
 /// Found by the simulation: the same with a sum.
 #[test]
 fn a_sum_that_falls_by_time_alone_ends_its_episode() {
-    let field = Some(FieldId(2));
-    let kind = Kind::Window {
-        aggregates: vec![Aggregate {
-            name: "n".into(),
-            function: Function::Sum,
-            field,
-            input: None,
-        }],
-        bounds: vec![Bound {
-            aggregate: 0,
-            op: Op::Gte,
-            value: 100.0,
-        }],
-    };
+    let kind = window(Function::Sum, Op::Gte, 100.0);
     let p = program(vec![rule(kind, 1, 60, true)], 0, Settings::default());
     let list: Vec<Fact> = vec![(0, 1, 0, 60), (10, 1, 0, 50), (65, 1, 0, 55)];
     let mut input = routed(&list, 0, &[0]);
