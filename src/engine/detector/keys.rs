@@ -171,7 +171,7 @@ pub(super) static DOCUMENT: Section = Section {
             Shape::Texts,
             "fields of the last event that an alert shows",
         ),
-        key("falsepositives", Shape::Texts, "what else may cause it"),
+        key("falsepositives", Shape::Any, "what else may cause it"),
         key("author", Shape::Any, "who wrote it"),
         key("owner", Shape::Any, "who looks after it"),
         key("references", Shape::Any, "where the idea comes from"),
