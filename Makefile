@@ -15,6 +15,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 ARGS ?=
 # For cargo test: make test TESTS=engine
 TESTS ?=
+# For the simulation: make sim SEEDS=1000
+SEEDS ?= 1000
 # For make faults: passes of each crash point, kills.
 ROUNDS ?= 1
 KILLS ?= 20
@@ -24,7 +26,7 @@ scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 # A line that says what comes next, and why it may take a while.
 say = @printf '==> %s\n' $(1) >&2
 
-.PHONY: help demo build test faults kafka-check helm-lint lint format bench clean
+.PHONY: help demo build test sim faults kafka-check helm-lint lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +59,11 @@ faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) $(CARGO) test --locked --test it faults 2>&1 \
 	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
 	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
+
+sim: ## the simulation over many seeds (SEEDS=1000); a failure prints the command that repeats it
+	@dev/setup build
+	$(call say,'$(SEEDS) seeds')
+	@TIDEGATE_SIM_SEEDS=$(SEEDS) $(CARGO) test --locked --test sim seeds -- --nocapture
 
 kafka-check: ## does the test broker keep its word (three quarters of a minute)
 	@dev/setup test

@@ -5,6 +5,7 @@
 
 pub mod commit;
 pub mod course;
+pub mod coverage;
 pub mod daemon;
 pub mod dead;
 pub mod demo;
@@ -26,5 +27,6 @@ pub mod state_dir;
 pub mod tables;
 pub mod threads;
 pub mod trial;
+pub mod tuning;
 pub mod view;
 pub mod work;

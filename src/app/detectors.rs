@@ -1,13 +1,15 @@
 //! Reads detector folders: the shipped set inside the binary, or a folder on disk.
 //!
 //! Owns which files count as what. A folder's `*.yml` are detectors, except below a folder named
-//! `tests`; `runbook.md` and `tests/` beside a detector belong to it.
+//! `tests`; `runbook.md` and `tests/` beside a detector belong to it; `placeholders.yml` holds value
+//! lists for all.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "the one place that reads detector files"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,23 +60,25 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     paths.into_iter().map(|path| read(dir, &path)).collect()
 }
 
-/// The detector files among `files`, ready to compile.
+/// The detector files and value lists among `files`, ready to compile.
 #[must_use]
 pub fn sources(files: &[DetectorFile]) -> Vec<SourceFile> {
-    let detectors = files.iter().filter(|f| is_yaml(&f.path) && !f.is_test);
+    let is_detector = |f: &&DetectorFile| is_yaml(&f.path) && !f.is_test;
+    let paths: BTreeSet<&str> = files.iter().map(|f| f.path.as_str()).collect();
+    let cases = paths.iter().filter(|path| is_yaml(path));
+    let tested: BTreeSet<&str> = cases
+        .filter_map(|path| path.rfind("/tests/").and_then(|end| path.get(..end)))
+        .collect();
     let source = |f: &DetectorFile| {
         let folder = f.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let beside = |name: &str| format!("{folder}/{name}");
         SourceFile {
             path: f.path.clone(),
             text: f.text.clone(),
-            runbook_exists: files.iter().any(|o| o.path == beside("runbook.md")),
-            tests_exist: files
-                .iter()
-                .any(|o| o.path.starts_with(&beside("tests/")) && is_yaml(&o.path)),
+            runbook_exists: paths.contains(format!("{folder}/runbook.md").as_str()),
+            tests_exist: tested.contains(folder),
         }
     };
-    detectors.map(source).collect()
+    files.iter().filter(is_detector).map(source).collect()
 }
 
 /// Whether a path below the detectors' folder is that of a test case. What stands above the folder

@@ -94,7 +94,11 @@ impl Trial<'_> {
                 ));
             }
         }
-        let own = |a: &&Alert| self.is_beside(file, a);
+        let detectors = &self.program.plan.detectors;
+        let own = |a: &&Alert| {
+            let mut all = detectors.iter();
+            all.any(|d| d.id == a.detector.id && is_beside(file, &d.file))
+        };
         for alert in alerts
             .iter()
             .filter(own)
@@ -113,23 +117,18 @@ impl Trial<'_> {
     }
 }
 
-impl Trial<'_> {
-    /// Whether the alert is of a detector in the folder of the case: what others make of its events
-    /// is told by their own cases.
-    fn is_beside(&self, case: &str, alert: &Alert) -> bool {
-        let folder = |path: &str| {
-            path.rsplit_once('/')
-                .map_or(String::new(), |(f, _)| f.to_owned())
-        };
-        let mut home = folder(case);
-        if home.ends_with("/tests") || home == "tests" {
-            home = folder(&home);
-        }
-        let detectors = &self.program.plan.detectors;
-        detectors
-            .iter()
-            .any(|d| d.id == alert.detector.id && folder(&d.file) == home)
+/// Whether a detector stands in the folder of a case: what others make of its events is told by
+/// their own cases.
+#[must_use]
+pub fn is_beside(case: &str, detector: &str) -> bool {
+    fn folder(path: &str) -> &str {
+        path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
+    let mut home = folder(case);
+    if home.ends_with("/tests") || home == "tests" {
+        home = folder(home);
+    }
+    folder(detector) == home
 }
 
 fn fits(expect: &Expectation, alert: &Alert) -> bool {

@@ -1,4 +1,8 @@
-//! `tidegate detectors`: the catalogue, one detector in full, the schema for editors.
+//! `tidegate detectors`: the catalogue, one detector in full, bounds from recorded events, the
+//! schema for editors.
+
+mod docs;
+mod tune;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,9 +15,13 @@ use super::{Failure, Outcome};
 use crate::app::detectors;
 use crate::engine::detector::{self, plan::Detector};
 
-/// List the detectors, show one, or print the schema of detector files
+/// List the detectors, show or tune one, or print their catalogue or schema
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Example: tidegate detectors show reset-ip")]
+#[command(after_help = "\
+Examples:
+  tidegate detectors show reset-flood-ip
+  tidegate detectors tune reset-flood-ip --input last-week.jsonl.zst
+  tidegate detectors docs > docs/catalogue.md")]
 pub enum Args {
     /// One line per detector
     List {
@@ -31,6 +39,14 @@ pub enum Args {
         #[arg(long, value_name = "DIR")]
         detectors: Option<PathBuf>,
     },
+    /// What each detector means and when it fires, as Markdown
+    #[command(after_help = "Example: tidegate detectors docs > docs/catalogue.md")]
+    Docs {
+        /// Folder of detectors instead of the shipped ones
+        #[arg(long, value_name = "DIR")]
+        detectors: Option<PathBuf>,
+    },
+    Tune(tune::Args),
     /// The JSON Schema of detector files
     Schema,
 }
@@ -118,6 +134,12 @@ pub fn run(args: &Args) -> Outcome {
                 writeln!(out, "# {}\n{}", file.path, file.text)?;
             }
         }
+        Args::Docs { detectors } => {
+            let plan = load_detectors(detectors.as_deref())?.plan;
+            let files = detectors::files(detectors.as_deref())?;
+            out.write_all(docs::page(&plan, &files).as_bytes())?;
+        }
+        Args::Tune(args) => tune::run(args, &mut out)?,
         Args::Schema => {
             serde_json::to_writer_pretty(&mut out, &detector::schema::detector())?;
             writeln!(out)?;

@@ -149,7 +149,9 @@ impl Teller {
                         offset: line,
                     };
                     self.routed.clear();
-                    router.route(event, origin, false, &mut self.routed);
+                    // The first time of all would wait for a second event to confirm it.
+                    let first = self.engine.counts().events == 0;
+                    router.route(event, origin, first, &mut self.routed);
                     self.tell(line, event)
                 }
                 Fate::Dead(dead) => Explained {
@@ -213,11 +215,24 @@ impl Teller {
         let probe = own
             .map(|o| self.engine.probe(d.rule, o.key))
             .unwrap_or_default();
-        let direct = rule.inputs.iter().any(|i| matches!(i.from, From::Event(_)));
+        // Without an observation, an event that meets a condition of the rule's own had no key.
+        let meets = |p: usize| {
+            program
+                .plan
+                .predicates
+                .get(p)
+                .is_some_and(|p| p.matches(event))
+        };
+        let direct = rule
+            .inputs
+            .iter()
+            .any(|i| matches!(i.from, From::Event(p) if meets(p)));
         let alerted = alerts
             .iter()
             .any(|a| a.detector.id == d.id && a.revision == 0);
         let updated = alerts.iter().any(|a| a.detector.id == d.id);
+        // Late for windows; a detector that takes late events has seen it all the same.
+        let fate = fate.filter(|fate| *fate != "late" || !d.late);
         let outcome = match fate {
             _ if alerted => "alerted",
             _ if updated => "updated",
@@ -353,3 +368,6 @@ fn plain(value: &Json) -> String {
         .map_or_else(|| value.to_string(), str::to_owned);
     escape(&text).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,32 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A text without white space around it. Most texts have none, which two bytes tell.
-#[inline]
-pub(crate) fn trimmed(text: &str) -> &str {
-    let plain = |b: Option<&u8>| b.is_some_and(|b| (0x21..0x80).contains(b));
-    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
-        text
-    } else {
-        text.trim()
-    }
-}
-
-/// Whether a text stands for no value: empty, `-`, `null`, `unknown`, a placeholder, an
-/// unspecified address.
-#[inline]
-pub(crate) fn is_missing(text: &str) -> bool {
-    let text = trimmed(text);
-    match text.len() {
-        0 => true,
-        1 => text == "-",
-        2 => text == "::",
-        4 => text.eq_ignore_ascii_case("null"),
-        7 => text.eq_ignore_ascii_case("unknown") || text == "0.0.0.0",
-        27 => text.eq_ignore_ascii_case("HIDDEN_FOR_SECURITY_REASONS"),
-        _ => false,
-    }
-}
+pub(crate) use crate::model::event::{is_missing, trimmed};
 
 /// Reads an address: IPv4-mapped ones are folded, a zone or a port is left out.
 pub(crate) fn ip(text: &str) -> Option<IpAddr> {

@@ -11,6 +11,7 @@ mod condition;
 pub mod diagnostic;
 mod document;
 mod keys;
+mod placeholders;
 pub mod schema;
 mod section;
 mod selection;

@@ -164,6 +164,10 @@ pub struct Router {
     program: Arc<Program>,
     /// Per text layout, what this event gives: filled on first use.
     keys: Vec<Option<Key>>,
+    /// Which of `keys` are filled.
+    used: Vec<usize>,
+    /// The predicates this event may meet.
+    due: Vec<usize>,
     scratch: Vec<u8>,
 }
 
@@ -183,24 +187,29 @@ impl Router {
         Self {
             program,
             keys,
+            used: Vec::new(),
+            due: Vec::new(),
             scratch: Vec::new(),
         }
     }
 
     /// Appends the event's mark and observations to `out`. `bounded` as in `Mark`.
     pub fn route(&mut self, event: &Event, origin: Origin, bounded: bool, out: &mut Routed) {
-        self.keys.fill(None);
+        for layout in self.used.drain(..) {
+            if let Some(key) = self.keys.get_mut(layout) {
+                *key = None;
+            }
+        }
         let first = out.observations.len();
         let program = Arc::clone(&self.program);
         let id = identity(&program, event, &mut self.scratch);
-        for predicate in program.dispatch(event.kind()) {
-            let Some(condition) = program.plan.predicates.get(predicate.index) else {
-                continue;
-            };
+        let mut due = std::mem::take(&mut self.due);
+        program.due(event, &mut due);
+        for (condition, targets) in due.iter().filter_map(|d| program.dispatch(*d)) {
             if !condition.matches(event) {
                 continue;
             }
-            for target in &predicate.targets {
+            for target in targets {
                 let key = self.key(&program, target.layout, event, out);
                 if !key.whole {
                     out.count_keyless(target.rule);
@@ -221,6 +230,7 @@ impl Router {
                 out.observations.push(o);
             }
         }
+        self.due = due;
         // One event may serve two steps of a rule: the later step sees it first.
         if let Some(own) = out
             .observations
@@ -257,6 +267,7 @@ impl Router {
         );
         if let Some(place) = self.keys.get_mut(layout) {
             *place = Some(key);
+            self.used.push(layout);
         }
         key
     }

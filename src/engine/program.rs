@@ -1,14 +1,16 @@
-//! A plan made ready to run: dispatch by event kind, text layouts, and who feeds whom.
+//! A plan made ready to run: which conditions an event may meet, text layouts, and who feeds whom.
 //!
 //! Everything here is computed once when detectors are (re)loaded; nothing changes while running.
 
-use std::collections::BTreeMap;
+mod index;
+
 use std::sync::Arc;
 
 use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
 use crate::engine::detector::predicate::Predicate;
 use crate::model::event::Projection;
-use crate::model::{FieldId, HashKey, Span, field};
+use crate::model::{Event, FieldId, HashKey, Span, field};
+use index::Index;
 
 /// Text of a key: the group-by fields, then the fields carried for alerts and later rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +104,8 @@ pub struct Program {
     pub settings: Settings,
     pub specs: Vec<Spec>,
     pub layouts: Vec<TextLayout>,
-    by_kind: BTreeMap<String, Vec<Dispatch>>,
-    any_kind: Vec<Dispatch>,
+    dispatches: Vec<Dispatch>,
+    index: Index,
     /// Per rule: 0 if events alone feed it, else one more than the rules that do.
     levels: Vec<usize>,
 }
@@ -134,8 +136,8 @@ impl Program {
             settings,
             specs,
             layouts: Vec::new(),
-            by_kind: BTreeMap::new(),
-            any_kind: Vec::new(),
+            dispatches: Vec::new(),
+            index: Index::default(),
             levels: levels(&plan),
         };
         for (r, rule) in plan.rules.iter().enumerate() {
@@ -143,7 +145,7 @@ impl Program {
                 program.connect(r, i, input, &carried);
             }
         }
-        program.index_kinds();
+        program.index = Index::new(&program.conditions(), plan.fields.get("labels.product"));
         program
     }
 
@@ -179,7 +181,7 @@ impl Program {
                     layout,
                     slots,
                 };
-                let all = &mut self.any_kind;
+                let all = &mut self.dispatches;
                 match all.iter_mut().find(|d| d.index == predicate) {
                     Some(dispatch) => dispatch.targets.push(target),
                     None => all.push(Dispatch {
@@ -215,41 +217,24 @@ impl Program {
         }
     }
 
-    /// Moves predicates that name their kinds from `any_kind` to `by_kind`.
-    fn index_kinds(&mut self) {
-        let all = std::mem::take(&mut self.any_kind);
-        let kinds_of = |d: &Dispatch| {
-            self.plan
-                .predicates
-                .get(d.index)
-                .and_then(|p| p.kinds())
-                .map(<[String]>::to_vec)
-        };
-        let (named, any): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .map(|d| (kinds_of(&d), d))
-            .partition(|(kinds, _)| kinds.is_some());
-        self.any_kind = any.into_iter().map(|(_, d)| d).collect();
-        let names = named
-            .iter()
-            .flat_map(|(kinds, _)| kinds.iter().flatten().cloned());
-        for kind in names.collect::<std::collections::BTreeSet<String>>() {
-            let mine = named
-                .iter()
-                .filter(|(k, _)| k.iter().flatten().any(|n| *n == kind));
-            let mine = mine
-                .map(|(_, d)| d)
-                .chain(&self.any_kind)
-                .cloned()
-                .collect();
-            self.by_kind.insert(kind, mine);
-        }
+    fn conditions(&self) -> Vec<&Predicate> {
+        let predicates = self.dispatches.iter().map(|d| d.index);
+        predicates
+            .filter_map(|i| self.plan.predicates.get(i))
+            .collect()
     }
 
-    /// The predicates worth evaluating for an event of this kind.
+    /// Writes into `due` which of `dispatch` may match the event; no other one can.
+    pub fn due(&self, event: &Event, due: &mut Vec<usize>) {
+        self.index.due(event, due);
+    }
+
+    /// A predicate and what it feeds, by a number that `due` gave.
     #[must_use]
-    pub fn dispatch(&self, kind: &str) -> &[Dispatch] {
-        self.by_kind.get(kind).unwrap_or(&self.any_kind)
+    pub fn dispatch(&self, number: usize) -> Option<(&Predicate, &[EventTarget])> {
+        let dispatch = self.dispatches.get(number)?;
+        let predicate = self.plan.predicates.get(dispatch.index)?;
+        Some((predicate, &dispatch.targets))
     }
 
     /// The fields that decoding has to keep for this program, and for what else reads events.

@@ -199,7 +199,14 @@ impl<E: Weigh> Table<E> {
             true => None,
         };
         let index = match index {
-            Some(index) => index,
+            Some(index) => {
+                // Swept or not: nobody can tell what is dead from what was never there.
+                let state = &mut self.entry_mut(index)?.state;
+                if !state.pinned() && state.dead(watermark) {
+                    *state = fresh();
+                }
+                index
+            }
             None => self.admit(key, watermark, fresh())?,
         };
         let entry = self.entry_mut(index)?;

@@ -30,6 +30,11 @@ fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
     }
 }
 
+fn all_of(ordered: bool) -> Kind {
+    let sets = Vec::new();
+    Kind::Temporal { ordered, sets }
+}
+
 fn window(function: Function, op: Op, value: f64) -> Kind {
     let counts = function == Function::Count;
     let fields = if counts { Vec::new() } else { vec![FieldId(2)] };
@@ -356,7 +361,7 @@ fn every_kind(n: u32) -> Vec<Rule> {
             true,
         ),
         rule(Kind::Absence { lookback: Span(20) }, 2, 150, true),
-        rule(Kind::Temporal { ordered: true }, 2, 100, true),
+        rule(all_of(true), 2, 100, true),
         rule(ratio, 2, 250, true),
         rule(Kind::NewValue(new_value.clone()), 2, 1000, true),
         rule(

@@ -8,6 +8,35 @@ use std::net::IpAddr;
 use super::field::{self, FieldId, Fields};
 use super::time::EventTime;
 
+/// A text without white space around it. Most texts have none, which two bytes tell.
+#[must_use]
+#[inline]
+pub fn trimmed(text: &str) -> &str {
+    let plain = |b: Option<&u8>| b.is_some_and(|b| (0x21..0x80).contains(b));
+    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
+        text
+    } else {
+        text.trim()
+    }
+}
+
+/// Whether a text stands for no value: empty, `-`, `null`, `unknown`, a placeholder, an
+/// unspecified address.
+#[must_use]
+#[inline]
+pub fn is_missing(text: &str) -> bool {
+    let text = trimmed(text);
+    match text.len() {
+        0 => true,
+        1 => text == "-",
+        2 => text == "::",
+        4 => text.eq_ignore_ascii_case("null"),
+        7 => text.eq_ignore_ascii_case("unknown") || text == "0.0.0.0",
+        27 => text.eq_ignore_ascii_case("HIDDEN_FOR_SECURITY_REASONS"),
+        _ => false,
+    }
+}
+
 /// A field's value as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -88,6 +117,8 @@ pub struct Event {
     /// The source's schema, e.g. `"okta"`.
     pub schema: &'static str,
     slots: Vec<Slot>,
+    /// Which slots hold something: forgetting them costs what the event has, not what is known.
+    used: Vec<u16>,
     items: Vec<Slot>,
     text: String,
     extras: Vec<(String, Slot)>,
@@ -98,7 +129,11 @@ impl Event {
     pub fn clear(&mut self, fields: usize) {
         self.time = EventTime(0);
         self.schema = "";
-        self.slots.clear();
+        for field in self.used.drain(..) {
+            if let Some(slot) = self.slots.get_mut(usize::from(field)) {
+                *slot = Slot::Missing;
+            }
+        }
         self.slots.resize(fields, Slot::Missing);
         self.items.clear();
         self.text.clear();
@@ -125,6 +160,9 @@ impl Event {
     pub fn set(&mut self, field: FieldId, value: Value<'_>) {
         let slot = self.store(value);
         if let Some(place) = self.slots.get_mut(usize::from(field.0)) {
+            if matches!(place, Slot::Missing) {
+                self.used.push(field.0);
+            }
             *place = slot;
         }
     }
@@ -137,7 +175,10 @@ impl Event {
             return;
         };
         match *place {
-            Slot::Missing => *place = slot,
+            Slot::Missing => {
+                self.used.push(field.0);
+                *place = slot;
+            }
             // A list grows in place while it is the last one in `items`; otherwise it moves to the end.
             Slot::List { start, len } => {
                 let (from, count) = (start as usize, len as usize);
@@ -193,6 +234,7 @@ impl Event {
         self.time = other.time;
         self.schema = other.schema;
         self.slots.clone_from(&other.slots);
+        self.used.clone_from(&other.used);
         self.items.clone_from(&other.items);
         self.text.clone_from(&other.text);
         self.extras.clone_from(&other.extras);

@@ -4,4 +4,5 @@ mod check;
 mod dead;
 mod detectors;
 mod forms;
+mod sigma;
 mod webhook;

@@ -143,6 +143,23 @@ impl Reader {
         }
     }
 
+    /// Takes back ends that are none any more.
+    fn take_back(
+        next: &mut BTreeMap<usize, (i64, bool)>,
+        log: &Log,
+        blind: bool,
+        batch: &mut Batch,
+    ) {
+        for (number, place) in next.iter_mut().filter(|(_, place)| place.1) {
+            let lost = log.lost.contains(number);
+            if blind || (!lost && place.0 < log.lanes[*number].high()) {
+                place.1 = false;
+                let partition = partition(*number);
+                batch.notices.push(Notice::Behind { partition });
+            }
+        }
+    }
+
     /// Partitions that were refused, and why.
     pub fn halted(&self) -> Vec<(Partition, Halt)> {
         let halted = |n: &Notice| match n {
@@ -178,14 +195,7 @@ impl Source for Reader {
             .collect();
         // Where nothing can be read, no end is known; where records wait, it is none.
         let blind = self.paused || readable.is_empty();
-        for (number, place) in self.next.iter_mut().filter(|(_, place)| place.1) {
-            let lost = log.lost.contains(number);
-            if blind || (!lost && place.0 < log.lanes[*number].high()) {
-                place.1 = false;
-                let partition = partition(*number);
-                batch.notices.push(Notice::Behind { partition });
-            }
-        }
+        Self::take_back(&mut self.next, &log, blind, batch);
         if blind {
             return Ok(if batch.is_empty() {
                 Polled::Nothing

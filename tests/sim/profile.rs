@@ -63,7 +63,7 @@ impl Profile {
         let lateness = *random.pick(&[120 * S, 180 * S, 300 * S]);
         // As the daemon does: no disorder, and each key in one partition, so that what is seen does
         // not depend on who reads how fast.
-        let sorted = seed % 3 != 0;
+        let sorted = !seed.is_multiple_of(3);
         let disorder = if sorted { lateness / 3 } else { 0 };
         let producers = Producers {
             partitions: usize::try_from(random.between(1, 6)).unwrap(),

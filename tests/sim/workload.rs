@@ -251,7 +251,7 @@ impl Flow {
             at += self.random.between(2 * S, 22 * S);
             self.add(at, "message.sent", &[]);
         }
-        if minutes >= 30 && self.random.bits() % 2 == 0 {
+        if minutes >= 30 && self.random.chance(500) {
             let mut at = self.end - 8 * 60 * S;
             for _ in 0..200 {
                 at += self.random.between(200, 1500);

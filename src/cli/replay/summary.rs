@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::pipeline::Intake;
 use crate::cli::output::{Format, json_line};
@@ -13,8 +13,9 @@ use crate::engine::alert::Alert;
 use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
 
-/// More alerts an hour than this from one detector is noise no one reads.
-const NOISY_PER_HOUR: f64 = 12.0;
+/// More alerts in an hour than this from one detector is noise no one reads.
+const NOISY_PER_HOUR: u64 = 12;
+const HOUR: i64 = 3_600_000;
 
 #[derive(Debug)]
 struct OfDetector {
@@ -23,6 +24,15 @@ struct OfDetector {
     keys: BTreeSet<String>,
     first: EventTime,
     last: EventTime,
+    /// Alerts by hour of event time.
+    hours: BTreeMap<i64, u64>,
+}
+
+impl OfDetector {
+    /// Alerts in the hour that has the most.
+    fn busiest(&self) -> u64 {
+        self.hours.values().copied().max().unwrap_or_default()
+    }
 }
 
 /// See the module's text.
@@ -33,12 +43,18 @@ pub struct Summary {
     records: u64,
     bytes: u64,
     ids: BTreeSet<Id>,
+    /// The first and last event time of the input.
+    span: Option<(i64, i64)>,
 }
 
 impl Summary {
     pub fn note_intake(&mut self, intake: &Intake) {
         self.records += intake.records();
         self.bytes += intake.bytes();
+        for time in intake.routed.marks.iter().map(|m| m.time) {
+            let (first, last) = self.span.unwrap_or((time, time));
+            self.span = Some((first.min(time), last.max(time)));
+        }
         for (_, letter) in &intake.dead {
             *self.dead.entry(letter.reason.name()).or_default() += 1;
         }
@@ -54,12 +70,15 @@ impl Summary {
             keys: BTreeSet::new(),
             first: alert.time,
             last: alert.time,
+            hours: BTreeMap::new(),
         };
         let entry = self
             .detectors
             .entry(alert.detector.name.clone())
             .or_insert_with(fresh);
         entry.alerts += 1;
+        let hour = alert.time.0.div_euclid(HOUR);
+        *entry.hours.entry(hour).or_default() += 1;
         entry.first = entry.first.min(alert.time);
         entry.last = entry.last.max(alert.time);
         if entry.keys.len() < 10_000 {
@@ -91,6 +110,35 @@ impl Summary {
         }
     }
 
+    /// Alerts per hour of the input.
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    fn per_hour(&self, of: &OfDetector) -> f64 {
+        let length = self.span.map_or(0, |(first, last)| last - first);
+        of.alerts as f64 * HOUR as f64 / length.max(HOUR) as f64
+    }
+
+    fn json(&self, stats: &Stats, contained: &BTreeMap<String, u64>) -> Value {
+        let detectors: BTreeMap<&String, Value> = self
+            .detectors
+            .iter()
+            .map(|(name, d)| {
+                let told = json!({
+                    "alerts": d.alerts, "keys": d.keys.len(), "level": d.level,
+                    "first": d.first, "last": d.last, "per_hour": self.per_hour(d),
+                    "busiest_hour": d.busiest(), "noisy": d.busiest() > NOISY_PER_HOUR,
+                });
+                (name, told)
+            })
+            .collect();
+        let counts = stats.counts;
+        json!({
+            "records": self.records, "events": counts.events, "late": counts.late,
+            "duplicate": counts.duplicate, "missing_key": counts.keyless,
+            "dead_letters": self.dead, "detectors": detectors, "suppressed": stats.suppressed,
+            "contained": contained,
+        })
+    }
+
     pub fn print(
         &self,
         out: &mut impl Write,
@@ -99,42 +147,26 @@ impl Summary {
         form: Format,
     ) -> io::Result<()> {
         if form != Format::Human {
-            let detectors: BTreeMap<&String, serde_json::Value> = self
-                .detectors
-                .iter()
-                .map(|(n, d)| (n, json!({"alerts": d.alerts, "keys": d.keys.len(), "level": d.level, "first": d.first, "last": d.last})))
-                .collect();
-            let counts = stats.counts;
-            return json_line(
-                out,
-                &json!({
-                    "records": self.records, "events": counts.events, "late": counts.late,
-                    "duplicate": counts.duplicate, "missing_key": counts.keyless,
-                    "dead_letters": self.dead, "detectors": detectors, "suppressed": stats.suppressed,
-                    "contained": contained,
-                }),
-            );
+            return json_line(out, &self.json(stats, contained));
         }
         writeln!(
             out,
-            "{:<36} {:>8} {:>8}  {:<14} first .. last",
-            "detector", "alerts", "keys", "level"
+            "{:<36} {:>8} {:>8} {:>8} {:>8}  {:<14} first .. last",
+            "detector", "alerts", "keys", "an hour", "busiest", "level"
         )?;
         for (name, d) in &self.detectors {
             let (alerts, keys, level) = (d.alerts, d.keys.len(), d.level.name());
+            let (rate, busiest) = (self.per_hour(d), d.busiest());
             writeln!(
                 out,
-                "{name:<36} {alerts:>8} {keys:>8}  {level:<14} {} .. {}",
+                "{name:<36} {alerts:>8} {keys:>8} {rate:>8.1} {busiest:>8}  {level:<14} {} .. {}",
                 d.first, d.last
             )?;
-            #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-            let per_hour =
-                d.alerts as f64 * 3_600_000.0 / ((d.last - d.first).0.max(3_600_000) as f64);
-            if per_hour > NOISY_PER_HOUR {
+            if busiest > NOISY_PER_HOUR {
                 writeln!(
                     out,
-                    "{:<36} {per_hour:>8.1} an hour: raise a bound or lengthen `suppress`",
-                    "  noisy:"
+                    "  noise: more than {NOISY_PER_HOUR} in an hour are not read; raise a bound \
+                     (`tidegate detectors tune {name}`), or lengthen `suppress`"
                 )?;
             }
         }

@@ -6,19 +6,21 @@
 mod detection;
 mod detectors;
 mod inputs;
+mod lints;
 mod names;
 mod resolve;
 mod rules;
+mod temporal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{self, Document};
 use super::plan::Plan;
-use super::yaml;
+use super::{placeholders, yaml};
 use names::Names;
 
-/// One detector file as read by the caller.
+/// One file of detectors, or of their placeholders, as read by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// As messages and alerts show it, e.g. `detectors/flood/reset-ip/detector.yml`.
@@ -33,7 +35,7 @@ pub struct SourceFile {
 /// What compilation depends on besides the files.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Value lists for Sigma's `expand` modifier, by name.
+    /// Value lists for Sigma's `expand` modifier, by name, beside those of the files.
     pub lists: BTreeMap<String, Vec<String>>,
 }
 
@@ -67,11 +69,16 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
     let mut diagnostics = Vec::new();
     let mut docs = Vec::new();
     let mut broken = BTreeMap::new();
+    let mut options = options.clone();
     for (file, source) in files.iter().enumerate() {
         let mut findings = Findings {
             file: &source.path,
             list: &mut diagnostics,
         };
+        if placeholders::is_file(&source.path) {
+            placeholders::read(&source.text, &mut options.lists, &mut findings);
+            continue;
+        }
         for node in yaml::parse(&source.text, &mut findings) {
             match document::read(&node, &mut findings) {
                 Some(document) => docs.push(Doc {
@@ -84,43 +91,32 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
         }
     }
     let names = Names::new(&docs, &mut diagnostics);
-    let mut faulty = faulty_files(files, &diagnostics);
+    let order: BTreeMap<&str, usize> = (files.iter().map(|f| f.path.as_str())).zip(0..).collect();
+    let file_of = |d: &Diagnostic| order.get(d.file.as_str()).copied().unwrap_or_default();
     // The first round takes all documents, so that one run finds the faults of all files; each
     // further round leaves out the files that have faults by now.
     let mut left_out = vec![false; files.len()];
+    let mut known: BTreeSet<(usize, usize, usize, String)> = BTreeSet::new();
     loop {
         let mut found = Vec::new();
-        let plan = rules::plan(&docs, &names, &left_out, &broken, options, &mut found);
-        for diagnostic in found {
-            if !diagnostics.contains(&diagnostic) {
-                diagnostics.push(diagnostic);
+        let plan = rules::plan(&docs, &names, &left_out, &broken, &options, &mut found);
+        found.retain(|d| known.insert((file_of(d), d.line, d.column, d.message.clone())));
+        diagnostics.append(&mut found);
+        let mut faulty = vec![false; files.len()];
+        for fault in diagnostics.iter().filter(|d| d.is_fault()) {
+            if let Some(file) = faulty.get_mut(file_of(fault)) {
+                *file = true;
             }
-        }
-        for (now, before) in faulty_files(files, &diagnostics)
-            .into_iter()
-            .zip(&mut faulty)
-        {
-            *before |= now;
         }
         if faulty == left_out {
             // Lints of a file with faults are mostly their consequences.
-            let faults_in: Vec<&str> = files
-                .iter()
-                .zip(&faulty)
-                .filter_map(|(file, faulty)| faulty.then_some(file.path.as_str()))
-                .collect();
-            diagnostics.retain(|d| d.is_fault() || !faults_in.contains(&d.file.as_str()));
-            let order = |d: &Diagnostic| files.iter().position(|f| f.path == d.file);
-            diagnostics.sort_by_key(|d| (order(d), d.line, d.column, d.severity));
+            let is_faulty = |d: &Diagnostic| faulty.get(file_of(d)).is_some_and(|f| *f);
+            diagnostics.retain(|d| d.is_fault() || !is_faulty(d));
+            diagnostics.sort_by_key(|d| (file_of(d), d.line, d.column, d.severity));
             return Compiled { plan, diagnostics };
         }
-        left_out.clone_from(&faulty);
+        left_out = faulty;
     }
-}
-
-fn faulty_files(files: &[SourceFile], diagnostics: &[Diagnostic]) -> Vec<bool> {
-    let has = |f: &SourceFile| diagnostics.iter().any(|d| d.is_fault() && d.file == f.path);
-    files.iter().map(has).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::keys;
 pub(super) use super::section::Name;
 use super::section::{self, Section};
 use super::yaml::{Content, Node};
-pub(super) use correlation::{Correlation, Kind};
+pub(super) use correlation::{Bound, Correlation, Enough, Kind};
 pub(super) use header::Header;
 
 /// One document.

@@ -3,6 +3,13 @@
 //! Owns names, shapes and one line of documentation each. What a key does is `document`'s. A key
 //! that is read but not listed here cannot be reached, because `Section::open` refuses it first.
 
+mod correlation;
+
+pub(super) use correlation::{
+    AGGREGATE, BASELINE, CORRELATION, EXPECTED, FUNCTIONS, OPERATORS, PART_OF, SPIKE_BOUNDS, STEP,
+    TYPES,
+};
+
 /// What a key's value looks like.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
@@ -67,28 +74,6 @@ pub(super) const VERBS: &[&str] = &[
     "require_mfa",
     "freeze_deploys",
     "notify_user",
-];
-pub(super) const TYPES: &[&str] = &[
-    "event_count",
-    "value_count",
-    "value_sum",
-    "value_avg",
-    "temporal",
-    "temporal_ordered",
-    "absence",
-    "ratio",
-    "spike",
-    "new_value",
-    "score",
-    "quiet",
-    "obligations",
-];
-pub(super) const FUNCTIONS: &[&str] = &[
-    "event_count",
-    "value_count",
-    "once_share",
-    "value_sum",
-    "value_avg",
 ];
 
 /// A whole document.
@@ -186,7 +171,7 @@ pub(super) static DOCUMENT: Section = Section {
             Shape::Texts,
             "fields of the last event that an alert shows",
         ),
-        key("falsepositives", Shape::Texts, "what else may cause it"),
+        key("falsepositives", Shape::Any, "what else may cause it"),
         key("author", Shape::Any, "who wrote it"),
         key("owner", Shape::Any, "who looks after it"),
         key("references", Shape::Any, "where the idea comes from"),
@@ -267,213 +252,6 @@ pub(super) static SUPPRESS: Section = Section {
     )],
 };
 
-pub(super) static CORRELATION: Section = Section {
-    name: "correlation",
-    keys: &[
-        key("type", Shape::OneOf(TYPES), "the algorithm"),
-        key(
-            "rules",
-            Shape::Texts,
-            "names or ids of rules, or selections of this document",
-        ),
-        key(
-            "group-by",
-            Shape::Texts,
-            "count apart for each value of these fields; [] is all in one",
-        ),
-        key(
-            "timespan",
-            Shape::Span,
-            "the sliding window, or the deadline",
-        ),
-        key(
-            "condition",
-            Shape::Bounds,
-            "when it fires: gt, gte, lt, lte, eq, neq (all hold)",
-        ),
-        key(
-            "aggregates",
-            Shape::MapOf(&AGGREGATE),
-            "several numbers over one window, by name",
-        ),
-        key(
-            "aliases",
-            Shape::Aliases,
-            "one group-by name for different fields of different rules",
-        ),
-        key(
-            "generate",
-            Shape::Bool,
-            "the rules named here alert themselves, too",
-        ),
-        key(
-            "after",
-            Shape::Text,
-            "absence: what starts the deadline; score: what must have been seen before",
-        ),
-        key("expect", Shape::Text, "absence: what should follow"),
-        key(
-            "lookback",
-            Shape::Span,
-            "absence: what came this long before counts, too",
-        ),
-        key("numerator", Shape::Text, "ratio: what is counted"),
-        key(
-            "denominator",
-            Shape::Text,
-            "ratio: out of what; NAME/settled for an absence's total",
-        ),
-        key(
-            "denominator_min",
-            Shape::Count,
-            "ratio: below this many it does not fire",
-        ),
-        key(
-            "baseline",
-            Shape::Map(&BASELINE),
-            "ratio: bound against its own past instead of, or besides, the condition",
-        ),
-        key(
-            "warmup",
-            Shape::Span,
-            "spike, new_value: history needed before it may fire; quiet: the time `count_min` is counted over",
-        ),
-        key(
-            "half_life",
-            Shape::Span,
-            "spike: how fast the expectation forgets; score: how fast evidence does (default never)",
-        ),
-        key(
-            "field",
-            Shape::Texts,
-            "new_value: the field, or the fields together, whose new values matter; spike: count distinct ones",
-        ),
-        key(
-            "known_min",
-            Shape::Count,
-            "new_value: observations of the key needed before it may fire (default 1)",
-        ),
-        key(
-            "values_max",
-            Shape::Count,
-            "new_value: values remembered per key (default 64; 32768 with group-by [])",
-        ),
-        key(
-            "count_min",
-            Shape::Count,
-            "new_value: the new value must be seen this often within `within`; quiet: events that make a stream expected (default 10)",
-        ),
-        key(
-            "within",
-            Shape::Span,
-            "new_value: the time `count_min` is counted over, from the first sight",
-        ),
-        key(
-            "expected",
-            Shape::List(&EXPECTED),
-            "spike: declared mass events, which are no spike up to their size",
-        ),
-        key(
-            "steps",
-            Shape::List(&STEP),
-            "obligations: what must follow what, each within its time",
-        ),
-        key(
-            "weights",
-            Shape::Weights,
-            "score: what each rule or selection counts as evidence",
-        ),
-        key(
-            "once",
-            Shape::Span,
-            "score: one evidence counts again only so long after (default the timespan)",
-        ),
-    ],
-};
-
-pub(super) static EXPECTED: Section = Section {
-    name: "a mass event",
-    keys: &[
-        key("from", Shape::Text, "when it begins (RFC 3339)"),
-        key("until", Shape::Text, "when it is over"),
-        key(
-            "count_max",
-            Shape::Count,
-            "the most that is expected within one timespan",
-        ),
-        key(
-            "key",
-            Shape::Any,
-            "only for these values of group-by fields",
-        ),
-    ],
-};
-
-pub(super) static STEP: Section = Section {
-    name: "a step",
-    keys: &[
-        key(
-            "rule",
-            Shape::Text,
-            "the rule or selection that is the step",
-        ),
-        key(
-            "within",
-            Shape::Span,
-            "how long after the step before; not for the first",
-        ),
-    ],
-};
-
-pub(super) static PART_OF: Section = Section {
-    name: "a bound on another aggregate",
-    keys: &[
-        key(
-            "aggregate",
-            Shape::Text,
-            "another number of the same window",
-        ),
-        key("times", Shape::Number, "how many times it (default 1)"),
-    ],
-};
-
-pub(super) static BASELINE: Section = Section {
-    name: "a baseline",
-    keys: &[
-        key("gt", Shape::Number, "more than this many times its past"),
-        key("gte", Shape::Number, "this many times its past, or more"),
-        key("lt", Shape::Number, "less than this part of its past"),
-        key("lte", Shape::Number, "this part of its past, or less"),
-        key(
-            "warmup",
-            Shape::Span,
-            "history needed before it may fire (default 24h)",
-        ),
-        key(
-            "half_life",
-            Shape::Span,
-            "how fast the past fades (default 24h)",
-        ),
-    ],
-};
-
-pub(super) static AGGREGATE: Section = Section {
-    name: "an aggregate",
-    keys: &[
-        key(
-            "type",
-            Shape::OneOf(FUNCTIONS),
-            "what is computed over the window",
-        ),
-        key(
-            "field",
-            Shape::Texts,
-            "the field whose values are aggregated; several are one value together",
-        ),
-        key("rule", Shape::Text, "only events of this rule or selection"),
-    ],
-};
-
 /// A test case beside a detector.
 pub(super) static CASE: Section = Section {
     name: "a test case",
@@ -541,8 +319,3 @@ pub(super) static EXPECT: Section = Section {
 pub(super) const CASE_KINDS: &[&str] =
     &["fires", "near_miss", "boundary", "out_of_order", "evasion"];
 pub(super) const ORDERS: &[&str] = &["time", "written", "reversed"];
-
-/// Keys of a plain condition.
-pub(super) const OPERATORS: &[&str] = &["gt", "gte", "lt", "lte", "eq", "neq"];
-/// Keys of a spike's condition.
-pub(super) const SPIKE_BOUNDS: &[&str] = &["factor", "count_min", "tail_min"];

@@ -66,9 +66,11 @@ pub enum Kind {
         aggregates: Vec<Aggregate>,
         bounds: Vec<Bound>,
     },
-    /// All inputs occurred within the timespan, in any order or in the order of `inputs`.
+    /// All inputs occurred within the timespan, in any order or in the order of `inputs`; or, where
+    /// `sets` is not empty, all inputs of one of these sets, the smallest first.
     Temporal {
         ordered: bool,
+        sets: Vec<Vec<usize>>,
     },
     /// Input 0 was not followed by input 1 with the same key within the timespan; an input 1 up to
     /// `lookback` before counts too.

@@ -5,23 +5,28 @@
 //! never allocates; a missing field makes every positive test false.
 
 mod describe;
+mod dialect;
 mod explain;
 mod leaf;
 pub(crate) mod moment;
+mod needs;
 mod net;
 mod set;
 mod stack_text;
 pub(crate) mod test;
 pub(crate) mod text;
+mod trace;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::model::field::EVENT_KIND;
 use crate::model::{Event, FieldId};
 
 pub use explain::Explanation;
 pub(super) use leaf::{Leaf, Match, Target, Texts};
+pub(crate) use stack_text::StackText;
 
 /// Compiled size of one regex: a pattern of 1 KiB with Unicode classes stays below.
 pub(crate) const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -100,24 +105,6 @@ impl Tree {
         }
     }
 
-    /// A superset of the kinds that can match; `None` is every kind.
-    fn kinds(&self) -> Option<BTreeSet<&str>> {
-        match self {
-            Self::Const(true) | Self::Not(_) => None,
-            Self::Const(false) => Some(BTreeSet::new()),
-            Self::Leaf(leaf) => leaf.kinds().map(|k| k.iter().map(String::as_str).collect()),
-            Self::Named(_, inner) => inner.kinds(),
-            Self::And(all) => all.iter().filter_map(Self::kinds).reduce(|a, b| &a & &b),
-            Self::Or(any) => any
-                .iter()
-                .map(Self::kinds)
-                .try_fold(BTreeSet::new(), |mut all, k| {
-                    all.extend(k?);
-                    Some(all)
-                }),
-        }
-    }
-
     fn leaves<'a>(&'a self, visit: &mut impl FnMut(&'a Leaf)) {
         match self {
             Self::Const(_) => {}
@@ -154,7 +141,8 @@ impl fmt::Display for Tree {
 pub struct Predicate {
     tree: Tree,
     identity: String,
-    kinds: Option<Vec<String>>,
+    /// Per field, the exact values of which an event must have one; `None` if none can match.
+    needs: Option<BTreeMap<FieldId, Vec<String>>>,
     fields: Vec<FieldId>,
     all_text: bool,
 }
@@ -163,9 +151,9 @@ impl Predicate {
     pub(super) fn new(tree: Tree) -> Self {
         let tree = tree.simplify();
         let identity = tree.to_string();
-        let kinds = tree
-            .kinds()
-            .map(|set| set.into_iter().map(str::to_owned).collect());
+        let owned = |values: BTreeSet<&str>| values.into_iter().map(str::to_owned).collect();
+        let needs = needs::of(&tree);
+        let needs = needs.map(|n| n.into_iter().map(|(f, v)| (f, owned(v))).collect());
         let mut fields = BTreeSet::new();
         let mut all_text = false;
         tree.leaves(&mut |leaf| {
@@ -176,7 +164,7 @@ impl Predicate {
         Self {
             tree,
             identity,
-            kinds,
+            needs,
             fields,
             all_text,
         }
@@ -189,11 +177,22 @@ impl Predicate {
         self.tree.holds(event)
     }
 
-    /// The event kinds outside which it can never match, sorted and in lower case; `None` if
-    /// there is no such set.
+    /// The values of which an event must have one in this field, sorted and in lower case; `None`
+    /// if the field does not decide, or if no event can match.
+    #[must_use]
+    pub fn needs(&self, field: FieldId) -> Option<&[String]> {
+        Some(self.needs.as_ref()?.get(&field)?)
+    }
+
+    /// The fields of which it needs certain values.
+    pub fn telling(&self) -> impl Iterator<Item = FieldId> + '_ {
+        self.needs.iter().flat_map(|n| n.keys().copied())
+    }
+
+    /// The event kinds outside which it can never match.
     #[must_use]
     pub fn kinds(&self) -> Option<&[String]> {
-        self.kinds.as_deref()
+        self.needs(EVENT_KIND)
     }
 
     /// The fields it reads, in the order of their numbers.
@@ -211,11 +210,24 @@ impl Predicate {
     /// `Some(true)` if every event meets it, `Some(false)` if none can.
     #[must_use]
     pub fn constant(&self) -> Option<bool> {
-        match (&self.tree, &self.kinds) {
+        match (&self.tree, &self.needs) {
+            (_, None) => Some(false),
             (Tree::Const(value), _) => Some(*value),
-            (_, Some(kinds)) if kinds.is_empty() => Some(false),
             _ => None,
         }
+    }
+
+    /// Its tests as messages show them; `None` for those of the log source.
+    #[must_use]
+    pub fn tests(&self) -> Vec<Option<String>> {
+        let mut names = Vec::new();
+        trace::names(&self.tree, None, &mut names);
+        names
+    }
+
+    /// Evaluates, and tells of each test that is asked whether it holds, by its number in `tests`.
+    pub fn trace(&self, event: &Event, mut told: impl FnMut(usize, bool)) -> bool {
+        trace::trace(&self.tree, event, &mut 0, &mut told)
     }
 
     /// Whether the event meets the condition, and if not, which test failed.

@@ -24,7 +24,7 @@ pub fn detector() -> Value {
         let one = |key: &str| json!({"required": [key]});
         let any = json!([one("detection"), one("correlation"), one("filter")]);
         map.insert("anyOf".into(), any);
-        // Sigma allows fields of one's own in a document.
+        // Sigma allows fields of one's own in a document; the editor shows a mistyped one.
         map.insert("patternProperties".into(), json!({"^x-": true}));
     }
     schema

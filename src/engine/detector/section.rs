@@ -23,8 +23,9 @@ pub(super) struct Section<'n> {
 }
 
 impl<'n> Section<'n> {
-    /// Checks the keys; an unknown one is a fault. In whole documents, where Sigma allows fields
-    /// of one's own, a key that resembles none is only a lint.
+    /// Checks the keys; an unknown one is a fault. Whole documents may hold fields of one's own, as
+    /// Sigma allows: there only what resembles a key is spoken of, and is a fault only where that
+    /// key would have changed what the detector does.
     pub(super) fn open(
         node: &'n Node,
         of: &'static keys::Section,
@@ -40,11 +41,15 @@ impl<'n> Section<'n> {
                 continue;
             }
             let message = format!("unknown key `{key}` in {}", of.name);
-            if whole && nearest(key, known.clone()).is_none() {
-                let hint = format!("call it `x-{key}` to show that it is meant");
-                findings.lint(entry.at, message, hint);
-            } else {
-                findings.fault_hint(entry.at, message, did_you_mean(key, known.clone()));
+            let near = nearest(key, known.clone());
+            let near = near.and_then(|near| of.keys.iter().find(|k| k.name == near));
+            match near {
+                None if whole => {}
+                Some(near) if whole && matches!(near.shape, Shape::Any) => {
+                    let hint = format!("did you mean `{}`? it is kept, and not read", near.name);
+                    findings.lint(entry.at, message, hint);
+                }
+                _ => findings.fault_hint(entry.at, message, did_you_mean(key, known.clone())),
             }
         }
         Some(section)

@@ -17,6 +17,7 @@ use super::predicate::text::{Pattern, Token};
 use super::predicate::{Leaf, Match, Target, Texts, Tree};
 use super::yaml::{Content, Node, Scalar, ScalarKind};
 use crate::model::Fields;
+use crate::model::event::is_missing;
 use modifiers::{Modifiers, Part};
 
 /// Longer regexes are refused (DESIGN.md: bounded).
@@ -176,7 +177,9 @@ impl Builder<'_, '_, '_> {
             }
             _ => {
                 self.text(&scalar.text, at);
-                None
+                // What stands for no value is one and the same by the time an event is read.
+                let blank = !texty && self.target != Target::AnyText && is_missing(&scalar.text);
+                blank.then(|| self.leaf(&Match::Blank, at))
             }
         }
     }
@@ -210,7 +213,7 @@ impl Builder<'_, '_, '_> {
             (Some(Part::Inside), _) | (None, Target::AnyText) => (true, true),
             (Some(Part::Start), _) => (false, true),
             (Some(Part::End), _) => (true, false),
-            (None, Target::Field(..)) => (false, false),
+            (None, Target::Field(..) | Target::Product(_)) => (false, false),
         };
         for pattern in patterns {
             let had_wildcard = pattern.0.contains(&Token::Many);
@@ -378,7 +381,15 @@ impl Builder<'_, '_, '_> {
             );
         }
         let flags = self.modifiers.flags.clone();
-        Some(self.leaf(&Match::Regex { source, flags }, at))
+        let leaf = self.leaf(&Match::Regex { source, flags }, at);
+        if matches!(&leaf, Tree::Leaf(leaf) if leaf.passes("")) {
+            self.findings.lint(
+                at,
+                "the regex matches an empty text, so it is found in every value",
+                "ask for at least one character, or use `|exists: true`",
+            );
+        }
+        Some(leaf)
     }
 }
 

@@ -35,7 +35,8 @@ struct Entry {
 
 impl Weigh for Entry {
     fn dead(&self, watermark: i64) -> bool {
-        let over = self.episode.as_ref().is_none_or(|e| !e.open);
+        // A silence that is still to be told, or to be ended, is not over.
+        let over = self.episode.as_ref().is_none_or(|e| !e.open) && self.timer == NEVER;
         over && self.newest.saturating_add(self.keep) < watermark
     }
     /// Not even while it is silent: what never comes again must not hold its place for ever.

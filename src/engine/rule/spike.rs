@@ -6,14 +6,16 @@
 //! whose over-dispersion is learnt from disjoint windows. While an episode is open nothing is
 //! learnt from it, so a flood does not become normal; nor from a mass event that was declared.
 
+mod expected;
+
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
 use super::{Context, Detected, Findings, Probe, Usage};
-use crate::engine::detector::plan::{Expected, Kind, Spike};
-use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::detector::plan::{Kind, Spike};
+use crate::engine::exchange::Observation;
 use crate::engine::sketch::distinct::Distinct;
 use crate::engine::table::{Bounded, Table, Weigh};
 
@@ -417,32 +419,6 @@ impl Entry {
             episode.close(ctx, time, facts, out);
             self.origins.clear();
         }
-    }
-}
-
-impl Spike {
-    /// Whether somebody declared a mass event of this key somewhere from `from` to before `until`.
-    fn declares(&self, text: &[u8], from: i64, until: i64) -> bool {
-        let covers = |e: &&Expected| e.from.0 < until && from < e.until.0;
-        self.expected.iter().filter(covers).any(|e| e.is_of(text))
-    }
-
-    /// Whether this count is within what was declared; also while that leaves the window.
-    fn expects(&self, text: &[u8], time: i64, span: i64, count: f64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "a configured maximum")]
-        let covers = |e: &&Expected| {
-            let within = e.from.0 <= time && time < e.until.0.saturating_add(span);
-            within && count <= e.count_max as f64
-        };
-        self.expected.iter().filter(covers).any(|e| e.is_of(text))
-    }
-}
-
-impl Expected {
-    fn is_of(&self, text: &[u8]) -> bool {
-        let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
-        let is = |(at, value): &(usize, String)| parts.get(*at) == Some(&value.as_bytes());
-        self.key.iter().all(is)
     }
 }
 

@@ -79,7 +79,7 @@ impl Temporal {
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let Kind::Temporal { ordered } = ctx.rule.kind else {
+        let Kind::Temporal { ordered, sets } = &ctx.rule.kind else {
             return;
         };
         let span = ctx.rule.timespan.0;
@@ -103,10 +103,10 @@ impl Temporal {
             entry.origins.add(o.origin);
             entry.count = entry.count.saturating_add(1);
             entry.text = join(&entry.text, text);
-            let complete = if ordered {
+            let complete = if *ordered {
                 entry.follow(o, span)
             } else {
-                entry.gather(o, span)
+                entry.gather(o, sets, span)
             };
             if let Some((first, time)) = complete {
                 entry.found(ctx, o, first, time, out);
@@ -197,12 +197,23 @@ impl Entry {
         None
     }
 
-    /// Unordered: whether distinct events within the span serve all steps.
-    fn gather(&mut self, o: &Observation, span: i64) -> Option<(i64, i64)> {
+    /// Unordered: whether distinct events within the span serve all steps, or those of one set.
+    fn gather(&mut self, o: &Observation, sets: &[Vec<usize>], span: i64) -> Option<(i64, i64)> {
         self.remember(o)?;
         let end = self.newest;
         let mut used = Vec::with_capacity(self.steps.len());
-        let first = assign(&self.steps, end - span, &mut used)?;
+        let mut complete = |steps: &[&Step]| {
+            used.clear();
+            assign(steps, end - span, &mut used)
+        };
+        let first = if sets.is_empty() {
+            complete(&self.steps.iter().collect::<Vec<_>>())
+        } else {
+            let of = |set: &Vec<usize>| set.iter().filter_map(|i| self.steps.get(*i)).collect();
+            sets.iter()
+                .map(of)
+                .find_map(|steps: Vec<&Step>| complete(&steps))
+        }?;
         Some((first, end))
     }
 
@@ -224,7 +235,7 @@ impl Entry {
             last.origins.add(o.origin);
             out.suppressed += 1;
             if last.update_due() {
-                let facts = facts(ctx, first, time);
+                let facts = facts(ctx, &self.steps, first, time);
                 last.update(ctx, facts, out);
             }
             return;
@@ -235,7 +246,7 @@ impl Entry {
         (episode.first, episode.last, episode.until) =
             (first, time, first.saturating_add(self.span));
         episode.origins = self.origins.clone();
-        episode.announce(ctx, facts(ctx, first, time), out);
+        episode.announce(ctx, facts(ctx, &self.steps, first, time), out);
         out.derive(
             ctx,
             &Detected {
@@ -264,7 +275,7 @@ pub(super) fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
 }
 
 /// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
-fn assign(steps: &[Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
+fn assign(steps: &[&Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
     let Some((step, rest)) = steps.split_first() else {
         return Some(i64::MAX);
     };
@@ -282,18 +293,24 @@ fn assign(steps: &[Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-fn facts(ctx: &Context<'_>, first: i64, time: i64) -> Facts {
-    let steps = ctx.rule.inputs.len() as f64;
-    let names: Vec<&str> = ctx.rule.inputs.iter().map(|i| i.name.as_str()).collect();
-    let ordered = matches!(ctx.rule.kind, Kind::Temporal { ordered: true });
+fn facts(ctx: &Context<'_>, steps: &[Step], first: i64, time: i64) -> Facts {
+    let Kind::Temporal { ordered, sets } = &ctx.rule.kind else {
+        return Facts::default();
+    };
+    let within = |e: &Seen| (first..=time).contains(&e.time);
+    let names: Vec<&str> = (ctx.rule.inputs.iter().zip(steps))
+        .filter(|(_, step)| sets.is_empty() || step.seen.iter().any(within))
+        .map(|(input, _)| input.name.as_str())
+        .collect();
+    let least = sets.first().map_or(steps.len(), Vec::len);
     Facts {
-        observed: vec![("steps".to_owned(), steps)],
-        bound: vec![("steps".to_owned(), vec![("gte", steps)])],
+        observed: vec![("steps".to_owned(), names.len() as f64)],
+        bound: vec![("steps".to_owned(), vec![("gte", least as f64)])],
         window: (first, time),
         error: None,
         summary: format!(
             "{} within {}",
-            names.join(if ordered { ", then " } else { " and " }),
+            names.join(if *ordered { ", then " } else { " and " }),
             ctx.rule.timespan
         ),
     }

@@ -13,9 +13,8 @@ use crate::engine::detector::predicate::{Leaf, Match, Target, Texts, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
 use crate::model::Fields;
-use crate::model::field::EVENT_SCHEMA;
 
-/// Products that are schemas of ours; others match by label.
+/// Products that are schemas of ours.
 const SCHEMAS: &[&str] = &["okta", "keycloak", "ses", "github"];
 
 /// The selections of one document, compiled.
@@ -145,7 +144,7 @@ impl Selections {
 }
 
 /// Whether a name fits a pattern with `*`.
-fn like(pattern: &str, name: &str) -> bool {
+pub(super) fn like(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
         return false;
@@ -164,42 +163,53 @@ fn like(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The test that a log source is; `None` for our own, which is every event.
+/// The test that a log source is; `None` for our own, which is every event. The product must be
+/// the event's schema or its `labels.product`; category and service only exclude events that name
+/// another one.
 fn log_source(source: &LogSource, fields: &mut Fields) -> Option<Tree> {
-    if source.is_canonical() {
+    if source.product.as_deref() == Some("tidegate") {
         return None;
     }
-    let product = source.product.as_deref()?;
-    let service = source.service.as_deref();
+    let mut all = Vec::new();
+    if let Some(product) = source.product.as_deref() {
+        all.push(product_is(product, source.service.as_deref(), fields));
+    }
+    let is_schema = |p: &str| SCHEMAS.contains(&p);
+    if !source.product.as_deref().is_some_and(is_schema) {
+        for (name, part) in [
+            ("labels.category", &source.category),
+            ("labels.service", &source.service),
+        ] {
+            if let (Some(part), Some(id)) = (part, fields.intern(name)) {
+                let label = || Target::Field(id, name.to_owned());
+                let missing = leaf(label(), &Match::Null);
+                all.push(Tree::Or(vec![equals(label(), vec![part.clone()]), missing]));
+            }
+        }
+    }
+    (!all.is_empty()).then(|| Tree::Named("logsource".into(), Box::new(Tree::And(all))))
+}
+
+fn product_is(product: &str, service: Option<&str>, fields: &mut Fields) -> Tree {
     let mut names = vec![product.to_owned()];
     // Sigma writes a cloud's services as product and service; ours is the service's schema.
     if let (false, Some(service)) = (SCHEMAS.contains(&product), service) {
-        names.push(service.to_owned());
-        names.push(format!("{product}_{service}"));
+        names.extend([service.to_owned(), format!("{product}_{service}")]);
     }
-    let equals = |target: Target, names: Vec<String>| {
-        let patterns = names.into_iter().map(Pattern::literal).collect();
-        Leaf::new(
-            target,
-            &Match::Texts(Texts {
-                patterns,
-                cased: false,
-            }),
-        )
-        .map_or(Tree::Const(false), |leaf| Tree::Leaf(Box::new(leaf)))
-    };
-    let schema = equals(
-        Target::Field(EVENT_SCHEMA, "event.schema".to_owned()),
-        names,
-    );
-    let mut any = vec![schema];
-    if !SCHEMAS.contains(&product)
-        && let Some(id) = fields.intern("labels.product")
-    {
-        let label = Target::Field(id, "labels.product".to_owned());
-        any.push(equals(label, vec![product.to_owned()]));
+    match fields.intern("labels.product") {
+        Some(label) => equals(Target::Product(label), names),
+        None => Tree::Const(false),
     }
-    Some(Tree::Named("logsource".into(), Box::new(Tree::Or(any))))
+}
+
+fn equals(target: Target, names: Vec<String>) -> Tree {
+    let patterns = names.into_iter().map(Pattern::literal).collect();
+    let cased = false;
+    leaf(target, &Match::Texts(Texts { patterns, cased }))
+}
+
+fn leaf(target: Target, wanted: &Match) -> Tree {
+    Leaf::new(target, wanted).map_or(Tree::Const(false), |leaf| Tree::Leaf(Box::new(leaf)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Owns the defaults that depend on the rule (late events, runbook). A rule that only serves
 //! correlations does not alert, unless it or the correlation says `generate: true`.
 
+use std::collections::BTreeSet;
+
 use super::Doc;
 use super::rules::{Builder, State};
 use crate::engine::detector::diagnostic::{Findings, did_you_mean};
@@ -124,7 +126,7 @@ impl Builder<'_, '_> {
     /// Decides who alerts, and says what is missing around those who do.
     pub(super) fn finish(mut self) -> Plan {
         let docs = self.docs;
-        let mut seen_files = Vec::new();
+        let mut seen_files = BTreeSet::new();
         for (i, doc) in docs.iter().enumerate() {
             if self.is_out(i) {
                 continue;
@@ -146,10 +148,9 @@ impl Builder<'_, '_> {
             if let Some(rule) = self.plan.rules.get_mut(rule) {
                 rule.alerts = alerts;
             }
-            if !alerts || seen_files.contains(&doc.file) {
+            if !alerts || !seen_files.insert(doc.file) {
                 continue;
             }
-            seen_files.push(doc.file);
             if header.runbook.is_none() && !doc.source.runbook_exists {
                 let hint = "write what it means, how to check, what to do, what is benign";
                 findings.lint(header.at, "there is no runbook.md beside the file", hint);

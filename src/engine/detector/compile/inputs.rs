@@ -73,7 +73,7 @@ fn rule_names(
         at: correlation.at,
     };
     let temporal = matches!(correlation.kind, Kind::Temporal { .. });
-    let ordered = matches!(correlation.kind, Kind::Temporal { ordered: true });
+    let ordered = matches!(correlation.kind, Kind::Temporal { ordered: true, .. });
     let names = match &correlation.rules {
         Some(rules) => rules.clone(),
         None if builder.has_condition(doc) => vec![own],

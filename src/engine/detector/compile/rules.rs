@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::detection::{self, Selections};
 use super::inputs::{self, Source};
+use super::lints;
 use super::names::Names;
+use super::temporal;
 use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
 use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
@@ -185,7 +187,7 @@ impl<'d> Builder<'d, '_> {
         };
         match selection::field(&name.text, name.at, &mut scope, &mut findings)? {
             Target::Field(id, _) => Some(id),
-            Target::AnyText => None,
+            Target::AnyText | Target::Product(_) => None,
         }
     }
 
@@ -341,6 +343,9 @@ impl<'d> Builder<'d, '_> {
                 self.lint_constant(doc, predicate);
             }
         }
+        if let (Some(inputs), Some(kind)) = (&inputs, &kind) {
+            lints::correlation(self, doc, correlation, inputs, kind);
+        }
         sources.as_ref()?;
         Some(Rule {
             detector: 0,
@@ -358,7 +363,16 @@ impl<'d> Builder<'d, '_> {
 
     fn kind(&mut self, doc: usize, of: &Correlation, sources: &[Source]) -> Option<PlanKind> {
         Some(match &of.kind {
-            Kind::Temporal { ordered } => PlanKind::Temporal { ordered: *ordered },
+            Kind::Temporal { ordered, enough } => {
+                let names: Vec<&str> = sources.iter().map(|s| s.name.text.as_str()).collect();
+                let sets = enough
+                    .as_ref()
+                    .map(|enough| temporal::sets(enough, &names, &mut self.findings(doc)));
+                PlanKind::Temporal {
+                    ordered: *ordered,
+                    sets: sets.unwrap_or_default(),
+                }
+            }
             Kind::Absence { lookback, .. } => PlanKind::Absence {
                 lookback: *lookback,
             },

@@ -101,7 +101,7 @@ fn metadata_and_responses() {
     let plan = clean(&format!(
         "{FLOOD}version: 3\nlevel: critical\nmode: contain\ntags: [attack.t1110]\n\
          labels: {{confidence: 2, spoofable: 1}}\nsuppress: {{for: 15m}}\nrunbook: https://r.example/x\n\
-         fields: [user.target.id]\nlate: true\nauthor: us\nx-team: soc\n\
+         fields: [user.target.id]\nlate: true\nauthor: us\nx-team: soc\nticket: 77\n\
          respond:\n  - {{verb: block, target: source.ip, ttl: 1h}}\n  - {{verb: disable_flow, target: flow, ttl: 5m}}\n"
     ));
     let d = &plan.detectors[0];
@@ -261,6 +261,37 @@ fn aliases_name_a_field_per_rule() {
         .collect();
     assert_eq!(names, ["destination.ip", "source.ip"]);
     assert_eq!(plan.rules[0].key_names, ["internal"]);
+}
+
+/// Sigma 2.1 counts the different rules of a temporal correlation; expressions say which ones.
+#[test]
+fn temporal_conditions_are_sets_of_rules() {
+    let sets = |condition: &str| {
+        let plan = clean(&format!(
+            "title: Recon\ndetection:\n  who: {{CommandLine: whoami}}\n  net: {{CommandLine: net view}}\n  ip: {{CommandLine: ipconfig}}\n\
+             correlation:\n  type: temporal\n  rules: [who, net, ip]\n  group-by: [user.id]\n  timespan: 5m\n{condition}",
+        ));
+        match &plan.rules[0].kind {
+            Kind::Temporal {
+                ordered: false,
+                sets,
+            } => sets.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let all: Vec<Vec<usize>> = Vec::new();
+    assert_eq!(sets(""), all);
+    assert_eq!(sets("  condition: {gte: 3}\n"), all);
+    assert_eq!(sets("  condition: {eq: 3}\n"), all);
+    assert_eq!(sets("  condition: {gt: 2}\n"), all);
+    assert_eq!(sets("  condition: all of them\n"), all);
+    assert_eq!(sets("  condition: {gte: 2}\n"), [[0, 1], [0, 2], [1, 2]]);
+    assert_eq!(sets("  condition: {gte: 1}\n"), [[0], [1], [2]]);
+    assert_eq!(sets("  condition: who and (net or ip)\n"), [[0, 1], [0, 2]]);
+    assert_eq!(
+        sets("  condition: (who and net) or (who and net and ip) or ip\n"),
+        [vec![2], vec![0, 1]]
+    );
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! that would fire on absence). Names are resolved in `compile`.
 
 mod bounds;
+mod enough;
 mod kinds;
 
+use crate::engine::detector::condition::Expr;
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, NewValue, Op, Quiet, Score, Spike};
@@ -49,6 +51,8 @@ pub(in crate::engine::detector) enum Kind {
     },
     Temporal {
         ordered: bool,
+        /// `None` is all rules.
+        enough: Option<Enough>,
     },
     Absence {
         after: Name,
@@ -80,6 +84,15 @@ pub(in crate::engine::detector) struct Baseline {
     pub(in crate::engine::detector) times: (Op, f64),
     pub(in crate::engine::detector) warmup: Span,
     pub(in crate::engine::detector) half_life: Span,
+}
+
+/// Which rules of a temporal correlation are enough.
+#[derive(Debug)]
+pub(in crate::engine::detector) enum Enough {
+    /// This many different ones.
+    Count(Bound),
+    /// `a and (b or c)`.
+    Expression(Expr, Place),
 }
 
 /// One number over the window.
@@ -181,8 +194,8 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         }
     }
     let kind = match kind_name.as_str() {
-        "temporal" => kinds::temporal(&section, false, rules.as_deref(), findings),
-        "temporal_ordered" => kinds::temporal(&section, true, rules.as_deref(), findings),
+        "temporal" => enough::temporal(&section, false, rules.as_deref(), findings),
+        "temporal_ordered" => enough::temporal(&section, true, rules.as_deref(), findings),
         "absence" => kinds::absence(&section, findings)?,
         "ratio" => kinds::ratio(&section, findings)?,
         "spike" => kinds::spike(&section, findings)?,

@@ -15,6 +15,7 @@ pub(super) const SHOW_ALL: usize = usize::MAX;
 /// How a match reads, with at most so many values of a list.
 pub(super) fn describe(wanted: &Match, shown_max: usize) -> String {
     match wanted {
+        Match::Blank => "is blank".to_owned(),
         Match::Null => "= null".to_owned(),
         Match::Exists(true) => "exists".to_owned(),
         Match::Exists(false) => "does not exist".to_owned(),

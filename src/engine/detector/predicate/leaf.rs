@@ -8,6 +8,7 @@ use regex::RegexBuilder;
 
 use super::REGEX_BYTES_MAX;
 use super::describe::{SHOW_ALL, describe};
+use super::dialect;
 use super::moment::TimePart;
 use super::net::{self, Networks};
 use super::set::{LiteralSet, Part};
@@ -24,6 +25,8 @@ const SET_MIN: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Field(FieldId, String),
+    /// Where the event comes from: its schema, or what this field (a label) names.
+    Product(FieldId),
     /// Every text of the event: Sigma's keyword search.
     AnyText,
 }
@@ -32,6 +35,8 @@ pub(crate) enum Target {
 #[derive(Clone, Debug)]
 pub(crate) enum Match {
     Null,
+    /// There, and a marker of no value (`-`, an empty text): sources write them differently.
+    Blank,
     Exists(bool),
     Texts(Texts),
     Regex {
@@ -68,7 +73,8 @@ pub(crate) struct Leaf {
     identity: Box<str>,
     /// What messages show: the identity, cut.
     shown: Box<str>,
-    kinds: Option<Box<[String]>>,
+    /// The whole values that pass, where only such do.
+    exact: Option<Box<[String]>>,
 }
 
 impl Leaf {
@@ -76,12 +82,17 @@ impl Leaf {
     pub(crate) fn new(target: Target, wanted: &Match) -> Result<Self, String> {
         let name = match &target {
             Target::Field(_, name) => name.as_str(),
+            Target::Product(_) => "product",
             Target::AnyText => "any text",
         };
         let identity = format!("{name} {}", describe(wanted, SHOW_ALL));
         let shown = format!("{name} {}", describe(wanted, 5));
-        let kinds = match (&target, wanted) {
-            (Target::Field(EVENT_KIND, _), Match::Texts(texts)) => exact(texts),
+        let exact = match (&target, wanted) {
+            (Target::Field(TIME, _) | Target::AnyText, _) => None,
+            (Target::Field(..) | Target::Product(_), Match::Texts(texts)) => exact(texts),
+            (Target::Field(..), Match::Number(Op::Eq, Number::Int(n))) => exact_numbers(&[*n]),
+            (Target::Field(..), Match::Numbers(list)) => exact_numbers(list),
+            (Target::Field(..), Match::Bool(value)) => Some([value.to_string()].into()),
             _ => None,
         };
         let test = test(wanted)?;
@@ -90,7 +101,7 @@ impl Leaf {
             test,
             identity: identity.into(),
             shown: shown.into(),
-            kinds,
+            exact,
         })
     }
 
@@ -98,6 +109,10 @@ impl Leaf {
     pub(super) fn holds(&self, event: &Event) -> bool {
         match &self.target {
             Target::AnyText => event.texts().any(|t| self.test.holds(Value::Text(t))),
+            Target::Product(label) => {
+                self.test.holds(Value::Text(event.schema))
+                    || event.values(*label).any(|value| self.test.holds(value))
+            }
             Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => self
                 .presence(true)
                 .unwrap_or_else(|| self.test.holds(Value::Text(event.schema))),
@@ -125,6 +140,11 @@ impl Leaf {
         }
     }
 
+    /// Whether a field with this text alone passes.
+    pub(crate) fn passes(&self, text: &str) -> bool {
+        self.test.holds(Value::Text(text))
+    }
+
     /// The answer to `null` and `exists` on a field that is always there.
     const fn presence(&self, there: bool) -> Option<bool> {
         match self.test {
@@ -136,19 +156,24 @@ impl Leaf {
 
     pub(super) const fn cost(&self) -> u32 {
         match self.target {
-            Target::Field(EVENT_KIND, _) => 0,
+            Target::Field(EVENT_KIND, _) | Target::Product(_) => 0,
             Target::Field(..) => self.test.cost(),
             Target::AnyText => self.test.cost() * 20,
         }
     }
 
-    pub(super) fn kinds(&self) -> Option<&[String]> {
-        self.kinds.as_deref()
+    /// The field and its only values that pass, as texts in lower case.
+    pub(super) fn exact(&self) -> Option<(FieldId, &[String])> {
+        match &self.target {
+            Target::Field(field, _) => Some((*field, self.exact.as_deref()?)),
+            Target::Product(_) => Some((EVENT_SCHEMA, self.exact.as_deref()?)),
+            Target::AnyText => None,
+        }
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = FieldId> {
         let own = match &self.target {
-            Target::Field(id, _) => Some(*id),
+            Target::Field(id, _) | Target::Product(id) => Some(*id),
             Target::AnyText => None,
         };
         let other = match &self.test {
@@ -174,6 +199,10 @@ impl Leaf {
     pub(super) fn found(&self, event: &Event) -> String {
         let id = match &self.target {
             Target::AnyText => return "no text of the event has it".to_owned(),
+            Target::Product(label) => match event.get(*label) {
+                Some(value) => return format!("event has {}", show(value)),
+                None => return format!("event has {}", quoted(event.schema)),
+            },
             Target::Field(EVENT_SCHEMA, _) if !event.schema.is_empty() => {
                 return format!("event has {}", quoted(event.schema));
             }
@@ -211,22 +240,35 @@ fn show(value: Value<'_>) -> String {
     }
 }
 
-/// The values, if all of them are whole texts.
+/// The values as texts, if each is written in one way only: not 0 (-0), not beyond 2^53.
+fn exact_numbers(list: &[i64]) -> Option<Box<[String]>> {
+    let one_text = |n: &i64| (1..=1 << 53).contains(&n.unsigned_abs());
+    list.iter()
+        .map(|n| one_text(n).then(|| n.to_string()))
+        .collect()
+}
+
+/// The values, if all of them are whole texts whose case folds over ASCII only.
 fn exact(texts: &Texts) -> Option<Box<[String]>> {
     texts
         .patterns
         .iter()
-        .map(|p| p.plain().map(str::to_ascii_lowercase))
+        .map(|p| {
+            p.plain()
+                .filter(|t| t.is_ascii())
+                .map(str::to_ascii_lowercase)
+        })
         .collect()
 }
 
 fn test(wanted: &Match) -> Result<Test, String> {
     Ok(match wanted {
         Match::Null => Test::Null,
+        Match::Blank => Test::Blank,
         Match::Exists(there) => Test::Exists(*there),
         Match::Texts(texts) => text_test(texts)?,
         Match::Regex { source, flags } => {
-            let regex = RegexBuilder::new(source)
+            let regex = RegexBuilder::new(&dialect::ascii_classes(source))
                 .case_insensitive(flags.contains('i'))
                 .multi_line(flags.contains('m'))
                 .dot_matches_new_line(flags.contains('s'))

@@ -9,7 +9,7 @@ use crate::model::Value;
 
 /// A short text on the stack.
 #[derive(Debug, Default)]
-pub(super) struct StackText {
+pub(crate) struct StackText {
     bytes: [u8; 32],
     len: usize,
 }
@@ -17,7 +17,7 @@ pub(super) struct StackText {
 impl StackText {
     /// Calls `test` with the text form of a value; `None` if it has none (null, or too long).
     #[inline]
-    pub(super) fn with<R>(value: Value<'_>, test: impl FnOnce(&str) -> R) -> Option<R> {
+    pub(crate) fn with<R>(value: Value<'_>, test: impl FnOnce(&str) -> R) -> Option<R> {
         let mut text = Self::default();
         let written = match value {
             Value::Text(text) => return Some(test(text)),

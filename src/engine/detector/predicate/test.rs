@@ -35,6 +35,8 @@ pub(crate) enum Relation {
 pub(super) enum Test {
     /// The field is missing or null.
     Null,
+    /// The field is there, and null or a marker of no value.
+    Blank,
     Exists(bool),
     Text(TextTest),
     Literals(LiteralSet),
@@ -92,6 +94,7 @@ impl Test {
             Self::Moment(part, op, bound) => {
                 time_of(value).is_some_and(|t| op.holds(float(part.of(t)), float(*bound)))
             }
+            Self::Blank => value == Value::Null,
             Self::Null | Self::Exists(_) | Self::Other { .. } => false,
         }
     }
@@ -99,7 +102,7 @@ impl Test {
     /// How much work the test is, for the order of a conjunction: 1 is an equality.
     pub(super) const fn cost(&self) -> u32 {
         match self {
-            Self::Null | Self::Exists(_) | Self::Bool(_) => 1,
+            Self::Null | Self::Blank | Self::Exists(_) | Self::Bool(_) => 1,
             Self::Number(..) | Self::Numbers(_) => 2,
             Self::Text(TextTest::Any | TextTest::Whole { .. }) => 2,
             Self::Text(TextTest::Start { .. } | TextTest::End { .. }) => 3,

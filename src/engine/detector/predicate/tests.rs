@@ -108,6 +108,10 @@ fn values() {
         ("f: null", json!({}), true),
         ("f: null", json!({"f": null}), true),
         ("f: null", json!({"f": ""}), false),
+        ("f: ''", json!({"f": null}), true),
+        ("f: '-'", json!({"f": null}), true),
+        ("f: '-'", json!({}), false),
+        ("f: ['', x]", json!({"f": null}), true),
         ("f: [null, a]", json!({"f": "a"}), true),
         ("f: [null, a]", json!({}), true),
         ("f: 443", json!({"f": 443}), true),
@@ -388,16 +392,28 @@ fn log_sources() {
     );
     assert!(!okta.matches(&e));
     let leaf = okta.explain(&e).leaf.unwrap();
-    assert_eq!(
-        leaf,
-        "logsource: event.schema = 'okta' (event has 'tidegate')"
-    );
+    assert_eq!(leaf, "logsource: product = 'okta' (event has 'tidegate')");
     e.schema = "okta";
     assert!(okta.matches(&e));
     let (other, fields) = predicate_of("windows", "selection:\n  EventID: 1\ncondition: selection");
     assert!(!other.matches(&event(&fields, &json!({"EventID": 1}))));
     let labelled = json!({"EventID": 1, "labels.product": "Windows"});
     assert!(other.matches(&event(&fields, &labelled)));
+    let (created, fields) = predicate_of(
+        "windows, category: process_creation",
+        "selection:\n  Image|endswith: x.exe\ncondition: selection",
+    );
+    for (category, want) in [
+        (json!("process_creation"), true),
+        (json!(null), true),
+        (json!("file_event"), false),
+    ] {
+        let event = event(
+            &fields,
+            &json!({"Image": "x.exe", "labels.product": "windows", "labels.category": category}),
+        );
+        assert_eq!(created.matches(&event), want, "{category}");
+    }
     let (ses, fields) = predicate_of(
         "aws, service: ses",
         "selection:\n  a: 1\ncondition: selection",
@@ -537,6 +553,11 @@ proptest! {
         let explained = predicate.explain(&event);
         prop_assert_eq!(explained.matched, matched);
         prop_assert_eq!(explained.leaf.is_some(), !matched);
+        let mut asked = Vec::new();
+        prop_assert_eq!(predicate.trace(&event, |test, _| asked.push(test)), matched);
+        let tests = predicate.tests().len();
+        prop_assert!(asked.iter().all(|test| *test < tests));
+        prop_assert!(asked.windows(2).all(|w| w[0] < w[1]), "{:?}", asked);
         if let Some(kinds) = predicate.kinds() {
             prop_assert!(!matched || kinds.contains(&kind));
         }

@@ -7,6 +7,9 @@
 use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 
+/// What begins a command line flag: hyphen first, so that it is plain in a regex's class.
+const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
+
 /// One element of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -104,7 +107,7 @@ impl Pattern {
         self
     }
 
-    /// Puts `Dash` where a flag of a command line begins: a `-` or `/` that stands neither behind
+    /// Puts `Dash` where a flag of a command line begins: one of `DASHES` that stands neither behind
     /// nor before another sign of its kind and is followed by a letter or digit.
     #[must_use]
     pub(crate) fn any_dash(self) -> Self {
@@ -119,7 +122,7 @@ impl Pattern {
             let mut chars = text.chars().peekable();
             while let Some(c) = chars.next() {
                 let is_word = |c: char| c.is_alphanumeric() || c == '_';
-                let flag = matches!(c, '-' | '/') && !behind_word;
+                let flag = DASHES.contains(&c) && !behind_word;
                 if flag && chars.peek().copied().is_some_and(is_word) {
                     if !plain.is_empty() {
                         tokens.push(Token::Text(std::mem::take(&mut plain)));
@@ -184,7 +187,11 @@ impl Pattern {
                 Token::Text(text) => source.push_str(&regex::escape(text)),
                 Token::Many => source.push_str(".*"),
                 Token::One => source.push('.'),
-                Token::Dash => source.push_str("[-/–—―]"),
+                Token::Dash => {
+                    source.push('[');
+                    source.extend(DASHES);
+                    source.push(']');
+                }
             }
         }
         source.push_str(r"\z");
@@ -427,6 +434,8 @@ mod tests {
         ] {
             assert!(test.holds(value), "{value}");
         }
+        let en_dash = Pattern::sigma("–enc").any_dash();
+        assert!(TextTest::new(&en_dash, false).unwrap().holds("/ENC"));
         assert!(!test.holds("-param/name /x a/b"));
         assert!(!test.holds("-param-name /x a-b"));
     }

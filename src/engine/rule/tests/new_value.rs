@@ -48,6 +48,24 @@ fn a_value_is_new_again_after_the_timespan_to_the_second() {
     );
 }
 
+/// Whether the table has swept the key in the meantime must not matter.
+#[test]
+fn a_key_not_seen_for_the_timespan_is_a_fresh_key() {
+    let others = "5d x200/1h login.success user.id=o{n} source.geo.country_iso_code=FR";
+    let back = |at: &str| format!("0s {AT}=DE\n{others}\n{at} {AT}=BR\n40d {AT}=US");
+    check(
+        &country(""),
+        &back("30d"),
+        "30d open new-country: New country: source.geo.country_iso_code BR first seen within 30d, 1 known for user.id u1
+         40d open new-country: New country: source.geo.country_iso_code US first seen within 30d, 2 known for user.id u1",
+    );
+    check(
+        &country(""),
+        &back("31d"),
+        "40d open new-country: New country: source.geo.country_iso_code US first seen within 30d, 1 known for user.id u1",
+    );
+}
+
 #[test]
 fn warmup_and_known_min_are_learnt_through_in_silence() {
     let story = format!("0s {AT}=DE\n1h {AT}=FR\n2d {AT}=BR");

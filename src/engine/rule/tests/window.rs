@@ -26,6 +26,18 @@ fn a_bound_may_be_a_part_of_another_number() {
     );
 }
 
+/// Two bad of four: an hour after the first bad one there is one of three.
+#[test]
+fn it_ends_when_time_alone_takes_it_below() {
+    let yaml = failures("{all: {gte: 4}, bad: {gte: {aggregate: all, times: 0.5}}}");
+    check(
+        &yaml,
+        "0s x2/1s login.failure source.ip=a\n10m x2/1s login.success source.ip=a\n3h end",
+        "10m1s open failures: Failures: all 4 (>= 4), bad 2 (>= 2) within 1h for source.ip a
+         1h closed failures: Failures: all 4 (>= 4), bad 2 (>= 2) within 1h for source.ip a",
+    );
+}
+
 #[test]
 fn it_holds_for_thousands_too() {
     let yaml = failures("{all: {gte: 2000}, bad: {gte: {aggregate: all, times: 0.5}}}");

@@ -3,18 +3,17 @@
 //!
 //! Plain functions of the stores and a time; no episodes here.
 
-use serde::{Deserialize, Serialize};
+mod stores;
 
+use self::stores::Store;
+pub use self::stores::Stores;
 use crate::engine::detector::plan::{Aggregate, Bound, Function, Kind, Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::program::slot_of;
 use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
-use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
 use crate::engine::window::stamps::Stamps;
-use crate::engine::window::sums::Sums;
-use crate::engine::window::tally::Tally;
 
 /// Counts up to this bound are exact to the millisecond; larger ones to 1/64 of the window.
 pub const EXACT_MAX: usize = 1024;
@@ -22,53 +21,6 @@ pub const EXACT_MAX: usize = 1024;
 const SLACK: usize = 8;
 /// Stamps of a count that has no bound of its own.
 const UNBOUNDED: usize = 128;
-
-/// One container of values of one key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Store {
-    Count(Stamps),
-    Rate(Box<Buckets>),
-    Distinct(Box<Distinct>),
-    Sums(Box<Sums>),
-    Tally(Box<Tally>),
-}
-
-/// All containers of one key. The first stands inline: most rules have just one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stores {
-    first: Store,
-    rest: Vec<Store>,
-}
-
-impl Stores {
-    fn get(&self, index: usize) -> Option<&Store> {
-        match index {
-            0 => Some(&self.first),
-            n => self.rest.get(n - 1),
-        }
-    }
-
-    #[must_use]
-    pub fn heap(&self) -> usize {
-        std::iter::once(&self.first)
-            .chain(&self.rest)
-            .map(Store::heap)
-            .sum::<usize>()
-            + self.rest.capacity() * size_of::<Store>()
-    }
-}
-
-impl Store {
-    fn heap(&self) -> usize {
-        match self {
-            Self::Count(s) => s.heap(),
-            Self::Rate(_) => Buckets::HEAP + size_of::<Buckets>(),
-            Self::Distinct(d) => d.heap() + size_of::<Distinct>(),
-            Self::Sums(s) => s.heap() + size_of::<Sums>(),
-            Self::Tally(t) => t.heap() + size_of::<Tally>(),
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum StoreKind {
@@ -367,13 +319,13 @@ impl Measure {
     }
 
     /// Whether time alone may take a value up or down, so that it has to be read anew whenever
-    /// something leaves the window: shares, sums and means.
+    /// something leaves the window: shares, sums, means, and parts of other numbers.
     #[must_use]
     pub fn is_uneven(&self) -> bool {
         let uneven = |b: &Bound| {
             let function = self.aggregates.get(b.aggregate).map(|a| a.function);
             let counts = matches!(function, Some(Function::Count | Function::Distinct));
-            !counts || matches!(b.op, Op::Eq | Op::Neq)
+            !counts || b.of.is_some() || matches!(b.op, Op::Eq | Op::Neq)
         };
         self.ratio.is_some() || self.bounds.iter().any(uneven)
     }

@@ -80,8 +80,13 @@ fn keys_and_metadata() {
     );
     flood(
         "id: abc",
-        "id: abc\nteam: soc",
-        "3:1 lint: unknown key `team` in a detector | call it `x-team` to show that it is meant",
+        "id: abc\nreference: https://example.com",
+        "3:1 lint: unknown key `reference` in a detector | did you mean `references`? it is kept, and not read",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nsupress: 10m",
+        "3:1 unknown key `supress` in a detector | did you mean `suppress`?",
     );
     flood(
         "id: abc",
@@ -170,7 +175,7 @@ fn detections() {
     );
     flood(
         "    event.kind: recovery.requested",
-        "    url.path|re: '(\\w{100}){100}'",
+        "    url.path|re: '(\\p{L}{100}){100}'",
         "5:18 the regex is too large once compiled | look-around and back-references are not supported; shorten large repeats",
     );
     flood(
@@ -382,7 +387,23 @@ fn correlation_types_with_keys_of_their_own() {
     );
     check(
         "  type: temporal\n  rules: [a, b]\n  condition: a and not b\n",
-        "11:14 conditions of temporal rules are not supported yet: all rules must be seen",
+        "11:24 that a rule was not seen is known only by waiting",
+    );
+    check(
+        "  type: temporal\n  rules: [a, b]\n  condition: {lte: 1}\n",
+        "11:20 that few rules were seen is known only by waiting",
+    );
+    check(
+        "  type: temporal\n  rules: [a, b]\n  condition: {gte: 3}\n",
+        "11:20 the correlation has 2 rules",
+    );
+    check(
+        "  type: temporal\n  rules: [a, b]\n  condition: a or c\n",
+        "11:19 `c` is not among the rules of this correlation",
+    );
+    check(
+        "  type: temporal_ordered\n  rules: [a, b]\n  condition: a or b\n",
+        "11:3 a sequence needs all of its rules",
     );
     check(
         "  type: temporal\n  rules: [a, x]\n",
@@ -582,6 +603,26 @@ fn lints() {
         "[source.ip]",
         "[customer]",
         "9:14 lint: `customer` is no canonical field and no selection reads it | events without it are not counted: check the name",
+    );
+    flood(
+        "[source.ip]",
+        "[user_agent.original]",
+        "9:14 lint: whoever sends events chooses `user_agent.original` | group by what costs an attacker something (source.ip, user.target.id), count its values with value_count, or say `labels: {spoofable: 3}`",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: value_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {field: source.ip, gte: 10}\n",
+        "11:38 lint: `source.ip` has one value in each of its own groups | take it out of `group-by`, or count another field",
+    );
+    flood(
+        "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "  type: value_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {field: event.kind, gte: 2}\n",
+        "11:39 lint: `event.kind` has at most 1 different value(s) here | the selections allow no others: lower the bound, or count another field",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: 'a*'",
+        "5:18 lint: the regex matches an empty text, so it is found in every value | ask for at least one character, or use `|exists: true`",
     );
     flood(
         "id: abc",

@@ -81,7 +81,7 @@ fn the_specifications_correlation_example() {
         &plan,
         "correlation-multiple-failed-logins-followed-by-successful-login",
     );
-    assert!(matches!(top.kind, Kind::Temporal { ordered: true }));
+    assert!(matches!(top.kind, Kind::Temporal { ordered: true, .. }));
     assert_eq!(
         top.inputs[0].from,
         From::Rule(index(&plan, "multiple_failed_login"))

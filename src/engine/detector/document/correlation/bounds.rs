@@ -193,7 +193,7 @@ fn condition<'n>(section: &Section<'n>, findings: &mut Findings<'_>) -> Option<&
     }
 }
 
-fn bound(
+pub(super) fn bound(
     entry: &Entry,
     aggregate: usize,
     others: &[Aggregate],

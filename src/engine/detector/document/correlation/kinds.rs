@@ -14,37 +14,6 @@ use crate::model::{EventTime, Span};
 const VALUES: u64 = 64;
 const VALUES_MAX: u64 = 32_768;
 
-/// Temporal types fire when all rules were seen; a condition may only say the same.
-pub(super) fn temporal(
-    section: &Section<'_>,
-    ordered: bool,
-    rules: Option<&[Name]>,
-    findings: &mut Findings<'_>,
-) -> Kind {
-    let same = |node: &Node| match (&node.content, rules) {
-        (Content::Map(entries), Some(rules)) => entries.iter().all(|e| {
-            let count = e.value.scalar().and_then(|s| s.text.parse::<usize>().ok());
-            matches!(e.key.as_str(), "gte" | "eq") && count == Some(rules.len())
-        }),
-        (Content::Scalar(text), Some(rules)) => {
-            let mut named: Vec<&str> = text.text.split(" and ").map(str::trim).collect();
-            let mut all: Vec<&str> = rules.iter().map(|r| r.text.as_str()).collect();
-            named.sort_unstable();
-            all.sort_unstable();
-            named == all
-        }
-        _ => false,
-    };
-    if let Some(node) = section.node("condition").filter(|n| !same(n)) {
-        findings.fault_hint(
-            node.at,
-            "conditions of temporal rules are not supported yet: all rules must be seen",
-            "remove `condition`, or list just the rules that must be seen",
-        );
-    }
-    Kind::Temporal { ordered }
-}
-
 fn required(section: &Section<'_>, key: &str, findings: &mut Findings<'_>) -> Option<Name> {
     if section.node(key).is_none() {
         let hint = format!("add `{key}:` with the name of a rule or selection");

@@ -1,0 +1,292 @@
+//! What the cases beside detectors exercise: every test of every condition met and not met, every
+//! bound reached and not reached.
+//!
+//! Owns the count of sides. Runs cases as `explain` does, event by event as written; whether they
+//! hold is `trial`'s. A detector is covered only by the cases in its own folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::stage::{Fate, Stage};
+use super::trial::is_beside;
+use crate::engine::detector::case::Case;
+use crate::engine::detector::plan::{From, Function, Kind, Op, Plan, Rule};
+use crate::engine::exchange::{Origin, Routed};
+use crate::engine::program::{Program, Settings};
+use crate::engine::{Engine, Input, Output};
+use crate::enrich::Tables;
+use crate::model::{Event, HashKey};
+
+/// Something with two sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Point {
+    pub what: String,
+    /// Met, or reached, at least once.
+    pub held: bool,
+    /// Not met, or not reached, at least once.
+    pub failed: bool,
+}
+
+impl Point {
+    fn note(&mut self, holds: bool) {
+        if holds {
+            self.held = true;
+        } else {
+            self.failed = true;
+        }
+    }
+}
+
+/// The points of one detector.
+#[derive(Clone, Debug, Serialize)]
+pub struct Covered {
+    pub detector: String,
+    pub points: Vec<Point>,
+    #[serde(skip)]
+    watch: Watch,
+}
+
+/// `number op value`, or `value` times another number of the window.
+#[derive(Clone, Debug)]
+struct NumberBound {
+    number: String,
+    op: Op,
+    value: f64,
+    of: Option<String>,
+}
+
+impl NumberBound {
+    fn holds(&self, numbers: &[(String, f64)]) -> Option<bool> {
+        let of = |name: &str| numbers.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+        let times = match &self.of {
+            Some(other) => of(other)?,
+            None => 1.0,
+        };
+        Some(self.op.holds(of(&self.number)?, self.value * times))
+    }
+
+    fn shown(&self) -> String {
+        let of = self.of.as_ref().map(|of| format!(" of {of}"));
+        let (number, op, value) = (&self.number, self.op.name(), self.value);
+        format!("{number} {op} {value}{}", of.unwrap_or_default())
+    }
+}
+
+/// Where the points of a detector are found.
+#[derive(Clone, Debug, Default)]
+struct Watch {
+    file: String,
+    id: String,
+    rule: usize,
+    /// Per predicate: the point of each of its tests.
+    tests: BTreeMap<usize, Vec<Option<usize>>>,
+    /// Each with its point.
+    bounds: Vec<(NumberBound, usize)>,
+    /// Whether it fires, where its numbers cannot be asked for.
+    fires: Option<usize>,
+}
+
+/// See the module's text.
+pub struct Coverage {
+    program: Arc<Program>,
+    detectors: Vec<Covered>,
+}
+
+impl Coverage {
+    #[must_use]
+    pub fn new(mut plan: Plan) -> Self {
+        // Rules that serve others must be seen to fire, too.
+        for rule in &mut plan.rules {
+            rule.alerts = true;
+        }
+        let detectors = (0..plan.detectors.len())
+            .map(|d| covered(&plan, d))
+            .collect();
+        let settings = Settings {
+            sorted: false,
+            ..Settings::default()
+        };
+        let program = Program::new(Arc::new(plan), HashKey::fixed(), settings);
+        Self {
+            program: Arc::new(program),
+            detectors,
+        }
+    }
+
+    /// Per detector, in the order of the plan.
+    #[must_use]
+    pub fn detectors(&self) -> &[Covered] {
+        &self.detectors
+    }
+
+    /// Runs one case and notes what it exercises of the detectors beside it.
+    pub fn watch(&mut self, file: &str, case: &Case, input: Option<&str>) {
+        let program = Arc::clone(&self.program);
+        let mut own: Vec<&mut Covered> = self
+            .detectors
+            .iter_mut()
+            .filter(|d| is_beside(file, &d.watch.file))
+            .collect();
+        if own.is_empty() {
+            return;
+        }
+        let tables = Arc::new(Tables::default());
+        let mut stage = Stage::new(&program, program.projection(&[]), tables);
+        let mut engine = Engine::new(Arc::clone(&program), 1);
+        let mut routed = Routed::default();
+        let mut fired: Vec<bool> = vec![false; own.len()];
+        let lines = input.into_iter().flat_map(str::lines);
+        let lines = lines.chain(case.events.iter().map(String::as_str));
+        for (offset, line) in (1..).zip(lines) {
+            stage.each(line.as_bytes(), None, |fate, router| {
+                let Fate::Event(event) = fate else { return };
+                for covered in &mut own {
+                    covered.trace(&program, event);
+                }
+                let origin = Origin {
+                    source: 0,
+                    partition: 0,
+                    offset,
+                };
+                routed.clear();
+                // What a case says of its times is meant.
+                router.route(event, origin, true, &mut routed);
+                engine.handle(&Input::Batch(&routed));
+                note_alerts(&mut engine, &own, &mut fired);
+                for covered in &mut own {
+                    covered.probe(&mut engine, &routed);
+                }
+            });
+        }
+        engine.handle(&Input::End { until: case.until });
+        note_alerts(&mut engine, &own, &mut fired);
+        for (covered, fired) in own.iter_mut().zip(fired) {
+            if let Some(point) = covered.watch.fires.and_then(|i| covered.points.get_mut(i)) {
+                point.note(fired);
+            }
+        }
+    }
+}
+
+fn note_alerts(engine: &mut Engine, own: &[&mut Covered], fired: &mut [bool]) {
+    while let Some(Output::Alert(alert)) = engine.poll() {
+        for (covered, fired) in own.iter().zip(fired.iter_mut()) {
+            *fired |= covered.watch.id == alert.detector.id;
+        }
+    }
+}
+
+impl Covered {
+    /// How many of the sides were seen, of how many.
+    #[must_use]
+    pub fn sides(&self) -> (usize, usize) {
+        let seen = |p: &Point| usize::from(p.held) + usize::from(p.failed);
+        (self.points.iter().map(seen).sum(), 2 * self.points.len())
+    }
+
+    fn trace(&mut self, program: &Program, event: &Event) {
+        for (predicate, tests) in &self.watch.tests {
+            let Some(predicate) = program.plan.predicates.get(*predicate) else {
+                continue;
+            };
+            predicate.trace(event, |test, holds| {
+                let point = tests.get(test).copied().flatten();
+                if let Some(point) = point.and_then(|p| self.points.get_mut(p)) {
+                    point.note(holds);
+                }
+            });
+        }
+    }
+
+    fn probe(&mut self, engine: &mut Engine, routed: &Routed) {
+        if self.watch.bounds.is_empty() {
+            return;
+        }
+        let own = |rule: u16| usize::from(rule) == self.watch.rule;
+        for o in routed.observations.iter().filter(|o| own(o.rule)) {
+            let numbers = engine.probe(self.watch.rule, o.key).numbers;
+            for (bound, point) in &self.watch.bounds {
+                let holds = bound.holds(&numbers);
+                if let (Some(holds), Some(point)) = (holds, self.points.get_mut(*point)) {
+                    point.note(holds);
+                }
+            }
+        }
+    }
+}
+
+/// The points of a detector, none of them seen yet.
+fn covered(plan: &Plan, detector: usize) -> Covered {
+    let mut points: Vec<Point> = Vec::new();
+    let mut add = |what: String| {
+        let known = points.iter().position(|p: &Point| p.what == what);
+        known.unwrap_or_else(|| {
+            let what = Point {
+                what,
+                ..Point::default()
+            };
+            points.push(what);
+            points.len() - 1
+        })
+    };
+    let mut watch = Watch::default();
+    let mut name = String::new();
+    if let Some(d) = plan.detectors.get(detector) {
+        (watch.file, watch.id, watch.rule) = (d.file.clone(), d.id.clone(), d.rule);
+        name.clone_from(&d.name);
+    }
+    if let Some(rule) = plan.rules.get(watch.rule) {
+        for input in &rule.inputs {
+            let From::Event(predicate) = input.from else {
+                continue;
+            };
+            let tests = plan.predicates.get(predicate).map(|p| p.tests());
+            let places = tests.into_iter().flatten().map(|t| t.map(&mut add));
+            watch.tests.insert(predicate, places.collect());
+        }
+        for bound in bounds(rule) {
+            let point = add(bound.shown());
+            watch.bounds.push((bound, point));
+        }
+        let has_numbers = by_events(rule) && matches!(rule.kind, Kind::Window { .. });
+        if !has_numbers && !matches!(rule.kind, Kind::Each) {
+            watch.fires = Some(add("fires".to_owned()));
+        }
+    }
+    Covered {
+        detector: name,
+        points,
+        watch,
+    }
+}
+
+fn by_events(rule: &Rule) -> bool {
+    rule.inputs.iter().all(|i| matches!(i.from, From::Event(_)))
+}
+
+/// The bounds whose numbers can be asked for: those over keys that events themselves have.
+fn bounds(rule: &Rule) -> Vec<NumberBound> {
+    let Kind::Window { aggregates, bounds } = &rule.kind else {
+        return Vec::new();
+    };
+    let named = bounds.iter().filter(|_| by_events(rule)).filter_map(|b| {
+        let aggregate = aggregates.get(b.aggregate)?;
+        // A count of all events is at least one whenever it is asked for.
+        let any = aggregate.function == Function::Count && aggregate.input.is_none();
+        let has_sides =
+            !any || b.of.is_some() || !b.op.holds(1.0, b.value) || matches!(b.op, Op::Lt | Op::Lte);
+        let of = b.of.and_then(|of| aggregates.get(of));
+        has_sides.then(|| NumberBound {
+            number: aggregate.name.clone(),
+            op: b.op,
+            value: b.value,
+            of: of.map(|of| of.name.clone()),
+        })
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests;
