@@ -18,11 +18,10 @@ use super::stage::{Beside, Stage};
 use crate::decode::Schema;
 use crate::engine::alert::Alert;
 use crate::engine::detector::{self, SourceFile};
-use crate::engine::exchange::{Origin, Routed};
+use crate::engine::exchange::Routed;
 use crate::engine::program::{Program, Settings};
 use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
-use crate::model::EventTime;
 use crate::telemetry::Metrics;
 
 /// How soon the watching thread notices that it is to end.
@@ -183,17 +182,7 @@ impl Watch {
             routed.clear();
             dead.clear();
             for record in batch.records() {
-                let place = record.partition;
-                let beside = Beside {
-                    hint: self.hints.get(usize::from(place.topic)).copied().flatten(),
-                    origin: Origin {
-                        source: place.topic,
-                        partition: place.number,
-                        offset: record.offset,
-                    },
-                    broker_time: record.stamp.time().map(|t| EventTime(t.0)),
-                    event_id: record.event_id,
-                };
+                let beside = Beside::of(&record, &self.hints);
                 stage.work(record.payload, &beside, &mut routed, &mut dead);
             }
             engine.handle(&Input::Batch(&routed));

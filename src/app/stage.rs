@@ -9,6 +9,7 @@ use crate::enrich::{Enricher, Tables};
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
 use crate::model::{Event, EventTime, Span, Value, field};
+use crate::source::Record;
 
 /// What became of one element of a record.
 #[derive(Debug)]
@@ -27,6 +28,24 @@ pub struct Beside<'a> {
     pub broker_time: Option<EventTime>,
     /// From a header; stands where an event has no id of its own.
     pub event_id: Option<&'a str>,
+}
+
+impl<'a> Beside<'a> {
+    /// What a record's source says of it; `hints` are by the number of its topic.
+    #[must_use]
+    pub fn of(record: &Record<'a>, hints: &[Option<Schema>]) -> Self {
+        let place = record.partition;
+        Self {
+            hint: hints.get(usize::from(place.topic)).copied().flatten(),
+            origin: Origin {
+                source: place.topic,
+                partition: place.number,
+                offset: record.offset,
+            },
+            broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+            event_id: record.event_id,
+        }
+    }
 }
 
 /// An event's time is at most this far ahead of the broker's: one record dated 2099 must not make

@@ -12,9 +12,7 @@ use super::{Done, Intake, Job, Rules};
 use crate::app::shelf::Shelf;
 use crate::app::stage::{Beside, Stage};
 use crate::decode::{DeadLetter, Schema};
-use crate::engine::exchange::Origin;
 use crate::enrich::Tables;
-use crate::model::EventTime;
 use crate::source::{Batch, Error};
 
 /// What the thread is given.
@@ -64,17 +62,7 @@ impl Decoding {
 
     fn decode(&self, stage: &mut Stage, batch: &Batch, intake: &mut Intake) {
         for record in batch.records() {
-            let place = record.partition;
-            let beside = Beside {
-                hint: self.hints.get(usize::from(place.topic)).copied().flatten(),
-                origin: Origin {
-                    source: place.topic,
-                    partition: place.number,
-                    offset: record.offset,
-                },
-                broker_time: record.stamp.time().map(|t| EventTime(t.0)),
-                event_id: record.event_id,
-            };
+            let beside = Beside::of(&record, &self.hints);
             let before = intake.routed.len();
             let (routed, dead) = (&mut intake.routed, &mut intake.dead);
             let work = || {
@@ -86,7 +74,7 @@ impl Decoding {
                 intake.dead.push((beside.origin, DeadLetter::defect()));
                 *stage = self::stage(&intake.rules, self.tables.get());
             }
-            intake.count(place.topic, record.payload.len());
+            intake.count(record.partition.topic, record.payload.len());
         }
     }
 }

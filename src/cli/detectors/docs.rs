@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::app::detectors::DetectorFile;
 use crate::engine::detector::case::{self, Purpose};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, Detector, Function, Kind, Mode, Op, Plan, Rule, Score, Spike,
+    Aggregate, Bound, Detector, Function, Kind, Mode, Plan, Rule, Score, Spike,
 };
 use crate::model::Span;
 
@@ -128,15 +128,15 @@ fn fires(plan: &Plan, rule: &Rule) -> String {
             denominator_min,
         } => format!(
             "{first} / {second} {} {value}, of at least {denominator_min}",
-            sign(*bound)
+            bound.sign()
         ),
         Kind::Share(share) => {
             let bound = share
                 .bound
-                .map_or(String::new(), |(op, v)| format!(" and {} {v}", sign(op)));
+                .map_or(String::new(), |(op, v)| format!(" and {} {v}", op.sign()));
             format!(
                 "{first} / {second} {} {} times its own past{bound}, of at least {}",
-                sign(share.times.0),
+                share.times.0.sign(),
                 share.times.1,
                 share.denominator_min
             )
@@ -178,7 +178,7 @@ fn score_of(score: &Score, names: &[&str]) -> String {
     let after = after.map_or(String::new(), |name| format!(" after {name}"));
     format!(
         "evidence that sums to {} {} ({}){after}",
-        sign(score.op),
+        score.op.sign(),
         score.value,
         weighed.join(", ")
     )
@@ -193,7 +193,7 @@ fn window(aggregates: &[Aggregate], bounds: &[Bound]) -> String {
         let shown = if share { "share " } else { "" };
         let of = b.of.and_then(|of| aggregates.get(of));
         let of = of.map_or(String::new(), |of| format!(" times {}", of.name));
-        format!("{shown}{name} {} {}{of}", sign(b.op), b.value)
+        format!("{shown}{name} {} {}{of}", b.op.sign(), b.value)
     };
     bounds.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
@@ -203,17 +203,6 @@ fn rate(spike: &Spike) -> String {
         "at least {} events and {} times the usual rate, or a chance below 1e-{} (half-life {}, after {})",
         spike.count_min, spike.factor, spike.tail_min, spike.half_life, spike.warmup
     )
-}
-
-const fn sign(op: Op) -> &'static str {
-    match op {
-        Op::Gt => ">",
-        Op::Gte => ">=",
-        Op::Lt => "<",
-        Op::Lte => "<=",
-        Op::Eq => "=",
-        Op::Neq => "!=",
-    }
 }
 
 const fn word(purpose: Purpose) -> &'static str {

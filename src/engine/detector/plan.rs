@@ -151,6 +151,19 @@ impl Op {
         }
     }
 
+    /// For people.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Gt => ">",
+            Self::Gte => ">=",
+            Self::Lt => "<",
+            Self::Lte => "<=",
+            Self::Eq => "=",
+            Self::Neq => "!=",
+        }
+    }
+
     #[must_use]
     #[expect(clippy::float_cmp, reason = "eq means equal: counts are whole numbers")]
     pub fn holds(self, observed: f64, bound: f64) -> bool {

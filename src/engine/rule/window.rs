@@ -323,15 +323,8 @@ fn facts(ctx: &Context<'_>, measure: &Measure, reading: Reading, time: i64) -> F
 }
 
 fn sign(op: &str) -> &'static str {
-    [
-        (Op::Gt, ">"),
-        (Op::Gte, ">="),
-        (Op::Lt, "<"),
-        (Op::Lte, "<="),
-        (Op::Eq, "="),
-        (Op::Neq, "!="),
-    ]
-    .into_iter()
-    .find(|(o, _)| o.name() == op)
-    .map_or("", |(_, sign)| sign)
+    [Op::Gt, Op::Gte, Op::Lt, Op::Lte, Op::Eq, Op::Neq]
+        .into_iter()
+        .find(|o| o.name() == op)
+        .map_or("", Op::sign)
 }

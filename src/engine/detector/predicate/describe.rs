@@ -7,7 +7,6 @@ use super::leaf::Texts;
 use super::moment::TimePart;
 use super::test::{Number, Relation};
 use super::text::{Pattern, Token, quoted};
-use crate::engine::detector::plan::Op;
 
 /// No cut: the identity of a test.
 pub(super) const SHOW_ALL: usize = usize::MAX;
@@ -22,7 +21,7 @@ pub(super) fn describe(wanted: &Match, shown_max: usize) -> String {
         Match::Texts(texts) => of_texts(texts, shown_max),
         Match::Regex { source, flags } if flags.is_empty() => format!("matches /{source}/"),
         Match::Regex { source, flags } => format!("matches /{source}/{flags}"),
-        Match::Number(op, number) => format!("{} {}", sign(*op), number_text(*number)),
+        Match::Number(op, number) => format!("{} {}", op.sign(), number_text(*number)),
         Match::Numbers(numbers) => {
             let shown = numbers.iter().take(shown_max).map(i64::to_string).collect();
             list(shown, numbers.len())
@@ -40,7 +39,7 @@ pub(super) fn describe(wanted: &Match, shown_max: usize) -> String {
                 .iter()
                 .find(|(_, p)| p == part)
                 .map_or("", |(n, _)| n);
-            format!("({name}) {} {bound}", sign(*op))
+            format!("({name}) {} {bound}", op.sign())
         }
         Match::Other {
             name,
@@ -100,16 +99,5 @@ fn number_text(number: Number) -> String {
     match number {
         Number::Int(n) => n.to_string(),
         Number::Float(n) => n.to_string(),
-    }
-}
-
-const fn sign(op: Op) -> &'static str {
-    match op {
-        Op::Gt => ">",
-        Op::Gte => ">=",
-        Op::Lt => "<",
-        Op::Lte => "<=",
-        Op::Eq => "=",
-        Op::Neq => "!=",
     }
 }
