@@ -15,6 +15,7 @@
 )]
 
 mod cli;
+mod compat;
 mod faults;
 mod harness;
 mod pipeline;

@@ -1,0 +1,154 @@
+//! Stored forms of today must be read tomorrow: a snapshot file kept in the repository is taken up,
+//! and what follows is what would have followed without a restart.
+//!
+//! A form that changes raises `engine::snapshot::VERSION` and gets a file of its own
+//! (`TIDEGATE_UPDATE=1 cargo test --test it compat`); files of older versions stay, with what becomes of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate::app::stage::{Beside, Stage};
+use tidegate::engine::alert::Alert;
+use tidegate::engine::detector::{Options, SourceFile, compile};
+use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::program::{Program, Settings};
+use tidegate::engine::snapshot::{Refused, VERSION};
+use tidegate::engine::{Engine, Input, Output};
+use tidegate::enrich::Tables;
+use tidegate::model::HashKey;
+use tidegate::store::snapshot::{self, Snapshot};
+
+use crate::harness::fixture;
+
+/// One detector of each kind that keeps state.
+const DETECTORS: &str = include_str!("../fixtures/compat/detectors.yml");
+const NAME: &str = "engine";
+
+fn program() -> Arc<Program> {
+    let file = SourceFile {
+        path: "detectors.yml".to_owned(),
+        text: DETECTORS.to_owned(),
+        ..SourceFile::default()
+    };
+    let compiled = compile(&[file], &Options::default());
+    let faults: Vec<_> = compiled
+        .diagnostics
+        .iter()
+        .filter(|d| d.is_fault())
+        .collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    let settings = Settings::default();
+    Arc::new(Program::new(
+        Arc::new(compiled.plan),
+        HashKey::fixed(),
+        settings,
+    ))
+}
+
+/// Twenty minutes of a morning: a request every ten seconds, most with a token, few with a use.
+fn morning(program: &Arc<Program>) -> Vec<Routed> {
+    let mut stage = Stage::new(
+        program,
+        program.projection(&[]),
+        Arc::new(Tables::default()),
+    );
+    let mut batches = Vec::new();
+    let mut offset = 0;
+    for minute in 0..20 {
+        let (mut routed, mut dead) = (Routed::default(), Vec::new());
+        for second in (0..60).step_by(10) {
+            let n = minute * 6 + second / 10;
+            let kinds = [
+                ("recovery.requested", true),
+                ("token.issued", n % 3 != 0),
+                ("token.used", n % 5 == 0),
+                ("login.failure", n % 7 == 0),
+            ];
+            for (kind, _) in kinds.iter().filter(|(_, happens)| *happens) {
+                let line = format!(
+                    "{{\"event.kind\":\"{kind}\",\"time\":\"2026-01-12T08:{minute:02}:{second:02}Z\",\
+                     \"source.ip\":\"203.0.113.{}\",\"user.target.id\":\"u{n}\",\"token.id\":\"t{n}\",\
+                     \"source.geo.country_iso_code\":\"{}\"}}",
+                    n % 4,
+                    ["DE", "FR", "BR"][n % 3],
+                );
+                let origin = Origin {
+                    offset,
+                    ..Origin::default()
+                };
+                offset += 1;
+                let beside = Beside {
+                    origin,
+                    ..Beside::default()
+                };
+                stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
+            }
+        }
+        assert!(dead.is_empty(), "{dead:?}");
+        batches.push(routed);
+    }
+    batches
+}
+
+fn told(engine: &mut Engine) -> Vec<Alert> {
+    std::iter::from_fn(|| engine.poll())
+        .map(|Output::Alert(alert)| *alert)
+        .collect()
+}
+
+fn folder(version: u32) -> PathBuf {
+    fixture("compat").join(format!("engine-v{version}"))
+}
+
+#[test]
+fn a_snapshot_of_this_version_goes_on_where_it_was() {
+    let program = program();
+    let batches = morning(&program);
+    let (first, second) = batches.split_at(10);
+    let mut whole = Engine::new(Arc::clone(&program), 2);
+    for batch in first {
+        whole.handle(&Input::Batch(batch));
+    }
+    let before = told(&mut whole);
+    if std::env::var_os("TIDEGATE_UPDATE").is_some() {
+        let kept = Snapshot {
+            generation: 1,
+            key_id: program.key.id(),
+            frontier: b"{}".to_vec(),
+            body: whole.snapshot(),
+        };
+        snapshot::write(&folder(VERSION), NAME, &kept).unwrap();
+    }
+    let found = snapshot::read(&folder(VERSION), NAME, &program.key.id()).unwrap();
+    let kept = found
+        .snapshot
+        .expect("a file for this version: run once with TIDEGATE_UPDATE=1");
+    let mut restored = Engine::new(Arc::clone(&program), 2);
+    let taken = restored.restore(&kept.body, &["input".to_owned()]).unwrap();
+    assert_eq!(taken.fresh, 0, "every rule goes on");
+    for engine in [&mut whole, &mut restored] {
+        for batch in second {
+            engine.handle(&Input::Batch(batch));
+        }
+        engine.handle(&Input::End { until: None });
+    }
+    let (want, got) = (told(&mut whole), told(&mut restored));
+    assert!(before.len() + want.len() > 20, "the morning has its alerts");
+    assert_eq!(got, want);
+}
+
+#[test]
+fn a_snapshot_of_another_version_is_refused_with_what_to_do() {
+    let program = program();
+    let mut engine = Engine::new(Arc::clone(&program), 1);
+    let mut bytes = engine.snapshot();
+    // The version stands first, as a number of one byte.
+    assert_eq!(u32::from(bytes[0]), VERSION);
+    for other in [VERSION - 1, VERSION + 1] {
+        bytes[0] = u8::try_from(other).unwrap();
+        let refused = engine.restore(&bytes, &["input".to_owned()]).unwrap_err();
+        assert_eq!(refused, Refused::Version { found: other });
+        let text = refused.to_string();
+        assert!(text.contains("use the binary that wrote it"), "{text}");
+    }
+}
