@@ -17,6 +17,8 @@ pub mod outbox;
 mod range;
 pub mod redb;
 pub mod rows;
+#[cfg(feature = "sled")]
+pub mod sled;
 pub mod snapshot;
 
 pub use range::Range;

@@ -82,7 +82,11 @@ impl Daemon {
         let (files, plan) = load_detectors(config)?;
         let plan = Arc::new(plan);
         let metrics = Metrics::new();
-        let mut state = StateDir::open(&config.state.dir, config.engine.hash_key_file.as_deref())?;
+        let mut state = StateDir::open(
+            &config.state.dir,
+            config.state.store,
+            config.engine.hash_key_file.as_deref(),
+        )?;
         let tables = Shelf::new(Arc::new(Tables::load(
             &settings::tables(config),
             &state.key,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::config::shape::StoreKind;
 use crate::model::HashKey;
 use crate::source::ledger::Frontier;
 use crate::store::redb::RedbStore;
@@ -38,6 +39,39 @@ pub struct Snapshots {
     generation: u64,
 }
 
+/// Opens the rows, where they are and in no second place: an empty store beside a full one would
+/// forget what was told.
+fn open_store(dir: &Path, kind: StoreKind) -> anyhow::Result<Arc<dyn Store>> {
+    let (redb, sled) = (dir.join("tidegate.redb"), dir.join("tidegate.sled"));
+    let other = match kind {
+        StoreKind::Redb => &sled,
+        StoreKind::Sled => &redb,
+    };
+    if other.exists() {
+        bail!(
+            "{} is the store of before: set state.store back, or give another state.dir",
+            other.display()
+        );
+    }
+    match kind {
+        StoreKind::Redb => Ok(Arc::new(RedbStore::open(&redb)?)),
+        StoreKind::Sled => open_sled(&sled),
+    }
+}
+
+#[cfg(feature = "sled")]
+fn open_sled(path: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    tracing::warn!("{}", store::sled::WARNING);
+    Ok(Arc::new(store::sled::SledStore::open(path)?))
+}
+
+#[cfg(not(feature = "sled"))]
+fn open_sled(_: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    bail!(
+        "this tidegate was built without sled: build it with `--features sled`, or set state.store: redb"
+    )
+}
+
 /// Where a snapshot stands in the sources, and what they were called.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Place {
@@ -51,7 +85,7 @@ impl StateDir {
     ///
     /// # Errors
     /// It cannot be made or read, another process has it, or it belongs to another hash key.
-    pub fn open(dir: &Path, key_file: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(dir: &Path, kind: StoreKind, key_file: Option<&Path>) -> anyhow::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -66,10 +100,8 @@ impl StateDir {
             Some(path) => read_key(path)?,
             None => own_key(&dir.join("hash.key"))?,
         };
-        let opened = RedbStore::open(&dir.join("tidegate.redb"));
-        let store =
-            opened.with_context(|| format!("cannot open the store in {}", dir.display()))?;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store = open_store(dir, kind)
+            .with_context(|| format!("cannot open the store in {}", dir.display()))?;
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
         let snapshots = Snapshots::open(&dir.join("snapshots"), &key);
         Ok(Self {

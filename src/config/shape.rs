@@ -172,12 +172,26 @@ impl Default for Engine {
     }
 }
 
+/// A store of rows: alerts, actions, messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// What is committed survives a crash and a power cut.
+    #[default]
+    Redb,
+    /// Only in builds with the feature `sled`; what is committed survives a crash, not always a
+    /// power cut.
+    Sled,
+}
+
 /// Durable state.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
     /// Folder; made if missing, readable by the owner only.
     pub dir: PathBuf,
+    /// Where rows that must not be lost are kept.
+    pub store: StoreKind,
     /// How often the engine's state is written; after a crash at most this much is read again.
     pub snapshot_every: Duration,
     /// How long closed alerts and ended actions are kept.
@@ -188,6 +202,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("state"),
+            store: StoreKind::Redb,
             snapshot_every: Duration(Span::seconds(30)),
             keep: Duration(Span::days(90)),
         }
