@@ -233,19 +233,26 @@ pub fn attack_begin(options: &Options) -> Option<i64> {
     None
 }
 
-/// A start such that the traffic ends now: a broker's clock bounds what events may say.
+/// The traffic's end is this near (ms) before now, or nearer.
+const NEAR: i64 = 60_000;
+/// Steps in which that is found.
+const STEPS_MAX: usize = 12;
+
+/// A start such that the traffic ends now, and not later: a broker's clock bounds what events may say.
+/// How long the traffic is depends on the hours it falls in, so the start is found step by step.
 #[must_use]
 pub fn ending_now(mut options: Options) -> Options {
-    let last = Traffic::new(&options)
-        .map(|l| l.time_ms)
-        .last()
-        .unwrap_or(options.start_ms);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    // Whole minutes, so that times in the story read well.
-    options.start_ms = (now - (last - options.start_ms)).div_euclid(60_000) * 60_000;
+        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    for _ in 0..STEPS_MAX {
+        let last = Traffic::new(&options).map(|l| l.time_ms).last();
+        let early = now - last.unwrap_or(now);
+        if (0..NEAR).contains(&early) {
+            break;
+        }
+        options.start_ms += early;
+    }
     options
 }
 
