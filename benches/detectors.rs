@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::detector::{Options, SourceFile, compile};
-use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
 use tidegate::engine::{Engine, Input};
 use tidegate::enrich::Tables;
@@ -163,15 +163,12 @@ fn run(program: &Arc<Program>, lines: &[String]) -> u64 {
         routed.clear();
         for (i, line) in chunk.iter().enumerate() {
             let offset = i64::try_from(n * BATCH + i).unwrap();
-            let beside = Beside {
-                origin: Origin {
-                    source: 0,
-                    partition: 0,
-                    offset,
-                },
-                ..Beside::default()
-            };
-            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
+            stage.work(
+                line.as_bytes(),
+                &Beside::line(offset),
+                &mut routed,
+                &mut dead,
+            );
         }
         engine.handle(&Input::Batch(&routed));
         while engine.poll().is_some() {

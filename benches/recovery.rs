@@ -17,7 +17,7 @@ use std::time::Instant;
 use tidegate::app::detectors;
 use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::detector::{Options, compile};
-use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
 use tidegate::engine::{Engine, Input};
 use tidegate::enrich::Tables;
@@ -99,13 +99,7 @@ fn fill(engine: &mut Engine, program: &Arc<Program>, keys: u64) {
                      \"user.target.id\":\"u{n}\",\"token.id\":\"t{n}\"}}",
                     1_768_204_800_000 + n
                 );
-                let beside = Beside {
-                    origin: Origin {
-                        offset: i64::try_from(n).unwrap(),
-                        ..Origin::default()
-                    },
-                    ..Beside::default()
-                };
+                let beside = Beside::line(i64::try_from(n).unwrap());
                 stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
             }
         }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use tidegate::app::detectors;
 use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::detector::{Options as CompileOptions, compile};
-use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
 use tidegate::engine::{Engine, Input};
 use tidegate::enrich::Tables;
@@ -101,16 +101,12 @@ fn batches(program: &Arc<Program>, lines: &[String], mut take: impl FnMut(&Route
         routed.clear();
         for (i, line) in chunk.iter().enumerate() {
             let offset = i64::try_from(n * BATCH + i).unwrap();
-            let origin = Origin {
-                source: 0,
-                partition: 0,
-                offset,
-            };
-            let beside = Beside {
-                origin,
-                ..Beside::default()
-            };
-            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
+            stage.work(
+                line.as_bytes(),
+                &Beside::line(offset),
+                &mut routed,
+                &mut dead,
+            );
         }
         take(&routed);
     }

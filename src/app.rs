@@ -12,6 +12,7 @@ pub mod demo;
 pub mod detectors;
 pub mod files;
 pub mod kafka_out;
+pub mod looking;
 pub mod measures;
 pub mod meta;
 pub mod outgoing;

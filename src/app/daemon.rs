@@ -179,8 +179,9 @@ impl Daemon {
         metrics
             .memory_budget_bytes
             .set([], config.engine.memory.0 as f64);
-        let measures = Measures::new(metrics.clone(), names.clone());
-        measures.loaded(&plan);
+        let mut measures = Measures::new(metrics.clone(), names.clone());
+        // What a restored state has lost before was told then.
+        measures.reloaded(&plan, engine.stats().usage);
         let shared = Arc::new(Shared::new(
             Arc::clone(&state.store),
             plan,

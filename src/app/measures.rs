@@ -118,7 +118,7 @@ impl Measures {
     }
 
     /// Actions in force, by verb.
-    pub fn active(&self, state: &State) {
+    fn active(&self, state: &State) {
         let mut active: BTreeMap<&'static str, f64> = BTreeMap::new();
         for record in state.active() {
             *active.entry(record.action.verb.name()).or_default() += 1.0;
@@ -129,7 +129,7 @@ impl Measures {
         }
     }
 
-    /// Other rules are in force: by these numbers, and with this state to begin with.
+    /// These rules are in force now, with this state to begin with.
     pub fn reloaded(&mut self, plan: &Plan, usage: Vec<Usage>) {
         self.told = usage;
         self.metrics.keys.clear();
@@ -138,7 +138,7 @@ impl Measures {
     }
 
     /// Detectors in force, by mode.
-    pub fn loaded(&self, plan: &Plan) {
+    fn loaded(&self, plan: &Plan) {
         for mode in [Mode::Shadow, Mode::Alert, Mode::Contain] {
             let count = plan.detectors.iter().filter(|d| d.mode == mode).count();
             #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]

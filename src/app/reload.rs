@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::detectors;
+use super::looking;
 use super::pipeline::Rules;
 use super::sample::Sample;
 use super::shelf::Shelf;
@@ -24,8 +25,6 @@ use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
 use crate::telemetry::Metrics;
 
-/// How soon the watching thread notices that it is to end.
-const NOTICE: Duration = Duration::from_millis(200);
 /// Faults of one set that are logged.
 const FAULTS_SHOWN: usize = 20;
 /// Fewer alerts than this are never too many.
@@ -72,22 +71,7 @@ impl Watch {
         every: Duration,
         stop: Arc<AtomicBool>,
     ) -> std::io::Result<JoinHandle<()>> {
-        let (_never, pause) = crossbeam_channel::bounded::<()>(0);
-        let run = move || {
-            let _open = _never;
-            let mut waited = Duration::ZERO;
-            while !stop.load(Ordering::Relaxed) {
-                let _timeout = pause.recv_timeout(NOTICE);
-                waited += NOTICE;
-                if waited >= every {
-                    waited = Duration::ZERO;
-                    self.look();
-                }
-            }
-        };
-        std::thread::Builder::new()
-            .name("detectors".to_owned())
-            .spawn(run)
+        looking::every("detectors", every, stop, move || self.look())
     }
 
     fn look(&mut self) {

@@ -31,6 +31,19 @@ pub struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
+    /// A line of a file or a case, by its number; nothing else is known of it.
+    #[must_use]
+    pub fn line(offset: i64) -> Self {
+        let origin = Origin {
+            offset,
+            ..Origin::default()
+        };
+        Self {
+            origin,
+            ..Self::default()
+        }
+    }
+
     /// What a record's source says of it; `hints` are by the number of its topic.
     #[must_use]
     pub fn of(record: &Record<'a>, hints: &[Option<Schema>]) -> Self {

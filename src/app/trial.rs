@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::stage::{Beside, Stage};
 use crate::engine::alert::Alert;
 use crate::engine::detector::case::{Case, Expectation};
-use crate::engine::exchange::{Origin, Routed};
+use crate::engine::exchange::Routed;
 use crate::engine::program::Program;
 use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
@@ -45,16 +45,12 @@ impl Trial<'_> {
             .flat_map(str::lines)
             .chain(case.events.iter().map(String::as_str));
         for (offset, line) in (1..).zip(lines) {
-            let origin = Origin {
-                source: 0,
-                partition: 0,
-                offset,
-            };
-            let beside = Beside {
-                origin,
-                ..Beside::default()
-            };
-            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
+            stage.work(
+                line.as_bytes(),
+                &Beside::line(offset),
+                &mut routed,
+                &mut dead,
+            );
         }
         engine.handle(&Input::Batch(&routed));
         engine.handle(&Input::End { until: case.until });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tidegate::app::stage::{Beside, Stage};
 use tidegate::engine::alert::Alert;
 use tidegate::engine::detector::{Options, SourceFile, compile};
-use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
 use tidegate::engine::snapshot::{Refused, VERSION};
 use tidegate::engine::{Engine, Input, Output};
@@ -72,16 +72,13 @@ fn morning(program: &Arc<Program>) -> Vec<Routed> {
                     n % 4,
                     ["DE", "FR", "BR"][n % 3],
                 );
-                let origin = Origin {
-                    offset,
-                    ..Origin::default()
-                };
+                stage.work(
+                    line.as_bytes(),
+                    &Beside::line(offset),
+                    &mut routed,
+                    &mut dead,
+                );
                 offset += 1;
-                let beside = Beside {
-                    origin,
-                    ..Beside::default()
-                };
-                stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
             }
         }
         assert!(dead.is_empty(), "{dead:?}");
