@@ -37,6 +37,9 @@ const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// How often rows that are kept long enough are looked for, and how many go in one commit.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_MAX: usize = 1000;
+/// Reading stands still while a snapshot is made: at least this many times as long passes before the
+/// next one, however often they are asked for.
+const SNAPSHOT_SHARE: u32 = 9;
 /// The wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -86,7 +89,7 @@ impl Work {
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
-        let mut pruned = Instant::now();
+        let (mut pruned, mut took) = (Instant::now(), Duration::ZERO);
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
@@ -114,9 +117,11 @@ impl Work {
                 kept_house = Instant::now();
                 self.keep_house()?;
             }
-            if saved.elapsed() >= self.snapshot_every {
-                saved = Instant::now();
+            if saved.elapsed() >= self.snapshot_every.max(took * SNAPSHOT_SHARE) {
+                let began = Instant::now();
                 self.snapshot()?;
+                saved = Instant::now();
+                took = saved - began;
             }
             if pruned.elapsed() >= PRUNE_EVERY && self.prune()? < PRUNE_MAX {
                 pruned = Instant::now();

@@ -192,7 +192,8 @@ pub struct State {
     pub dir: PathBuf,
     /// Where rows that must not be lost are kept.
     pub store: StoreKind,
-    /// How often the engine's state is written; after a crash at most this much is read again.
+    /// How often the engine's state is written; after a crash at most this much is read again. Large
+    /// state is written less often: at most a tenth of the time goes into it.
     pub snapshot_every: Duration,
     /// How long closed alerts and ended actions are kept.
     pub keep: Duration,

@@ -224,6 +224,8 @@ impl Shard {
             };
             state.observe(&context(&self.program, index, now), o, text, out);
             self.suppressed[index] += out.suppressed - before;
+            // Not only between packets: one may bring more keys than the room that is left.
+            self.budget.provide(state.table());
         }
     }
 
@@ -240,11 +242,7 @@ impl Shard {
                 let before = out.suppressed;
                 state.advance(&context(&self.program, index, progress), out);
                 self.suppressed[index] += out.suppressed - before;
-                let table = state.table();
-                let (bytes, limit) = table.memory();
-                if let Some(limit) = self.budget.grow(limit, bytes) {
-                    table.limit(limit);
-                }
+                self.budget.provide(state.table());
             }
         }
     }

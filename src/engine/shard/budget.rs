@@ -4,6 +4,8 @@
 //! that fills its share takes more, up to a bound. Invariant: all limits together never exceed the
 //! memory, and no rule's keys can take the share of another.
 
+use crate::engine::table::Bounded;
+
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -32,6 +34,14 @@ impl Budget {
     #[must_use]
     pub const fn share(&self) -> usize {
         self.share
+    }
+
+    /// Gives a table that fills its share more, while there is more.
+    pub fn provide(&mut self, table: &mut dyn Bounded) {
+        let (bytes, limit) = table.memory();
+        if let Some(limit) = self.grow(limit, bytes) {
+            table.limit(limit);
+        }
     }
 
     /// A new limit for a rule that uses `bytes` of its `limit`, if it needs and may have one.

@@ -38,7 +38,7 @@ impl Home {
 
     pub fn configure(&self, body: &str) {
         let config = format!(
-            "version: 1\nhttp: {{listen: '127.0.0.1:0'}}\nengine: {{hash_key_file: hash.key}}\n\
+            "version: 1\nhttp: {{listen: '127.0.0.1:0'}}\nengine: {{hash_key_file: hash.key, memory: 2GiB}}\n\
              state: {{dir: state, snapshot_every: 1s}}\n{body}"
         );
         std::fs::write(self.dir.join("tidegate.yaml"), config).unwrap();
