@@ -109,14 +109,7 @@ impl Scene {
     /// Runs to the end of the log without a fault, stops, and compares.
     fn recover(&self) -> Tally {
         let daemon = self.home.start().ready();
-        daemon.until("the end of the log", |d| {
-            let lag = d.metric("tidegate_consumer_lag_events", &[]);
-            (d.metric("tidegate_ready", &[]) == 1 && lag == 0).then_some(())
-        });
-        std::thread::sleep(std::time::Duration::from_millis(1300));
-        daemon.until("an empty outbox", |d| {
-            (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
-        });
+        daemon.caught_up(|| self.is_told());
         daemon.stop();
         self.tally()
     }

@@ -12,6 +12,10 @@ use serde_json::Value;
 
 /// A busy two-core machine is slow; nothing waits this long when all is well.
 const LIMIT: Duration = Duration::from_secs(120);
+/// No record for so long is the end of a log, if all is told that is to be told.
+const QUIET: Duration = Duration::from_secs(2);
+/// No record for so long is the end of a log whatever is told.
+const STALLED: Duration = Duration::from_secs(20);
 
 /// A folder with a configuration; the daemon runs in it, again and again.
 pub struct Home {
@@ -254,6 +258,25 @@ impl Daemon {
         self.until("an empty outbox", |d| {
             (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
         });
+    }
+
+    /// Everything is read and `is_told`; or nothing has come for a while, and the caller sees what lacks.
+    ///
+    /// The lag alone does not tell the end: it stands at zero before the first look at the log,
+    /// and what was read may still be on its way through the engine.
+    pub fn caught_up(&self, is_told: impl Fn() -> bool) {
+        let mut moved = (0, Instant::now());
+        self.until("the end of the log", |d| {
+            let received = d.received();
+            if received != moved.0 {
+                moved = (received, Instant::now());
+            }
+            let lag = d.metric("tidegate_consumer_lag_events", &[]);
+            let idle = moved.1.elapsed();
+            let told = idle >= QUIET && is_told();
+            (lag == 0 && (told || idle >= STALLED)).then_some(())
+        });
+        self.settled(0);
     }
 
     /// SIGTERM: it drains and must end well.
