@@ -39,14 +39,15 @@ pub struct Observation {
     pub len: u16,
     pub rule: u16,
     pub input: u8,
-    /// Bit i: value i is present. The highest bit: see `is_followed`.
+    /// Bit i: value i is present. The highest bits: see `is_followed` and `is_claim`.
     pub present: u8,
     /// Fingerprint of the event itself, to tell two steps served by one event.
     pub event: u32,
 }
 
-/// Bit of `Observation::present`.
+/// Bits of `Observation::present`.
 const FOLLOWED: u8 = 1 << 7;
+const CLAIM: u8 = 1 << 6;
 
 impl Observation {
     /// Another observation of the same event follows for the same rule and key: numbers that are
@@ -54,6 +55,31 @@ impl Observation {
     #[must_use]
     pub const fn is_followed(&self) -> bool {
         self.present & FOLLOWED != 0
+    }
+
+    /// The same observation, followed by another one or not.
+    #[must_use]
+    pub const fn followed(self, by_another: bool) -> Self {
+        let present = self.present & !FOLLOWED | if by_another { FOLLOWED } else { 0 };
+        Self { present, ..self }
+    }
+
+    /// No event: a narrower group has fired and takes what it brought out of its wider ones
+    /// (`roll-up`). `input` then says how many groups are narrower still.
+    #[must_use]
+    pub const fn is_claim(&self) -> bool {
+        self.present & CLAIM != 0
+    }
+
+    /// The claim of a group with so many narrower ones that this observation made fire.
+    #[must_use]
+    pub const fn claim(self, narrower: u8) -> Self {
+        Self {
+            present: CLAIM,
+            input: narrower,
+            values: [0; 2],
+            ..self
+        }
     }
 }
 

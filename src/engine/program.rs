@@ -45,13 +45,22 @@ pub struct EventTarget {
     pub slots: Vec<Slot>,
 }
 
-/// A rule fed by another rule's detections, and where its parts stand in the producer's text.
+/// What of another rule feeds a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Detections,
+    /// Everything settled (answered or not), not only detections.
+    Settled,
+    /// The observations no alert tells of, as they were.
+    Rest,
+}
+
+/// A rule fed by another rule, and where its parts stand in the producer's text.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     pub rule: u16,
     pub input: u8,
-    /// Fed with everything settled (answered or not), not only with detections.
-    pub settled: bool,
+    pub takes: Takes,
     /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
     pub parts: Vec<Option<usize>>,
     /// For each value, where its fields stand, and whether it is a number.
@@ -67,6 +76,8 @@ pub struct Spec {
     /// How many of `parts` are the key.
     pub keys: usize,
     pub slots: Vec<Slot>,
+    /// Of a wider group (`roll-up`): which parts name the narrower groups, the narrowest first.
+    pub narrower: Vec<usize>,
     /// It looks at event time in order, so its observations wait for the watermark.
     pub waits: bool,
 }
@@ -129,6 +140,9 @@ impl Program {
             );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
+            let carried = |f: FieldId| carried[r].iter().position(|c| *c == f);
+            let at = narrower(&plan, r).into_iter().filter_map(carried);
+            specs[r].narrower = at.map(|at| specs[r].keys + at).collect();
         }
         let mut program = Self {
             plan: Arc::clone(&plan),
@@ -190,7 +204,9 @@ impl Program {
                     }),
                 }
             }
-            From::Rule(producer) | From::Settled(producer) => {
+            // One way is enough for all that is passed on: it keeps the number of its input.
+            From::Rest(_) if index > 0 => {}
+            From::Rule(producer) | From::Settled(producer) | From::Rest(producer) => {
                 let producing = &self.plan.rules[producer];
                 let find = |f: &FieldId| {
                     let key = producing
@@ -205,7 +221,11 @@ impl Program {
                 let consumer = Consumer {
                     rule: r,
                     input: i,
-                    settled: matches!(input.from, From::Settled(_)),
+                    takes: match input.from {
+                        From::Settled(_) => Takes::Settled,
+                        From::Rest(_) => Takes::Rest,
+                        From::Rule(_) | From::Event(_) => Takes::Detections,
+                    },
                     parts: fields.iter().map(find).collect(),
                     slots: slots
                         .iter()
@@ -329,6 +349,7 @@ impl Program {
                 From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
                 From::Rule(p) => format!("rule {}", self.identity(p)),
                 From::Settled(p) => format!("settled {}", self.identity(p)),
+                From::Rest(p) => format!("rest {}", self.identity(p)),
             };
             text.push_str(&format!("|{fields:?}{from}"));
         }
@@ -375,10 +396,8 @@ impl Program {
         let fed = self.plan.rules[rule]
             .inputs
             .iter()
-            .filter_map(|i| match i.from {
-                From::Rule(p) | From::Settled(p) => Some(self.reach(p)),
-                From::Event(_) => None,
-            });
+            .filter_map(|i| i.from.rule())
+            .map(|p| self.reach(p));
         Span(own.0 + fed.max().unwrap_or_default().0)
     }
 }
@@ -386,10 +405,8 @@ impl Program {
 fn levels(plan: &Plan) -> Vec<usize> {
     let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
-        let below = rule.inputs.iter().filter_map(|i| match i.from {
-            From::Rule(p) | From::Settled(p) => levels.get(p).map(|l| l + 1),
-            From::Event(_) => None,
-        });
+        let feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        let below = feeding.filter_map(|p| levels.get(p).map(|l| l + 1));
         levels.push(below.max().unwrap_or(0));
     }
     levels
@@ -399,8 +416,9 @@ fn levels(plan: &Plan) -> Vec<usize> {
 fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
     let own = &plan.rules[rule];
     let mut fields = plan.detectors[own.detector].fields.clone();
+    fields.extend(narrower(plan, rule));
     for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
-        let feeds = |i: &&Input| matches!(i.from, From::Rule(p) | From::Settled(p) if p == rule);
+        let feeds = |i: &&Input| i.from.rule() == Some(rule);
         for input in consumer.inputs.iter().filter(feeds) {
             fields.extend(&input.group_by);
             fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
@@ -415,6 +433,20 @@ fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
         }
     }
     kept
+}
+
+/// The fields by which the rules that a wider group rolls up are grouped in its place, the narrowest
+/// first; empty for a rule that is no wider group.
+fn narrower(plan: &Plan, rule: usize) -> Vec<FieldId> {
+    let first = |r: usize| plan.rules[r].inputs.first();
+    let Some((own, From::Rest(below))) = first(rule).map(|i| (&i.group_by, i.from)) else {
+        return Vec::new();
+    };
+    let mut fields = narrower(plan, below);
+    let below = first(below).map_or(&[][..], |i| &i.group_by);
+    let replaced = below.iter().zip(own).filter(|(b, o)| b != o);
+    fields.extend(replaced.map(|(b, _)| *b));
+    fields
 }
 
 /// The values a rule reads. At most two fit an observation; `compile` refuses more.

@@ -193,10 +193,24 @@ impl Shard {
         let detections = derived.observations.iter().map(|o| (o, derived.text_of(o)));
         let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
         all.sort_by_key(|(o, _)| o.time);
-        for (o, text) in all {
+        for (i, (o, text)) in all.iter().enumerate() {
+            // A wider group looks at a moment as a whole: what is claimed of it is not there yet.
+            let same = |(next, _): &(&Observation, &[u8])| {
+                (next.time, next.rule, next.key) == (o.time, o.rule, o.key)
+            };
+            let rolled_up = self.is_wider(o.rule);
+            let o = match rolled_up {
+                true => &o.followed(all.get(i + 1).is_some_and(same)),
+                false => *o,
+            };
             self.observe(o, text, derived.progress, out);
         }
         self.finish_level(level, derived.progress, out);
+    }
+
+    fn is_wider(&self, rule: u16) -> bool {
+        let spec = self.program.specs.get(usize::from(rule));
+        spec.is_some_and(|s| !s.narrower.is_empty())
     }
 
     /// Observations of rules that look at time in order always queue, also those the watermark has

@@ -224,7 +224,7 @@ fn unread_keys(
             From::Event(predicate) if builder.is_canonical(source.doc.unwrap_or(doc)) => {
                 read.extend(builder.fields_of(predicate));
             }
-            From::Event(_) | From::Rule(_) | From::Settled(_) => return,
+            From::Event(_) | From::Rule(_) | From::Settled(_) | From::Rest(_) => return,
         }
     }
     for name in &correlation.group_by {

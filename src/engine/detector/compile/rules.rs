@@ -9,6 +9,7 @@ use super::detection::{self, Selections};
 use super::inputs::{self, Source};
 use super::lints;
 use super::names::Names;
+use super::roll_up;
 use super::temporal;
 use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
@@ -292,6 +293,9 @@ impl<'d> Builder<'d, '_> {
             self.rule_new(doc)
         };
         let rule = rule.and_then(|rule| self.detector(doc, rule));
+        if let Some(rule) = rule {
+            roll_up::widen(self, doc, rule);
+        }
         self.depth -= 1;
         self.enter(doc, State::Done(rule));
         rule
@@ -432,18 +436,9 @@ impl<'d> Builder<'d, '_> {
                     });
                 }
                 self.check_values(doc, of, &out);
-                let bounds = bounds
-                    .iter()
-                    .map(|b| Bound {
-                        aggregate: b.aggregate,
-                        op: b.op,
-                        value: b.value,
-                        of: b.of,
-                    })
-                    .collect();
                 PlanKind::Window {
                     aggregates: out,
-                    bounds,
+                    bounds: bounds.iter().map(Bound::from).collect(),
                 }
             }
         })

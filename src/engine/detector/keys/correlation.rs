@@ -43,6 +43,11 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "count apart for each value of these fields; [] is all in one",
         ),
         key(
+            "roll-up",
+            Shape::NamesOr(&WIDER),
+            "wider groups, narrow to wide, for what no alert of a narrower one tells of: source.cidr, source.as.number",
+        ),
+        key(
             "timespan",
             Shape::Span,
             "the sliding window, or the deadline",
@@ -148,6 +153,18 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "once",
             Shape::Span,
             "score: one evidence counts again only so long after (default the timespan)",
+        ),
+    ],
+};
+
+pub(in crate::engine::detector) static WIDER: Section = Section {
+    name: "a wider group",
+    keys: &[
+        key("by", Shape::Text, "source.cidr or source.as.number"),
+        key(
+            "condition",
+            Shape::Bounds,
+            "its own bounds (default those of the narrowest group)",
         ),
     ],
 };

@@ -14,6 +14,7 @@ use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
 use crate::engine::window::buckets::Buckets;
 use crate::engine::window::stamps::Stamps;
+use crate::model::FieldId;
 
 /// Counts up to this bound are exact to the millisecond; larger ones to 1/64 of the window.
 pub const EXACT_MAX: usize = 1024;
@@ -24,11 +25,15 @@ const UNBOUNDED: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum StoreKind {
-    Count { cap: usize },
+    Count {
+        cap: usize,
+    },
     Rate,
     Distinct,
     Sums,
     Tally,
+    /// Distinct values of what the rule groups by: one, while there is any event.
+    Own,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +107,12 @@ impl Measure {
                         slots.len() - 1
                     })
             });
-            let kind = measure.kind_of(i, aggregate);
+            let groups_by = |f: &FieldId| rule.inputs.iter().all(|i| i.group_by.contains(f));
+            let own = !rule.inputs.is_empty() && aggregate.fields.iter().all(groups_by);
+            let kind = match aggregate.function {
+                Function::Distinct if own => StoreKind::Own,
+                _ => measure.kind_of(i, aggregate),
+            };
             let place = measure.place(StoreSpec {
                 kind,
                 slot,
@@ -189,7 +199,7 @@ impl Measure {
     #[must_use]
     pub fn fresh(&self, span: i64) -> Stores {
         let store = |spec: &StoreSpec| match spec.kind {
-            StoreKind::Count { .. } => Store::Count(Stamps::default()),
+            StoreKind::Count { .. } | StoreKind::Own => Store::Count(Stamps::default()),
             StoreKind::Rate => Store::Rate(Box::new(Buckets::new(span))),
             StoreKind::Distinct => Store::Distinct(Box::default()),
             StoreKind::Sums => Store::Sums(Box::default()),
@@ -224,6 +234,7 @@ impl Measure {
                         place = at;
                     }
                 }
+                (Store::Count(stamps), _, _) => drop(stamps.insert(o.time, 1)),
                 (Store::Rate(rate), _, _) => rate.add(o.time, 1),
                 (Store::Tally(tally), _, _) => tally.insert(o.time, span),
                 (Store::Distinct(distinct), _, Some(value)) => distinct.insert(value, o.time, span),

@@ -81,6 +81,50 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
         .filter_map(|e| aggregate(e, findings))
         .collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
+    let bounds = named(section, &list, &names, findings)?;
+    check(&list, &bounds, true, section.place("condition"), findings);
+    Some(Kind::Window {
+        aggregates: list,
+        bounds,
+    })
+}
+
+/// The bounds that a wider group of a roll-up has of its own: on the same numbers.
+pub(super) fn of_wider(
+    section: &Section<'_>,
+    kind: &Kind,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Bound>> {
+    let Kind::Window { aggregates, .. } = kind else {
+        return None;
+    };
+    let bounds = match aggregates.as_slice() {
+        [one] if function(&one.name).is_some() => condition(section, findings)?
+            .iter()
+            .filter_map(|entry| bound(entry, 0, &[], findings))
+            .collect(),
+        several => {
+            let names: Vec<&str> = several.iter().map(|a| a.name.as_str()).collect();
+            named(section, several, &names, findings)?
+        }
+    };
+    check(
+        aggregates,
+        &bounds,
+        true,
+        section.place("condition"),
+        findings,
+    );
+    Some(bounds)
+}
+
+/// The bounds on several numbers, by the number's name. `names` also has those with a fault.
+fn named(
+    section: &Section<'_>,
+    list: &[Aggregate],
+    names: &[&str],
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Bound>> {
     let mut bounds = Vec::new();
     for entry in condition(section, findings)? {
         let Some(index) = list.iter().position(|a| a.name == entry.key) else {
@@ -93,10 +137,7 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
         };
         match &entry.value.content {
             Content::Map(ops) if !ops.is_empty() => {
-                bounds.extend(
-                    ops.iter()
-                        .filter_map(|op| bound(op, index, &list, findings)),
-                );
+                bounds.extend(ops.iter().filter_map(|op| bound(op, index, list, findings)));
             }
             Content::Map(_) | Content::Scalar(_) | Content::List(_) => {
                 let hint = format!("write `{}: {{gte: 10}}`", entry.key);
@@ -104,11 +145,7 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
             }
         }
     }
-    check(&list, &bounds, true, section.place("condition"), findings);
-    Some(Kind::Window {
-        aggregates: list,
-        bounds,
-    })
+    Some(bounds)
 }
 
 fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
