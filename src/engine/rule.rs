@@ -186,6 +186,16 @@ pub struct Usage {
     pub suppressed: u64,
 }
 
+impl Usage {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.keys += more.keys;
+        self.bytes += more.bytes;
+        self.evicted += more.evicted;
+        self.refused += more.refused;
+        self.suppressed += more.suppressed;
+    }
+}
+
 impl State {
     /// Fresh state for a rule with `bytes_max` to spend.
     #[must_use]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::budget::Budget;
+use super::detector::plan::Plan;
 use super::exchange::{Observation, Packet, Progress};
 use super::merge::shard_of;
 use super::program::Program;
@@ -109,11 +110,19 @@ pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
     let mut sums = vec![Usage::default(); parts.iter().map(Vec::len).max().unwrap_or(0)];
     for (rule, part) in parts.iter().flat_map(|p| p.iter().enumerate()) {
         if let Some(total) = sums.get_mut(rule) {
-            total.keys += part.keys;
-            total.bytes += part.bytes;
-            total.evicted += part.evicted;
-            total.refused += part.refused;
-            total.suppressed += part.suppressed;
+            total.add(part);
+        }
+    }
+    sums
+}
+
+/// Adds up per detector what its rules use.
+#[must_use]
+pub fn usage_by_detector(plan: &Plan, usage: &[Usage]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); plan.detectors.len()];
+    for (rule, part) in plan.rules.iter().zip(usage) {
+        if let Some(total) = sums.get_mut(rule.detector) {
+            total.add(part);
         }
     }
     sums
