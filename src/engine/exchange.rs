@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::program::{Program, Slot, TextLayout};
+use crate::engine::program::{Program, Read, Slot, TextLayout};
+use crate::engine::window::order;
 use crate::model::{Event, Fingerprint, Value, field};
 
 /// Separates the parts of a key's text; cannot occur in a part.
@@ -345,7 +346,7 @@ impl Router {
         self.scratch.clear();
         for (n, field) in slot.fields.iter().enumerate() {
             let value = event.get(*field).filter(|v| *v != Value::Null)?;
-            if slot.numeric {
+            if slot.read == Read::Number {
                 return as_number(value).map(f64::to_bits);
             }
             if n > 0 {
@@ -353,7 +354,10 @@ impl Router {
             }
             write_value(Some(value), &mut self.scratch);
         }
-        Some(program.key.fingerprint(&self.scratch).0)
+        Some(match slot.read {
+            Read::Place => order::place(&String::from_utf8_lossy(&self.scratch)),
+            Read::Identity | Read::Number => program.key.fingerprint(&self.scratch).0,
+        })
     }
 }
 

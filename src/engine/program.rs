@@ -20,12 +20,23 @@ pub struct TextLayout {
     pub keys: usize,
 }
 
-/// A value a rule reads: as a fingerprint, or as a number (sums).
+/// How a value is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// As a fingerprint: to tell it from others.
+    Identity,
+    /// As a number: to add up.
+    Number,
+    /// As its place among others.
+    Place,
+}
+
+/// A value a rule reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Several fields are one value together; it is missing where one of them is.
     pub fields: Vec<FieldId>,
-    pub numeric: bool,
+    pub read: Read,
 }
 
 /// A predicate and the rule inputs it feeds.
@@ -63,8 +74,8 @@ pub struct Consumer {
     pub takes: Takes,
     /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
     pub parts: Vec<Option<usize>>,
-    /// For each value, where its fields stand, and whether it is a number.
-    pub slots: Vec<(Vec<Option<usize>>, bool)>,
+    /// For each value, where its fields stand, and how it is read.
+    pub slots: Vec<(Vec<Option<usize>>, Read)>,
 }
 
 /// What a rule needs while running, beside `Plan::rules`.
@@ -229,7 +240,7 @@ impl Program {
                     parts: fields.iter().map(find).collect(),
                     slots: slots
                         .iter()
-                        .map(|s| (s.fields.iter().map(find).collect(), s.numeric))
+                        .map(|s| (s.fields.iter().map(find).collect(), s.read))
                         .collect(),
                 };
                 self.specs[producer].consumers.push(consumer);
@@ -462,11 +473,11 @@ fn slots(rule: &Rule) -> Vec<Slot> {
         }
         Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
             fields: spike.fields.clone(),
-            numeric: false,
+            read: Read::Identity,
         }),
         Kind::NewValue(new) => slots.push(Slot {
             fields: new.fields.clone(),
-            numeric: false,
+            read: Read::Identity,
         }),
         _ => {}
     }
@@ -476,9 +487,13 @@ fn slots(rule: &Rule) -> Vec<Slot> {
 /// The value an aggregate reads, if any.
 #[must_use]
 pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
-    let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
+    let read = match aggregate.function {
+        Function::Sum | Function::Average => Read::Number,
+        Function::Order => Read::Place,
+        Function::Count | Function::Distinct | Function::OnceShare => Read::Identity,
+    };
     (!aggregate.fields.is_empty()).then(|| Slot {
         fields: aggregate.fields.clone(),
-        numeric,
+        read,
     })
 }

@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, From, Kind, Rule};
 use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
-use crate::engine::program::{Consumer, Program, Spec, Takes};
+use crate::engine::program::{Consumer, Program, Read, Spec, Takes};
 use crate::engine::table::Bounded;
+use crate::engine::window::order;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +132,7 @@ fn observe_detection(
         ..Observation::default()
     };
     let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
-    for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
+    for (i, (at, read)) in consumer.slots.iter().enumerate().take(o.values.len()) {
         let values: Vec<&[u8]> = at.iter().map(part).collect();
         if values.iter().any(|v| v.is_empty()) {
             continue;
@@ -140,10 +141,11 @@ fn observe_detection(
         let number = std::str::from_utf8(&value)
             .ok()
             .and_then(|v| v.parse::<f64>().ok());
-        o.values[i] = match (numeric, number) {
-            (true, Some(number)) => number.to_bits(),
-            (true, None) => continue,
-            (false, _) => ctx.program.key.fingerprint(&value).0,
+        o.values[i] = match (read, number) {
+            (Read::Number, Some(number)) => number.to_bits(),
+            (Read::Number, None) => continue,
+            (Read::Place, _) => order::place(&String::from_utf8_lossy(&value)),
+            (Read::Identity, _) => ctx.program.key.fingerprint(&value).0,
         };
         o.present |= 1 << i;
     }

@@ -129,6 +129,8 @@ pub enum Function {
     Distinct,
     /// Share (0 to 1) of the distinct values that were seen exactly once in the window.
     OnceShare,
+    /// How improbable it is (-log10 p) that values in no order would turn so seldom, or so often.
+    Order,
     Sum,
     Average,
 }

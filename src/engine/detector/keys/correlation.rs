@@ -9,6 +9,7 @@ pub(in crate::engine::detector) const TYPES: &[&str] = &[
     "value_count",
     "value_sum",
     "value_avg",
+    "value_order",
     "temporal",
     "temporal_ordered",
     "absence",
@@ -24,6 +25,7 @@ pub(in crate::engine::detector) const FUNCTIONS: &[&str] = &[
     "event_count",
     "value_count",
     "once_share",
+    "value_order",
     "value_sum",
     "value_avg",
 ];

@@ -3,6 +3,7 @@
 //!
 //! Plain functions of the stores and a time; no episodes here.
 
+mod runs;
 mod stores;
 
 use self::stores::Store;
@@ -32,6 +33,7 @@ enum StoreKind {
     Distinct,
     Sums,
     Tally,
+    Order,
     /// Distinct values of what the rule groups by: one, while there is any event.
     Own,
 }
@@ -158,6 +160,7 @@ impl Measure {
             }
             Function::Distinct | Function::OnceShare => StoreKind::Distinct,
             Function::Sum | Function::Average => StoreKind::Sums,
+            Function::Order => StoreKind::Order,
         }
     }
 
@@ -204,6 +207,7 @@ impl Measure {
             StoreKind::Distinct => Store::Distinct(Box::default()),
             StoreKind::Sums => Store::Sums(Box::default()),
             StoreKind::Tally => Store::Tally(Box::default()),
+            StoreKind::Order => Store::Order(Box::default()),
         };
         let mut all = self.specs.iter().map(store);
         Stores {
@@ -237,6 +241,7 @@ impl Measure {
                 (Store::Count(stamps), _, _) => drop(stamps.insert(o.time, 1)),
                 (Store::Rate(rate), _, _) => rate.add(o.time, 1),
                 (Store::Tally(tally), _, _) => tally.insert(o.time, span),
+                (Store::Order(order), _, Some(place)) => order.insert(place, o.time, span),
                 (Store::Distinct(distinct), _, Some(value)) => distinct.insert(value, o.time, span),
                 (Store::Sums(sums), _, Some(bits)) => {
                     sums.insert(o.time, f64::from_bits(bits), span)
@@ -262,6 +267,10 @@ impl Measure {
             (Some(Store::Distinct(d)), _) => (d.count(from), d.error()),
             (Some(Store::Sums(s)), Some(Function::Average)) => (s.average(from, now), None),
             (Some(Store::Sums(s)), _) => (s.sum(from, now), None),
+            (Some(Store::Order(o)), _) => {
+                let (steps, turns) = o.count(from);
+                (runs::tail(steps, turns), None)
+            }
             (None, _) => (0.0, None),
         }
     }
@@ -350,6 +359,7 @@ impl Measure {
             Store::Distinct(distinct) => distinct.first_after(now - span),
             Store::Sums(sums) => sums.first_after(now - span),
             Store::Tally(tally) => tally.first_after(now - span, span),
+            Store::Order(order) => order.first_after(now - span),
             Store::Rate(_) => None,
         });
         first.min().unwrap_or(newest).saturating_add(span)

@@ -20,6 +20,7 @@ fn function(name: &str) -> Option<Function> {
         "event_count" => Function::Count,
         "value_count" => Function::Distinct,
         "once_share" => Function::OnceShare,
+        "value_order" => Function::Order,
         "value_sum" => Function::Sum,
         "value_avg" => Function::Average,
         _ => return None,
@@ -192,10 +193,15 @@ fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
 /// The fields of one value: several count as one value together, except where it is a number.
 fn fields_of(function: Function, node: &Node, findings: &mut Findings<'_>) -> Vec<Name> {
     let fields = some_fields(node, findings);
-    let numeric = matches!(function, Function::Sum | Function::Average);
-    if numeric && fields.len() > 1 {
+    let single = match function {
+        Function::Sum | Function::Average => Some("are no number"),
+        Function::Order => Some("have no order"),
+        Function::Count | Function::Distinct | Function::OnceShare => None,
+    };
+    if let Some(why) = single.filter(|_| fields.len() > 1) {
         let hint = "name one field, or use one aggregate for each";
-        findings.fault_hint(node.at, "several fields together are no number", hint);
+        let message = format!("several fields together {why}");
+        findings.fault_hint(node.at, message, hint);
     }
     fields
 }
@@ -406,7 +412,7 @@ fn range_lint(function: Function, bounds: &[Bound], at: Place, findings: &mut Fi
         f64::INFINITY
     };
     let bottom = match function {
-        Function::Count | Function::Distinct | Function::OnceShare => 0.0,
+        Function::Count | Function::Distinct | Function::OnceShare | Function::Order => 0.0,
         Function::Sum | Function::Average => f64::NEG_INFINITY,
     };
     // Values at, just below and just above each bound are enough to find one that passes or not.

@@ -6,6 +6,7 @@
 use super::{Bound, Kind, bounds};
 use crate::engine::detector::diagnostic::{Findings, did_you_mean};
 use crate::engine::detector::keys;
+use crate::engine::detector::plan::Function;
 use crate::engine::detector::section::{Name, Section, shown};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::engine::rule::window::claims::EVENTS_MAX;
@@ -29,9 +30,15 @@ pub(super) fn read(
     kind: &Kind,
     findings: &mut Findings<'_>,
 ) -> Option<(usize, Vec<Wider>)> {
-    let (Some(node), Kind::Window { bounds, .. }) = (section.node("roll-up"), kind) else {
+    let (Some(node), Kind::Window { aggregates, bounds }) = (section.node("roll-up"), kind) else {
         return None;
     };
+    if aggregates.iter().any(|a| a.function == Function::Order) {
+        let hint = "write a rule of its own for the order of values";
+        let message = "a roll-up does not keep the order of what happens in one moment";
+        findings.fault_hint(section.place("roll-up"), message, hint);
+        return None;
+    }
     let step_of = |name: &Name| LADDER.iter().position(|step| *step == name.text);
     let places = group_by.iter().enumerate();
     let own: Vec<(usize, usize)> = places

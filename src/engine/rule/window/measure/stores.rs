@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
+use crate::engine::window::order::Order;
 use crate::engine::window::stamps::Stamps;
 use crate::engine::window::sums::Sums;
 use crate::engine::window::tally::Tally;
@@ -16,6 +17,7 @@ pub(super) enum Store {
     Distinct(Box<Distinct>),
     Sums(Box<Sums>),
     Tally(Box<Tally>),
+    Order(Box<Order>),
 }
 
 /// All containers of one key. The first stands inline: most rules have just one.
@@ -51,6 +53,7 @@ impl Store {
             Self::Distinct(d) => d.heap() + size_of::<Distinct>(),
             Self::Sums(s) => s.heap() + size_of::<Sums>(),
             Self::Tally(t) => t.heap() + size_of::<Tally>(),
+            Self::Order(o) => o.heap() + size_of::<Order>(),
         }
     }
 }
