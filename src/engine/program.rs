@@ -2,22 +2,28 @@
 //!
 //! Everything here is computed once when detectors are (re)loaded; nothing changes while running.
 
+mod feed;
 mod index;
 
 use std::sync::Arc;
 
-use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
+use crate::engine::detector::plan::{Detector, From, Input, Kind, Plan};
 use crate::engine::detector::predicate::Predicate;
+use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
+pub use feed::slot_of;
+use feed::{carry, levels, narrower, slots};
 use index::Index;
 
-/// Text of a key: the group-by fields, then the fields carried for alerts and later rules.
+/// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
+/// values that find no room in an observation, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextLayout {
     pub fields: Vec<FieldId>,
     /// How many of `fields` are the key.
     pub keys: usize,
+    pub values: Vec<Slot>,
 }
 
 /// How a value is read.
@@ -191,6 +197,7 @@ impl Program {
                 let layout = TextLayout {
                     fields,
                     keys: input.group_by.len(),
+                    values: slots.iter().skip(VALUES_INLINE).cloned().collect(),
                 };
                 let layout = self
                     .layouts
@@ -411,89 +418,4 @@ impl Program {
             .map(|p| self.reach(p));
         Span(own.0 + fed.max().unwrap_or_default().0)
     }
-}
-
-fn levels(plan: &Plan) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
-    for rule in &plan.rules {
-        let feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
-        let below = feeding.filter_map(|p| levels.get(p).map(|l| l + 1));
-        levels.push(below.max().unwrap_or(0));
-    }
-    levels
-}
-
-/// Fields a rule's text carries behind its key: its detector's `fields`, and what later rules need.
-fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
-    let own = &plan.rules[rule];
-    let mut fields = plan.detectors[own.detector].fields.clone();
-    fields.extend(narrower(plan, rule));
-    for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
-        let feeds = |i: &&Input| i.from.rule() == Some(rule);
-        for input in consumer.inputs.iter().filter(feeds) {
-            fields.extend(&input.group_by);
-            fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
-            fields.extend(&carried[c]);
-        }
-    }
-    let mut kept: Vec<FieldId> = Vec::new();
-    for f in fields {
-        let in_key = own.inputs.iter().any(|i| i.group_by.contains(&f));
-        if !in_key && !kept.contains(&f) {
-            kept.push(f);
-        }
-    }
-    kept
-}
-
-/// The fields by which the rules that a wider group rolls up are grouped in its place, the narrowest
-/// first; empty for a rule that is no wider group.
-fn narrower(plan: &Plan, rule: usize) -> Vec<FieldId> {
-    let first = |r: usize| plan.rules[r].inputs.first();
-    let Some((own, From::Rest(below))) = first(rule).map(|i| (&i.group_by, i.from)) else {
-        return Vec::new();
-    };
-    let mut fields = narrower(plan, below);
-    let below = first(below).map_or(&[][..], |i| &i.group_by);
-    let replaced = below.iter().zip(own).filter(|(b, o)| b != o);
-    fields.extend(replaced.map(|(b, _)| *b));
-    fields
-}
-
-/// The values a rule reads. At most two fit an observation; `compile` refuses more.
-fn slots(rule: &Rule) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = Vec::new();
-    match &rule.kind {
-        Kind::Window { aggregates, .. } => {
-            for slot in aggregates.iter().filter_map(slot_of) {
-                if !slots.contains(&slot) {
-                    slots.push(slot);
-                }
-            }
-        }
-        Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
-            fields: spike.fields.clone(),
-            read: Read::Identity,
-        }),
-        Kind::NewValue(new) => slots.push(Slot {
-            fields: new.fields.clone(),
-            read: Read::Identity,
-        }),
-        _ => {}
-    }
-    slots
-}
-
-/// The value an aggregate reads, if any.
-#[must_use]
-pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
-    let read = match aggregate.function {
-        Function::Sum | Function::Average => Read::Number,
-        Function::Order => Read::Place,
-        Function::Count | Function::Distinct | Function::OnceShare => Read::Identity,
-    };
-    (!aggregate.fields.is_empty()).then(|| Slot {
-        fields: aggregate.fields.clone(),
-        read,
-    })
 }

@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, From, Kind, Rule};
-use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
+use crate::engine::exchange::{
+    Observation, Origin, Packet, SEPARATOR, VALUES_INLINE, write_behind,
+};
 use crate::engine::program::{Consumer, Program, Read, Spec, Takes};
 use crate::engine::table::Bounded;
 use crate::engine::window::order;
@@ -85,8 +87,13 @@ impl Findings {
         let wider = |c: &&Consumer| c.takes == Takes::Rest;
         for consumer in ctx.spec.consumers.iter().filter(wider) {
             let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
-            if let Some((key, text)) = regroup(ctx, consumer, &parts) {
+            if let Some((key, mut text)) = regroup(ctx, consumer, &parts) {
                 let rule = consumer.rule;
+                let behind = ctx.spec.slots.len().saturating_sub(VALUES_INLINE);
+                for value in parts.iter().skip(parts.len().saturating_sub(behind)) {
+                    text.push(SEPARATOR);
+                    text.extend_from_slice(value);
+                }
                 self.derived.push(Observation { key, rule, ..*o }, &text);
             }
         }
@@ -121,7 +128,7 @@ fn observe_detection(
     detected: &Detected<'_>,
 ) -> Option<(Observation, Vec<u8>)> {
     let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
-    let (key, text) = regroup(ctx, consumer, &parts)?;
+    let (key, mut text) = regroup(ctx, consumer, &parts)?;
     let mut o = Observation {
         time: detected.time,
         key,
@@ -131,25 +138,36 @@ fn observe_detection(
         event: serial(ctx, detected),
         ..Observation::default()
     };
-    let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
-    for (i, (at, read)) in consumer.slots.iter().enumerate().take(o.values.len()) {
-        let values: Vec<&[u8]> = at.iter().map(part).collect();
-        if values.iter().any(|v| v.is_empty()) {
-            continue;
+    for (i, (at, read)) in consumer.slots.iter().enumerate() {
+        let value = value_of(ctx, &parts, at, *read);
+        match o.values.get_mut(i) {
+            None => write_behind(value, &mut text),
+            Some(place) => {
+                *place = value.unwrap_or_default();
+                o.present |= u8::from(value.is_some()) << i;
+            }
         }
-        let value = values.join(&SEPARATOR);
-        let number = std::str::from_utf8(&value)
-            .ok()
-            .and_then(|v| v.parse::<f64>().ok());
-        o.values[i] = match (read, number) {
-            (Read::Number, Some(number)) => number.to_bits(),
-            (Read::Number, None) => continue,
-            (Read::Place, _) => order::place(&String::from_utf8_lossy(&value)),
-            (Read::Identity, _) => ctx.program.key.fingerprint(&value).0,
-        };
-        o.present |= 1 << i;
     }
     Some((o, text))
+}
+
+/// One value of a detection, as `Router` reads it from an event.
+fn value_of(ctx: &Context<'_>, parts: &[&[u8]], at: &[Option<usize>], read: Read) -> Option<u64> {
+    let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
+    let values: Vec<&[u8]> = at.iter().map(part).collect();
+    if values.iter().any(|v| v.is_empty()) {
+        return None;
+    }
+    let value = values.join(&SEPARATOR);
+    Some(match read {
+        Read::Number => std::str::from_utf8(&value)
+            .ok()?
+            .parse::<f64>()
+            .ok()?
+            .to_bits(),
+        Read::Place => order::place(&String::from_utf8_lossy(&value)),
+        Read::Identity => ctx.program.key.fingerprint(&value).0,
+    })
 }
 
 /// Tells one detection from another, as one event is told from another: by its rule, key and time.

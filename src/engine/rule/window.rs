@@ -189,10 +189,12 @@ impl Turn<'_> {
         entry.seen = entry.seen.saturating_add(1);
         entry.newest = entry.newest.max(o.time);
         entry.origins.add(o.origin);
-        if !entry.memory.note(self.ctx, o, self.text) {
+        let values = self.measure.values(o, self.text);
+        if !entry.memory.note(self.ctx, o, self.text, &values) {
             out.overflow += 1;
         }
-        self.measure.insert(&mut entry.stores, o, entry.span)
+        self.measure
+            .insert(&mut entry.stores, o, &values, entry.span)
     }
 
     /// Lets go of what a narrower group claims.

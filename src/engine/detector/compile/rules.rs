@@ -20,12 +20,10 @@ use crate::engine::detector::plan::{
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
+use crate::engine::exchange::VALUES_MAX;
 use crate::engine::program::{Slot, slot_of};
 use crate::model::field::CANONICAL;
 use crate::model::{FieldId, Span};
-
-/// An observation carries this many values; a third field in one window needs another rule.
-const VALUES_MAX: usize = 2;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
@@ -452,7 +450,7 @@ impl<'d> Builder<'d, '_> {
             }
         }
         if values.len() > VALUES_MAX {
-            let message = format!("one window can aggregate {VALUES_MAX} different fields");
+            let message = format!("one window can read {VALUES_MAX} different values");
             let hint = "split it into two correlations, and join them with `temporal`";
             self.findings(doc).fault_hint(of.at, message, hint);
         }

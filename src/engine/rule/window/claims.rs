@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Stores};
-use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::exchange::{Observation, SEPARATOR, VALUES_MAX};
 use crate::engine::rule::Context;
 
 /// Events one wider group remembers.
@@ -19,13 +19,15 @@ pub const EVENTS_MAX: usize = 4096;
 /// Groups that may be narrower than the widest.
 const NARROWER_MAX: usize = 2;
 
+type Values = [Option<u64>; VALUES_MAX];
+
 /// What an entry of a window remembers beside its numbers.
 pub trait Memory: Clone + Debug + Default {
     /// It belongs to a wider group: it looks at each moment as a whole, and claims reach it.
     const WIDER: bool;
 
     /// Notes an event; false if an older one of the window had to leave for it.
-    fn note(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) -> bool;
+    fn note(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], values: &Values) -> bool;
 
     /// Takes out what the claiming group brought; says how much that was.
     fn yield_to(&mut self, ctx: &Context<'_>, claim: &Observation, text: &[u8]) -> usize;
@@ -43,7 +45,7 @@ pub trait Memory: Clone + Debug + Default {
 impl Memory for () {
     const WIDER: bool = false;
 
-    fn note(&mut self, _: &Context<'_>, _: &Observation, _: &[u8]) -> bool {
+    fn note(&mut self, _: &Context<'_>, _: &Observation, _: &[u8], _: &Values) -> bool {
         true
     }
 
@@ -69,8 +71,7 @@ struct Event {
     time: i64,
     /// The narrower groups it came through, as fingerprints.
     through: [u64; NARROWER_MAX],
-    values: [u64; 2],
-    present: u8,
+    values: Values,
     input: u8,
 }
 
@@ -81,7 +82,7 @@ pub struct Log(VecDeque<Event>);
 impl Memory for Log {
     const WIDER: bool = true;
 
-    fn note(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) -> bool {
+    fn note(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], values: &Values) -> bool {
         let passed = o.time - ctx.rule.timespan.0;
         while self.0.front().is_some_and(|e| e.time <= passed) {
             self.0.pop_front();
@@ -97,8 +98,7 @@ impl Memory for Log {
         self.0.push_back(Event {
             time: o.time,
             through,
-            values: o.values,
-            present: o.present,
+            values: *values,
             input: o.input,
         });
         !full
@@ -122,12 +122,10 @@ impl Memory for Log {
         for event in &self.0 {
             let o = Observation {
                 time: event.time,
-                values: event.values,
-                present: event.present,
                 input: event.input,
                 ..Observation::default()
             };
-            measure.insert(&mut stores, &o, span);
+            measure.insert(&mut stores, &o, &event.values, span);
         }
         stores
     }

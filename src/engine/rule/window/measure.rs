@@ -6,10 +6,10 @@
 mod runs;
 mod stores;
 
-use self::stores::Store;
 pub use self::stores::Stores;
+use self::stores::{Store, StoreKind};
 use crate::engine::detector::plan::{Aggregate, Bound, Function, Kind, Op, Rule};
-use crate::engine::exchange::Observation;
+use crate::engine::exchange::{Observation, VALUES_INLINE, VALUES_MAX};
 use crate::engine::program::slot_of;
 use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
@@ -23,20 +23,6 @@ pub const EXACT_MAX: usize = 1024;
 const SLACK: usize = 8;
 /// Stamps of a count that has no bound of its own.
 const UNBOUNDED: usize = 128;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum StoreKind {
-    Count {
-        cap: usize,
-    },
-    Rate,
-    Distinct,
-    Sums,
-    Tally,
-    Order,
-    /// Distinct values of what the rule groups by: one, while there is any event.
-    Own,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct StoreSpec {
@@ -69,6 +55,8 @@ pub struct Measure {
     ratio: Option<(Op, f64, u64)>,
     /// The store that counts every event, for `events` and `first`.
     all: usize,
+    /// Different values it reads.
+    slots: usize,
     /// The whole condition is "count >= n": crossing times are found exactly.
     single: Option<usize>,
 }
@@ -96,6 +84,7 @@ impl Measure {
             bounds,
             ratio,
             all: 0,
+            slots: 0,
             single: None,
         };
         let mut slots = Vec::new();
@@ -122,6 +111,7 @@ impl Measure {
             });
             measure.places.push(place);
         }
+        measure.slots = slots.len();
         let counts_all = |s: &StoreSpec| {
             s.input.is_none() && matches!(s.kind, StoreKind::Count { .. } | StoreKind::Rate)
         };
@@ -201,23 +191,27 @@ impl Measure {
 
     #[must_use]
     pub fn fresh(&self, span: i64) -> Stores {
-        let store = |spec: &StoreSpec| match spec.kind {
-            StoreKind::Count { .. } | StoreKind::Own => Store::Count(Stamps::default()),
-            StoreKind::Rate => Store::Rate(Box::new(Buckets::new(span))),
-            StoreKind::Distinct => Store::Distinct(Box::default()),
-            StoreKind::Sums => Store::Sums(Box::default()),
-            StoreKind::Tally => Store::Tally(Box::default()),
-            StoreKind::Order => Store::Order(Box::default()),
-        };
-        let mut all = self.specs.iter().map(store);
+        let mut all = self.specs.iter().map(|spec| spec.kind.fresh(span));
         Stores {
             first: all.next().unwrap_or(Store::Count(Stamps::default())),
             rest: all.collect(),
         }
     }
 
-    /// Adds an observation; returns its place in the first store if that is an exact count.
-    pub fn insert(&self, stores: &mut Stores, o: &Observation, span: i64) -> Option<usize> {
+    /// The values of an observation, as `insert` wants them.
+    #[must_use]
+    pub fn values(&self, o: &Observation, text: &[u8]) -> [Option<u64>; VALUES_MAX] {
+        o.values_of(self.slots.saturating_sub(VALUES_INLINE), text)
+    }
+
+    /// Adds an observation with its values; returns its place in the first store if that is an exact count.
+    pub fn insert(
+        &self,
+        stores: &mut Stores,
+        o: &Observation,
+        values: &[Option<u64>; VALUES_MAX],
+        span: i64,
+    ) -> Option<usize> {
         let mut place = None;
         let all = std::iter::once(&mut stores.first).chain(&mut stores.rest);
         for (i, (store, spec)) in all.zip(&self.specs).enumerate() {
@@ -227,10 +221,7 @@ impl Measure {
             {
                 continue;
             }
-            let value = spec.slot.and_then(|s| {
-                let present = o.present & (1 << s) != 0;
-                present.then(|| o.values.get(s).copied()).flatten()
-            });
+            let value = spec.slot.and_then(|s| values.get(s).copied().flatten());
             match (store, spec.kind, value) {
                 (Store::Count(stamps), StoreKind::Count { cap }, _) => {
                     let at = stamps.insert(o.time, cap);

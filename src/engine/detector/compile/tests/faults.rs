@@ -288,7 +288,7 @@ fn correlations() {
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, value_order, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
     );
     flood(
         "timespan: 10m",
@@ -465,8 +465,8 @@ fn correlation_types_with_keys_of_their_own() {
         "10:45 `b` is not among the rules of this correlation",
     );
     check(
-        "  rules: [a]\n  aggregates:\n    x: {type: value_count, field: f}\n    y: {type: value_count, field: g}\n    z: {type: value_sum, field: f}\n  condition: {x: {gte: 3}}\n",
-        "7:3 one window can aggregate 2 different fields",
+        "  rules: [a]\n  aggregates:\n    x: {type: value_count, field: f}\n    y: {type: value_count, field: g}\n    z: {type: value_sum, field: f}\n    v: {type: value_avg, field: g}\n    w: {type: value_count, field: h}\n  condition: {x: {gte: 3}}\n",
+        "7:3 one window can read 4 different values",
     );
     check(
         "  type: value_count\n  rules: [a]\n  condition: {field: [a, b, c, d, e], gte: 3}\n",

@@ -9,6 +9,34 @@ use crate::engine::window::stamps::Stamps;
 use crate::engine::window::sums::Sums;
 use crate::engine::window::tally::Tally;
 
+/// What a container is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum StoreKind {
+    Count {
+        cap: usize,
+    },
+    Rate,
+    Distinct,
+    Sums,
+    Tally,
+    Order,
+    /// Distinct values of what the rule groups by: one, while there is any event.
+    Own,
+}
+
+impl StoreKind {
+    pub(super) fn fresh(self, span: i64) -> Store {
+        match self {
+            Self::Count { .. } | Self::Own => Store::Count(Stamps::default()),
+            Self::Rate => Store::Rate(Box::new(Buckets::new(span))),
+            Self::Distinct => Store::Distinct(Box::default()),
+            Self::Sums => Store::Sums(Box::default()),
+            Self::Tally => Store::Tally(Box::default()),
+            Self::Order => Store::Order(Box::default()),
+        }
+    }
+}
+
 /// One container of values of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Store {
