@@ -369,7 +369,8 @@ impl Program {
                 From::Settled(p) => format!("settled {}", self.identity(p)),
                 From::Rest(p) => format!("rest {}", self.identity(p)),
             };
-            text.push_str(&format!("|{fields:?}{from}"));
+            let learns = if input.learns { "learns" } else { "" };
+            text.push_str(&format!("|{fields:?}{from}{learns}"));
         }
         text.push_str(&format!("|{:?}", self.specs[rule].parts));
         self.key.fingerprint(self.named(&text).as_bytes()).0

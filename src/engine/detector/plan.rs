@@ -44,6 +44,8 @@ pub struct Input {
     /// The fields that give the group key in this stream (they differ between streams only where
     /// `aliases` says so).
     pub group_by: Vec<FieldId>,
+    /// It teaches what is known and never fires (new_value).
+    pub learns: bool,
 }
 
 /// Where an input's observations come from.

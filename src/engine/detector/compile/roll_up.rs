@@ -66,6 +66,7 @@ fn one_wider(narrower: &Rule, index: usize, place: usize, field: FieldId) -> Rul
             name: input.name.clone(),
             from: From::Rest(index),
             group_by,
+            learns: false,
         }
     };
     Rule {

@@ -325,6 +325,7 @@ impl<'d> Builder<'d, '_> {
                         name,
                         from,
                         group_by: Vec::new(),
+                        learns: false,
                     }],
                     key_names: Vec::new(),
                     timespan: Span::ZERO,
@@ -411,7 +412,7 @@ impl<'d> Builder<'d, '_> {
             },
             Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),
-            Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {
+            Kind::NewValue(names, _, new) => PlanKind::NewValue(NewValue {
                 fields: self.fields(doc, names, sources)?,
                 ..new.clone()
             }),

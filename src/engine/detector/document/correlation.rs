@@ -76,8 +76,8 @@ pub(in crate::engine::detector) enum Kind {
     },
     /// The names of its value, and the rest as the plan has it.
     Spike(Vec<Name>, Spike),
-    /// The fields' names, and the rest as the plan has it.
-    NewValue(Vec<Name>, NewValue),
+    /// The fields' names, what only teaches, and the rest as the plan has it.
+    NewValue(Vec<Name>, Option<Name>, NewValue),
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
     Score(Vec<Name>, Score),
     Quiet(Quiet),
@@ -146,6 +146,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("aggregates", &["aggregates"]),
     ("field", &["new_value", "spike"]),
     ("known_min", &["new_value"]),
+    ("learn", &["new_value"]),
     ("values_max", &["new_value"]),
     ("count_min", &["new_value", "quiet"]),
     ("within", &["new_value"]),

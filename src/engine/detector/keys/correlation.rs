@@ -117,6 +117,11 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "new_value: the field, or the fields together, whose new values matter; spike: count distinct ones",
         ),
         key(
+            "learn",
+            Shape::Text,
+            "new_value: a rule or selection whose values are learnt, and never new",
+        ),
+        key(
             "known_min",
             Shape::Count,
             "new_value: observations of the key needed before it may fire (default 1)",

@@ -71,7 +71,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `roll-up`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `roll-up`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `learn`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
     );
     flood(
         "group-by",
