@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::deliver::{Settings as Delivery, body};
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
@@ -16,6 +16,9 @@ use crate::model::ids::Id;
 use crate::model::{EventTime, WallTime};
 use crate::store::rows::{actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
+
+/// Alerts closed in one transaction when detectors went.
+const LOST_PAGE: usize = 256;
 
 /// What a commit brought about.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +153,33 @@ impl Desk {
         Ok(sent)
     }
 
+    /// Closes the open alerts of detectors that are not as they were: nothing watches these episodes
+    /// any more. The last state of each stands, with the reason behind its summary. What stands of
+    /// their actions ends by itself.
+    ///
+    /// # Errors
+    /// When the store cannot be written; what was closed before stays closed.
+    pub fn close_lost(
+        &mut self,
+        is_lost: impl Fn(&DetectorRef) -> bool,
+        now: WallTime,
+    ) -> Result<Committed, StoreError> {
+        let (mut all, mut behind) = (Committed::default(), None);
+        loop {
+            let open = store::read(&*self.store, |view| {
+                alert_rows::open_of(view, &is_lost, behind, LOST_PAGE)
+            })?;
+            let Some(last) = open.last() else {
+                return Ok(all);
+            };
+            behind = Some((last.time, last.alert_id));
+            let closed: Vec<Alert> = open.into_iter().map(closed_as_lost).collect();
+            let committed = self.record(&closed, now)?;
+            all.alerts.extend(committed.alerts);
+            all.messages += committed.messages;
+        }
+    }
+
     /// Ends actions whose time is over.
     ///
     /// # Errors
@@ -211,3 +241,15 @@ impl Desk {
         })
     }
 }
+
+fn closed_as_lost(mut alert: Alert) -> Alert {
+    alert.revision += 1;
+    alert.status = Status::Closed;
+    alert
+        .summary
+        .push_str("; closed because its detector was changed or taken out");
+    alert
+}
+
+#[cfg(test)]
+mod tests;

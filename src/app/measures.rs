@@ -11,6 +11,7 @@ use crate::engine::containment::policy::State;
 use crate::engine::detector::plan::{Mode, Plan};
 use crate::engine::program::Program;
 use crate::engine::rule::Usage;
+use crate::engine::shard::usage_by_detector;
 use crate::engine::watermark::Passed;
 use crate::model::WallTime;
 use crate::source::Lag;
@@ -160,13 +161,18 @@ impl Measures {
         let mut explosions = Vec::new();
         self.told.resize(usage.len(), Usage::default());
         let metrics = &self.metrics;
-        for (rule, (now, told)) in usage.iter().zip(&mut self.told).enumerate() {
-            let name = || [detector(program, rule)];
+        let plan = &program.plan;
+        let held = usage_by_detector(plan, usage);
+        for (detector, held) in plan.detectors.iter().zip(held) {
+            let name = || [Label::configured(&detector.name)];
             #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
             {
-                metrics.keys.set(name(), now.keys as f64);
-                metrics.state_bytes.set(name(), now.bytes as f64);
+                metrics.keys.set(name(), held.keys as f64);
+                metrics.state_bytes.set(name(), held.bytes as f64);
             }
+        }
+        for (rule, (now, told)) in usage.iter().zip(&mut self.told).enumerate() {
+            let name = || [detector(program, rule)];
             let grown = |now: u64, told: u64| now.saturating_sub(told);
             let evicted = grown(now.evicted, told.evicted) + grown(now.refused, told.refused);
             if evicted > 0 {

@@ -10,6 +10,15 @@ use crate::model::{EventTime, HashKey, Level, WallTime};
 /// How long one explosion of keys is one alert (ms).
 const EXPLOSION_SLOT: i64 = 3_600_000;
 
+const HALTED: &str = "tidegate-partition-halted";
+const EXPLODED: &str = "tidegate-key-explosion";
+
+/// Whether an alert is one of these, and of no detector.
+#[must_use]
+pub fn is_own(of: &DetectorRef) -> bool {
+    [HALTED, EXPLODED].contains(&of.id.as_str())
+}
+
 /// A partition whose log no longer holds what comes next: it is not read until an operator decides.
 #[must_use]
 pub fn partition_halted(
@@ -21,7 +30,7 @@ pub fn partition_halted(
 ) -> Alert {
     let number = partition.to_string();
     let place = [topic, &number, &next.to_string()].join("/");
-    let mut alert = alert(key, "tidegate-partition-halted", &place, now);
+    let mut alert = alert(key, HALTED, &place, now);
     alert.key = pairs(&[("source", topic), ("partition", &number)]);
     #[expect(clippy::cast_precision_loss, reason = "an offset to be read by people")]
     let next_shown = next as f64;
@@ -37,12 +46,7 @@ pub fn partition_halted(
 #[must_use]
 pub fn key_explosion(key: &HashKey, detector: &str, evicted: u64, now: WallTime) -> Alert {
     let slot = now.0.div_euclid(EXPLOSION_SLOT).to_string();
-    let mut alert = alert(
-        key,
-        "tidegate-key-explosion",
-        &[detector, &slot].join("/"),
-        now,
-    );
+    let mut alert = alert(key, EXPLODED, &[detector, &slot].join("/"), now);
     alert.key = pairs(&[("detector", detector)]);
     #[expect(clippy::cast_precision_loss, reason = "a count to be read by people")]
     let shown = evicted as f64;

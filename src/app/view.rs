@@ -22,8 +22,9 @@ use crate::deliver::{Clock, Counters};
 use crate::engine::alert::Alert;
 use crate::engine::containment::policy::Refusal;
 use crate::engine::containment::{Receipt, Record};
-use crate::engine::detector::plan::Plan;
+use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::rule::Usage;
+use crate::engine::shard::usage_by_detector;
 use crate::model::WallTime;
 use crate::model::ids::Id;
 use crate::store::rows::{actions, alerts};
@@ -369,25 +370,24 @@ impl View for Shared {
 
     fn detectors(&self) -> Result<Vec<DetectorView>, Unavailable> {
         let told = self.told();
-        let view = |d: &crate::engine::detector::plan::Detector| {
-            let usage = told.usage.get(d.rule).copied().unwrap_or_default();
-            DetectorView {
-                id: d.id.clone(),
-                name: d.name.clone(),
-                title: d.title.clone(),
-                description: d.description.clone(),
-                version: d.version,
-                level: d.level,
-                mode: d.mode,
-                tags: d.tags.clone(),
-                runbook: d.runbook.clone(),
-                file: format!("{}:{}", d.file, d.line),
-                keys: usage.keys,
-                bytes: usage.bytes,
-                alerts: told.alerts_by_detector.get(&d.id).copied().unwrap_or(0),
-            }
+        let plan = self.plan.get();
+        let held = usage_by_detector(&plan, &told.usage);
+        let view = |(d, usage): (&Detector, Usage)| DetectorView {
+            id: d.id.clone(),
+            name: d.name.clone(),
+            title: d.title.clone(),
+            description: d.description.clone(),
+            version: d.version,
+            level: d.level,
+            mode: d.mode,
+            tags: d.tags.clone(),
+            runbook: d.runbook.clone(),
+            file: format!("{}:{}", d.file, d.line),
+            keys: usage.keys,
+            bytes: usage.bytes,
+            alerts: told.alerts_by_detector.get(&d.id).copied().unwrap_or(0),
         };
-        Ok(self.plan.get().detectors.iter().map(view).collect())
+        Ok(plan.detectors.iter().zip(held).map(view).collect())
     }
 
     fn timeline(&self) -> Result<Vec<Point>, Unavailable> {

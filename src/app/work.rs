@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "times snapshots and waits")]
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ use super::threads::Threads;
 use super::view::{Ask, Shared};
 use crate::deliver::Clock;
 use crate::engine::Input;
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, DetectorRef};
+use crate::engine::detector::plan::Detector;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
@@ -87,6 +89,12 @@ impl Work {
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
+        let plan = Arc::clone(&self.rules.program.plan);
+        // Detectors may have gone while nothing ran.
+        self.close_lost(|alert| {
+            let same = |d: &Detector| d.id == alert.id && d.version == alert.version;
+            !meta::is_own(alert) && !plan.detectors.iter().any(same)
+        })?;
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
         let (mut pruned, mut took) = (Instant::now(), Duration::ZERO);
@@ -131,7 +139,7 @@ impl Work {
 
     fn take(&mut self, intake: &Intake) -> anyhow::Result<()> {
         if !Arc::ptr_eq(&intake.rules, &self.rules) {
-            self.change_rules(&intake.rules);
+            self.change_rules(&intake.rules)?;
         }
         self.course.take(&intake.routed, &intake.notices);
         crate::crash::point("batch-taken");
@@ -154,12 +162,14 @@ impl Work {
     }
 
     /// Goes over to the detectors that the next batch was routed by.
-    fn change_rules(&mut self, rules: &Arc<Rules>) {
+    fn change_rules(&mut self, rules: &Arc<Rules>) -> anyhow::Result<()> {
         let before = std::mem::replace(&mut self.rules, Arc::clone(rules));
         let (old, new) = (&before.program, &rules.program);
         let usage = self.course.engine.stats().usage;
         let kept = old.keep(&new.identities());
+        let mut lost = BTreeSet::new();
         for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
+            lost.insert(old.detector(rule).id.clone());
             let keys = usage.get(rule).map_or(0, |u| u.keys);
             tracing::warn!(
                 detector = old.detector(rule).name,
@@ -181,6 +191,21 @@ impl Work {
             Some(_) => None,
             None => Some(Probation::begin(before, changed, self.noise, now)),
         };
+        self.close_lost(|alert| lost.contains(&alert.id))
+    }
+
+    fn close_lost(&mut self, is_lost: impl Fn(&DetectorRef) -> bool) -> anyhow::Result<()> {
+        let committed =
+            self.insist(|work| work.course.desk.close_lost(&is_lost, work.clock.now()))?;
+        if !committed.is_empty() {
+            let closed = committed.alerts.len();
+            tracing::warn!(
+                closed,
+                "alerts closed: their detectors were changed or went"
+            );
+            self.follow(&committed);
+        }
+        Ok(())
     }
 
     /// Takes a new set of detectors back that alerts without end.

@@ -265,7 +265,7 @@ fn matches(program: &Program, rule: usize, event: &Event) -> (bool, Option<Strin
                 let explanation = p.explain(event);
                 (explanation.matched, explanation.leaf)
             }),
-            From::Rule(p) | From::Settled(p) => matches(program, p, event),
+            From::Rule(p) | From::Settled(p) | From::Rest(p) => matches(program, p, event),
         };
         if matched {
             return (true, None);

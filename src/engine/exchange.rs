@@ -8,11 +8,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::program::{Program, Slot, TextLayout};
+use crate::engine::program::{Program, Read, Slot, TextLayout};
+use crate::engine::window::order;
 use crate::model::{Event, Fingerprint, Value, field};
 
 /// Separates the parts of a key's text; cannot occur in a part.
 pub const SEPARATOR: u8 = 0x1f;
+/// Different values one rule may read.
+pub const VALUES_MAX: usize = 4;
+/// How many of them an observation carries; the others stand behind its text, so that only rules that
+/// read so many pay for them.
+pub const VALUES_INLINE: usize = 2;
 /// Longest value kept in a key's text, in bytes; the fingerprint is over the whole value.
 const PART_MAX: usize = 256;
 
@@ -31,22 +37,23 @@ pub struct Observation {
     pub time: i64,
     /// Fingerprint of the group key.
     pub key: u64,
-    /// Fingerprints (or the bits of numbers) of the rule's value fields.
-    pub values: [u64; 2],
+    /// Fingerprints (or the bits of numbers) of the rule's first value fields; see `values_of`.
+    pub values: [u64; VALUES_INLINE],
     pub origin: Origin,
     /// The key's text and what is carried along: a range of the packet's `text`.
     pub start: u32,
     pub len: u16,
     pub rule: u16,
     pub input: u8,
-    /// Bit i: value i is present. The highest bit: see `is_followed`.
+    /// Bit i: value i is present. The highest bits: see `is_followed` and `is_claim`.
     pub present: u8,
     /// Fingerprint of the event itself, to tell two steps served by one event.
     pub event: u32,
 }
 
-/// Bit of `Observation::present`.
+/// Bits of `Observation::present`.
 const FOLLOWED: u8 = 1 << 7;
+const CLAIM: u8 = 1 << 6;
 
 impl Observation {
     /// Another observation of the same event follows for the same rule and key: numbers that are
@@ -54,6 +61,47 @@ impl Observation {
     #[must_use]
     pub const fn is_followed(&self) -> bool {
         self.present & FOLLOWED != 0
+    }
+
+    /// The same observation, followed by another one or not.
+    #[must_use]
+    pub const fn followed(self, by_another: bool) -> Self {
+        let present = self.present & !FOLLOWED | if by_another { FOLLOWED } else { 0 };
+        Self { present, ..self }
+    }
+
+    /// Its values, of which so many stand behind the text.
+    #[must_use]
+    pub fn values_of(&self, behind: usize, text: &[u8]) -> [Option<u64>; VALUES_MAX] {
+        let mut values = [None; VALUES_MAX];
+        let (inline, rest) = values.split_at_mut(VALUES_INLINE);
+        for (i, (place, value)) in inline.iter_mut().zip(self.values).enumerate() {
+            *place = (self.present & (1 << i) != 0).then_some(value);
+        }
+        let places = rest.iter_mut().take(behind).rev();
+        for (place, part) in places.zip(text.rsplit(|b| *b == SEPARATOR)) {
+            let part = std::str::from_utf8(part).ok();
+            *place = part.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        }
+        values
+    }
+
+    /// No event: a narrower group has fired and takes what it brought out of its wider ones
+    /// (`roll-up`). `input` then says how many groups are narrower still.
+    #[must_use]
+    pub const fn is_claim(&self) -> bool {
+        self.present & CLAIM != 0
+    }
+
+    /// The claim of a group with so many narrower ones that this observation made fire.
+    #[must_use]
+    pub const fn claim(self, narrower: u8) -> Self {
+        Self {
+            present: CLAIM,
+            input: narrower,
+            values: [0; VALUES_INLINE],
+            ..self
+        }
     }
 }
 
@@ -169,6 +217,7 @@ pub struct Router {
     /// The predicates this event may meet.
     due: Vec<usize>,
     scratch: Vec<u8>,
+    scratch_value: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +239,7 @@ impl Router {
             used: Vec::new(),
             due: Vec::new(),
             scratch: Vec::new(),
+            scratch_value: Vec::new(),
         }
     }
 
@@ -297,6 +347,10 @@ impl Router {
             write_value(value, text);
             trim_part(text, from);
         }
+        for slot in &layout.values {
+            let value = value(program, slot, event, &mut self.scratch_value);
+            write_behind(value, text);
+        }
         let fingerprint = program.key.fingerprint(&self.scratch).0;
         Key {
             fingerprint,
@@ -308,26 +362,40 @@ impl Router {
 
     fn values(&mut self, program: &Program, slots: &[Slot], event: &Event, o: &mut Observation) {
         for (i, slot) in slots.iter().enumerate().take(o.values.len()) {
-            if let Some(value) = self.value(program, slot, event) {
+            if let Some(value) = value(program, slot, event, &mut self.scratch) {
                 o.values[i] = value;
                 o.present |= 1 << i;
             }
         }
     }
+}
 
-    fn value(&mut self, program: &Program, slot: &Slot, event: &Event) -> Option<u64> {
-        self.scratch.clear();
-        for (n, field) in slot.fields.iter().enumerate() {
-            let value = event.get(*field).filter(|v| *v != Value::Null)?;
-            if slot.numeric {
-                return as_number(value).map(f64::to_bits);
-            }
-            if n > 0 {
-                self.scratch.push(SEPARATOR);
-            }
-            write_value(Some(value), &mut self.scratch);
+/// What a rule reads of an event as one value.
+fn value(program: &Program, slot: &Slot, event: &Event, scratch: &mut Vec<u8>) -> Option<u64> {
+    scratch.clear();
+    for (n, field) in slot.fields.iter().enumerate() {
+        let value = event.get(*field).filter(|v| *v != Value::Null)?;
+        if slot.read == Read::Number {
+            return as_number(value).map(f64::to_bits);
         }
-        Some(program.key.fingerprint(&self.scratch).0)
+        if n > 0 {
+            scratch.push(SEPARATOR);
+        }
+        write_value(Some(value), scratch);
+    }
+    Some(match slot.read {
+        Read::Place => order::place(&String::from_utf8_lossy(scratch)),
+        Read::Identity | Read::Number => program.key.fingerprint(scratch).0,
+    })
+}
+
+/// Puts a value behind a text, for `Observation::values_of`.
+pub fn write_behind(value: Option<u64>, text: &mut Vec<u8>) {
+    use std::io::Write;
+    text.push(SEPARATOR);
+    if let Some(value) = value {
+        // Writing to a Vec cannot fail.
+        drop(write!(text, "{value:x}"));
     }
 }
 

@@ -32,11 +32,13 @@ pub fn join<'a>(derived: impl Iterator<Item = &'a Packet>, progress: Progress) -
     let of = |p: &'a Packet| p.observations.iter().map(move |o| (o, p.text_of(o)));
     let mut all: Vec<(&Observation, &[u8])> = derived.flat_map(of).collect();
     // Later inputs first, as with events: a share's denominator is there when its numerator comes.
+    // Claims last: what is claimed must be there.
     all.sort_by_key(|(o, text)| {
         (
             o.time,
             o.rule,
             o.key,
+            o.is_claim(),
             std::cmp::Reverse(o.input),
             o.values,
             *text,

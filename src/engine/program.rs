@@ -2,30 +2,47 @@
 //!
 //! Everything here is computed once when detectors are (re)loaded; nothing changes while running.
 
+mod feed;
 mod index;
 
 use std::sync::Arc;
 
-use crate::engine::detector::plan::{Aggregate, Detector, From, Function, Input, Kind, Plan, Rule};
+use crate::engine::detector::plan::{Detector, From, Input, Kind, Plan};
 use crate::engine::detector::predicate::Predicate;
+use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
+pub use feed::slot_of;
+use feed::{carry, levels, narrower, slots};
 use index::Index;
 
-/// Text of a key: the group-by fields, then the fields carried for alerts and later rules.
+/// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
+/// values that find no room in an observation, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextLayout {
     pub fields: Vec<FieldId>,
     /// How many of `fields` are the key.
     pub keys: usize,
+    pub values: Vec<Slot>,
 }
 
-/// A value a rule reads: as a fingerprint, or as a number (sums).
+/// How a value is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// As a fingerprint: to tell it from others.
+    Identity,
+    /// As a number: to add up.
+    Number,
+    /// As its place among others.
+    Place,
+}
+
+/// A value a rule reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Several fields are one value together; it is missing where one of them is.
     pub fields: Vec<FieldId>,
-    pub numeric: bool,
+    pub read: Read,
 }
 
 /// A predicate and the rule inputs it feeds.
@@ -45,17 +62,26 @@ pub struct EventTarget {
     pub slots: Vec<Slot>,
 }
 
-/// A rule fed by another rule's detections, and where its parts stand in the producer's text.
+/// What of another rule feeds a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Detections,
+    /// Everything settled (answered or not), not only detections.
+    Settled,
+    /// The observations no alert tells of, as they were.
+    Rest,
+}
+
+/// A rule fed by another rule, and where its parts stand in the producer's text.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     pub rule: u16,
     pub input: u8,
-    /// Fed with everything settled (answered or not), not only with detections.
-    pub settled: bool,
+    pub takes: Takes,
     /// For each part of the consumer's text, its index in the producer's; `None` where the producer cannot know it.
     pub parts: Vec<Option<usize>>,
-    /// For each value, where its fields stand, and whether it is a number.
-    pub slots: Vec<(Vec<Option<usize>>, bool)>,
+    /// For each value, where its fields stand, and how it is read.
+    pub slots: Vec<(Vec<Option<usize>>, Read)>,
 }
 
 /// What a rule needs while running, beside `Plan::rules`.
@@ -67,6 +93,8 @@ pub struct Spec {
     /// How many of `parts` are the key.
     pub keys: usize,
     pub slots: Vec<Slot>,
+    /// Of a wider group (`roll-up`): which parts name the narrower groups, the narrowest first.
+    pub narrower: Vec<usize>,
     /// It looks at event time in order, so its observations wait for the watermark.
     pub waits: bool,
 }
@@ -129,6 +157,9 @@ impl Program {
             );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
+            let carried = |f: FieldId| carried[r].iter().position(|c| *c == f);
+            let at = narrower(&plan, r).into_iter().filter_map(carried);
+            specs[r].narrower = at.map(|at| specs[r].keys + at).collect();
         }
         let mut program = Self {
             plan: Arc::clone(&plan),
@@ -166,6 +197,7 @@ impl Program {
                 let layout = TextLayout {
                     fields,
                     keys: input.group_by.len(),
+                    values: slots.iter().skip(VALUES_INLINE).cloned().collect(),
                 };
                 let layout = self
                     .layouts
@@ -190,7 +222,9 @@ impl Program {
                     }),
                 }
             }
-            From::Rule(producer) | From::Settled(producer) => {
+            // One way is enough for all that is passed on: it keeps the number of its input.
+            From::Rest(_) if index > 0 => {}
+            From::Rule(producer) | From::Settled(producer) | From::Rest(producer) => {
                 let producing = &self.plan.rules[producer];
                 let find = |f: &FieldId| {
                     let key = producing
@@ -205,11 +239,15 @@ impl Program {
                 let consumer = Consumer {
                     rule: r,
                     input: i,
-                    settled: matches!(input.from, From::Settled(_)),
+                    takes: match input.from {
+                        From::Settled(_) => Takes::Settled,
+                        From::Rest(_) => Takes::Rest,
+                        From::Rule(_) | From::Event(_) => Takes::Detections,
+                    },
                     parts: fields.iter().map(find).collect(),
                     slots: slots
                         .iter()
-                        .map(|s| (s.fields.iter().map(find).collect(), s.numeric))
+                        .map(|s| (s.fields.iter().map(find).collect(), s.read))
                         .collect(),
                 };
                 self.specs[producer].consumers.push(consumer);
@@ -329,8 +367,10 @@ impl Program {
                 From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
                 From::Rule(p) => format!("rule {}", self.identity(p)),
                 From::Settled(p) => format!("settled {}", self.identity(p)),
+                From::Rest(p) => format!("rest {}", self.identity(p)),
             };
-            text.push_str(&format!("|{fields:?}{from}"));
+            let learns = if input.learns { "learns" } else { "" };
+            text.push_str(&format!("|{fields:?}{from}{learns}"));
         }
         text.push_str(&format!("|{:?}", self.specs[rule].parts));
         self.key.fingerprint(self.named(&text).as_bytes()).0
@@ -375,78 +415,8 @@ impl Program {
         let fed = self.plan.rules[rule]
             .inputs
             .iter()
-            .filter_map(|i| match i.from {
-                From::Rule(p) | From::Settled(p) => Some(self.reach(p)),
-                From::Event(_) => None,
-            });
+            .filter_map(|i| i.from.rule())
+            .map(|p| self.reach(p));
         Span(own.0 + fed.max().unwrap_or_default().0)
     }
-}
-
-fn levels(plan: &Plan) -> Vec<usize> {
-    let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
-    for rule in &plan.rules {
-        let below = rule.inputs.iter().filter_map(|i| match i.from {
-            From::Rule(p) | From::Settled(p) => levels.get(p).map(|l| l + 1),
-            From::Event(_) => None,
-        });
-        levels.push(below.max().unwrap_or(0));
-    }
-    levels
-}
-
-/// Fields a rule's text carries behind its key: its detector's `fields`, and what later rules need.
-fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
-    let own = &plan.rules[rule];
-    let mut fields = plan.detectors[own.detector].fields.clone();
-    for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
-        let feeds = |i: &&Input| matches!(i.from, From::Rule(p) | From::Settled(p) if p == rule);
-        for input in consumer.inputs.iter().filter(feeds) {
-            fields.extend(&input.group_by);
-            fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
-            fields.extend(&carried[c]);
-        }
-    }
-    let mut kept: Vec<FieldId> = Vec::new();
-    for f in fields {
-        let in_key = own.inputs.iter().any(|i| i.group_by.contains(&f));
-        if !in_key && !kept.contains(&f) {
-            kept.push(f);
-        }
-    }
-    kept
-}
-
-/// The values a rule reads. At most two fit an observation; `compile` refuses more.
-fn slots(rule: &Rule) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = Vec::new();
-    match &rule.kind {
-        Kind::Window { aggregates, .. } => {
-            for slot in aggregates.iter().filter_map(slot_of) {
-                if !slots.contains(&slot) {
-                    slots.push(slot);
-                }
-            }
-        }
-        Kind::Spike(spike) if !spike.fields.is_empty() => slots.push(Slot {
-            fields: spike.fields.clone(),
-            numeric: false,
-        }),
-        Kind::NewValue(new) => slots.push(Slot {
-            fields: new.fields.clone(),
-            numeric: false,
-        }),
-        _ => {}
-    }
-    slots
-}
-
-/// The value an aggregate reads, if any.
-#[must_use]
-pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
-    let numeric = matches!(aggregate.function, Function::Sum | Function::Average);
-    (!aggregate.fields.is_empty()).then(|| Slot {
-        fields: aggregate.fields.clone(),
-        numeric,
-    })
 }

@@ -20,10 +20,13 @@ pub mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::Alert;
-use crate::engine::detector::plan::{Detector, Kind, Rule};
-use crate::engine::exchange::{Observation, Origin, Packet, SEPARATOR};
-use crate::engine::program::{Consumer, Program, Spec};
+use crate::engine::detector::plan::{Detector, From, Kind, Rule};
+use crate::engine::exchange::{
+    Observation, Origin, Packet, SEPARATOR, VALUES_INLINE, write_behind,
+};
+use crate::engine::program::{Consumer, Program, Read, Spec, Takes};
 use crate::engine::table::Bounded;
+use crate::engine::window::order;
 
 /// What a rule sees of the world while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -68,29 +71,42 @@ impl Findings {
     /// Feeds a detection to the rules that build on this one.
     pub fn derive(&mut self, ctx: &Context<'_>, detected: &Detected<'_>) {
         for consumer in &ctx.spec.consumers {
-            if detected.settled_only && !consumer.settled {
-                continue;
+            let takes = match consumer.takes {
+                Takes::Detections => !detected.settled_only,
+                Takes::Settled => true,
+                Takes::Rest => false,
+            };
+            if takes && let Some((o, text)) = observe_detection(ctx, consumer, detected) {
+                self.derived.push(o, &text);
             }
-            let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
-            let part =
-                |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
-            if let Some((observation, text)) = observe_detection(ctx, consumer, detected, part) {
-                self.derived.push(observation, &text);
+        }
+    }
+
+    /// Gives an observation, or a claim, to the wider groups of its rule (`roll-up`), as it is.
+    pub fn pass_on(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) {
+        let wider = |c: &&Consumer| c.takes == Takes::Rest;
+        for consumer in ctx.spec.consumers.iter().filter(wider) {
+            let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
+            if let Some((key, mut text)) = regroup(ctx, consumer, &parts) {
+                let rule = consumer.rule;
+                let behind = ctx.spec.slots.len().saturating_sub(VALUES_INLINE);
+                for value in parts.iter().skip(parts.len().saturating_sub(behind)) {
+                    text.push(SEPARATOR);
+                    text.extend_from_slice(value);
+                }
+                self.derived.push(Observation { key, rule, ..*o }, &text);
             }
         }
     }
 }
 
-fn observe_detection<'a>(
-    ctx: &Context<'_>,
-    consumer: &Consumer,
-    detected: &Detected<'_>,
-    part: impl Fn(&Option<usize>) -> &'a [u8],
-) -> Option<(Observation, Vec<u8>)> {
+/// The key and text of a consumer, from the parts of what feeds it; `None` where a part of the key
+/// is missing.
+fn regroup(ctx: &Context<'_>, consumer: &Consumer, parts: &[&[u8]]) -> Option<(u64, Vec<u8>)> {
     let keys = ctx.program.specs.get(usize::from(consumer.rule))?.keys;
     let (mut text, mut key) = (Vec::new(), Vec::new());
     for (i, at) in consumer.parts.iter().enumerate() {
-        let value = part(at);
+        let value = at.and_then(|i| parts.get(i)).copied().unwrap_or_default();
         if i < keys {
             if value.is_empty() {
                 return None;
@@ -103,32 +119,55 @@ fn observe_detection<'a>(
         }
         text.extend_from_slice(value);
     }
+    Some((ctx.program.key.fingerprint(&key).0, text))
+}
+
+fn observe_detection(
+    ctx: &Context<'_>,
+    consumer: &Consumer,
+    detected: &Detected<'_>,
+) -> Option<(Observation, Vec<u8>)> {
+    let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
+    let (key, mut text) = regroup(ctx, consumer, &parts)?;
     let mut o = Observation {
         time: detected.time,
-        key: ctx.program.key.fingerprint(&key).0,
+        key,
         origin: detected.origin,
         rule: consumer.rule,
         input: consumer.input,
         event: serial(ctx, detected),
         ..Observation::default()
     };
-    for (i, (at, numeric)) in consumer.slots.iter().enumerate().take(o.values.len()) {
-        let values: Vec<&[u8]> = at.iter().map(&part).collect();
-        if values.iter().any(|v| v.is_empty()) {
-            continue;
+    for (i, (at, read)) in consumer.slots.iter().enumerate() {
+        let value = value_of(ctx, &parts, at, *read);
+        match o.values.get_mut(i) {
+            None => write_behind(value, &mut text),
+            Some(place) => {
+                *place = value.unwrap_or_default();
+                o.present |= u8::from(value.is_some()) << i;
+            }
         }
-        let value = values.join(&SEPARATOR);
-        let number = std::str::from_utf8(&value)
-            .ok()
-            .and_then(|v| v.parse::<f64>().ok());
-        o.values[i] = match (numeric, number) {
-            (true, Some(number)) => number.to_bits(),
-            (true, None) => continue,
-            (false, _) => ctx.program.key.fingerprint(&value).0,
-        };
-        o.present |= 1 << i;
     }
     Some((o, text))
+}
+
+/// One value of a detection, as `Router` reads it from an event.
+fn value_of(ctx: &Context<'_>, parts: &[&[u8]], at: &[Option<usize>], read: Read) -> Option<u64> {
+    let part = |i: &Option<usize>| i.and_then(|i| parts.get(i)).copied().unwrap_or_default();
+    let values: Vec<&[u8]> = at.iter().map(part).collect();
+    if values.iter().any(|v| v.is_empty()) {
+        return None;
+    }
+    let value = values.join(&SEPARATOR);
+    Some(match read {
+        Read::Number => std::str::from_utf8(&value)
+            .ok()?
+            .parse::<f64>()
+            .ok()?
+            .to_bits(),
+        Read::Place => order::place(&String::from_utf8_lossy(&value)),
+        Read::Identity => ctx.program.key.fingerprint(&value).0,
+    })
 }
 
 /// Tells one detection from another, as one event is told from another: by its rule, key and time.
@@ -153,6 +192,7 @@ pub enum State {
     Score(score::Scores),
     Quiet(quiet::Quiets),
     Obligations(obligations::Obligations),
+    Wider(Box<window::WindowRule<window::claims::Log>>),
 }
 
 /// Keys, bytes and evictions of a rule's state.
@@ -166,10 +206,23 @@ pub struct Usage {
     pub suppressed: u64,
 }
 
+impl Usage {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.keys += more.keys;
+        self.bytes += more.bytes;
+        self.evicted += more.evicted;
+        self.refused += more.refused;
+        self.suppressed += more.suppressed;
+    }
+}
+
 impl State {
     /// Fresh state for a rule with `bytes_max` to spend.
     #[must_use]
     pub fn new(rule: &Rule, bytes_max: usize) -> Self {
+        if matches!(rule.inputs.first().map(|i| i.from), Some(From::Rest(_))) {
+            return Self::Wider(Box::new(window::WindowRule::new(rule, bytes_max)));
+        }
         match &rule.kind {
             Kind::Each => Self::Each(each::Each::new(bytes_max)),
             Kind::Window { .. } | Kind::Ratio { .. } => {
@@ -191,6 +244,7 @@ impl State {
         match self {
             Self::Each(state) => state.observe(ctx, o, text, out),
             Self::Window(state) => state.observe(ctx, o, text, out),
+            Self::Wider(state) => state.observe(ctx, o, text, out),
             Self::Temporal(state) => state.observe(ctx, o, text, out),
             Self::Absence(state) => state.observe(ctx, o, text, out),
             Self::Share(state) => state.observe(ctx, o, text, out),
@@ -207,6 +261,7 @@ impl State {
         match self {
             Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => {}
             Self::Window(state) => state.advance(ctx, out),
+            Self::Wider(state) => state.advance(ctx, out),
             Self::Absence(state) => state.advance(ctx, out),
             Self::Share(state) => state.advance(ctx, out),
             Self::Spike(state) => state.advance(ctx, out),
@@ -222,6 +277,7 @@ impl State {
         match self {
             Self::Each(_) | Self::Temporal(_) | Self::NewValue(_) => None,
             Self::Window(state) => state.next_wakeup(),
+            Self::Wider(state) => state.next_wakeup(),
             Self::Absence(state) => state.next_wakeup(),
             Self::Share(state) => state.next_wakeup(),
             Self::Spike(state) => state.next_wakeup(),
@@ -236,6 +292,7 @@ impl State {
         match self {
             Self::Each(state) => state.table(),
             Self::Window(state) => state.table(),
+            Self::Wider(state) => state.table(),
             Self::Temporal(state) => state.table(),
             Self::Absence(state) => state.table(),
             Self::Share(state) => state.table(),
@@ -252,6 +309,7 @@ impl State {
         match self {
             Self::Each(state) => state.usage(),
             Self::Window(state) => state.usage(),
+            Self::Wider(state) => state.usage(),
             Self::Temporal(state) => state.usage(),
             Self::Absence(state) => state.usage(),
             Self::Share(state) => state.usage(),
@@ -268,6 +326,7 @@ impl State {
     pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
         match self {
             Self::Window(state) => state.probe(rule, key),
+            Self::Wider(state) => state.probe(rule, key),
             Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
             Self::Share(state) => state.probe(key),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::budget::Budget;
+use super::detector::plan::Plan;
 use super::exchange::{Observation, Packet, Progress};
 use super::merge::shard_of;
 use super::program::Program;
@@ -113,11 +114,19 @@ pub fn sum_usage(parts: &[Vec<Usage>]) -> Vec<Usage> {
     let mut sums = vec![Usage::default(); parts.iter().map(Vec::len).max().unwrap_or(0)];
     for (rule, part) in parts.iter().flat_map(|p| p.iter().enumerate()) {
         if let Some(total) = sums.get_mut(rule) {
-            total.keys += part.keys;
-            total.bytes += part.bytes;
-            total.evicted += part.evicted;
-            total.refused += part.refused;
-            total.suppressed += part.suppressed;
+            total.add(part);
+        }
+    }
+    sums
+}
+
+/// Adds up per detector what its rules use.
+#[must_use]
+pub fn usage_by_detector(plan: &Plan, usage: &[Usage]) -> Vec<Usage> {
+    let mut sums = vec![Usage::default(); plan.detectors.len()];
+    for (rule, part) in plan.rules.iter().zip(usage) {
+        if let Some(total) = sums.get_mut(rule.detector) {
+            total.add(part);
         }
     }
     sums
@@ -209,10 +218,24 @@ impl Shard {
         let detections = derived.observations.iter().map(|o| (o, derived.text_of(o)));
         let mut all: Vec<(&Observation, &[u8])> = events.chain(detections).collect();
         all.sort_by_key(|(o, _)| o.time);
-        for (o, text) in all {
+        for (i, (o, text)) in all.iter().enumerate() {
+            // A wider group looks at a moment as a whole: what is claimed of it is not there yet.
+            let same = |(next, _): &(&Observation, &[u8])| {
+                (next.time, next.rule, next.key) == (o.time, o.rule, o.key)
+            };
+            let rolled_up = self.is_wider(o.rule);
+            let o = match rolled_up {
+                true => &o.followed(all.get(i + 1).is_some_and(same)),
+                false => *o,
+            };
             self.observe(o, text, derived.progress, out);
         }
         self.finish_level(level, derived.progress, out);
+    }
+
+    fn is_wider(&self, rule: u16) -> bool {
+        let spec = self.program.specs.get(usize::from(rule));
+        spec.is_some_and(|s| !s.narrower.is_empty())
     }
 
     /// Observations of rules that look at time in order always queue, also those the watermark has

@@ -19,6 +19,7 @@ fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
         name: format!("in{i}"),
         from: From::Event(i),
         group_by: vec![FieldId(1)],
+        learns: false,
     };
     Rule {
         detector: 0,

@@ -4,6 +4,7 @@
 //! flat in what the window holds.
 
 pub mod buckets;
+pub mod order;
 pub mod stamps;
 pub mod sums;
 pub mod tally;

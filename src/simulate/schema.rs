@@ -65,7 +65,9 @@ impl Schema {
 
     /// Appends a fact as one JSON object; false, and nothing written, if the schema has no word.
     pub(super) fn write(self, fact: &Fact<'_>, out: &mut String) -> bool {
-        if !self.knows(fact.step.kind) {
+        // Only our own schema knows that a link was merely opened; the others tell of its use.
+        let untold = fact.is_opening() && self != Self::Tidegate;
+        if untold || !self.knows(fact.step.kind) {
             return false;
         }
         match self {
@@ -125,6 +127,12 @@ impl Fact<'_> {
             Subject::Deploy(service) => (3, u64::from(service)),
         };
         mix(mix(self.seed ^ 0x00ac_c047) ^ (class << 56 | number))
+    }
+
+    /// A link that somebody else (a scanner) opens, and nothing more.
+    fn is_opening(&self) -> bool {
+        let by_other = self.step.kind == Kind::TokenUsed && self.step.who == 1;
+        by_other && self.flow.other_method != "POST"
     }
 
     /// Where it comes from.

@@ -14,7 +14,7 @@ mod forms;
 pub mod messages;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use forms::{DeadLetter, Delivery};
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::app::detectors::DetectorFile;
 use crate::engine::detector::case::{self, Purpose};
 use crate::engine::detector::plan::{
-    Aggregate, Bound, Detector, Function, Kind, Mode, Plan, Rule, Score, Spike,
+    Aggregate, Bound, Detector, From, Function, Kind, Mode, Plan, Rule, Score, Spike,
 };
 use crate::model::Span;
 
@@ -86,6 +86,14 @@ fn detector(out: &mut String, plan: &Plan, d: &Detector) {
         line(out, &format!("{}\n", d.description.trim()));
     }
     line(out, &format!("- fires on {}", fires(plan, rule)));
+    let wider = |r: &&Rule| matches!(r.inputs.first().map(|i| i.from), Some(From::Rest(_)));
+    let own = plan.rules.iter().filter(|r| r.detector == rule.detector);
+    for rule in own.filter(wider) {
+        line(
+            out,
+            &format!("- of what that leaves, on {}", fires(plan, rule)),
+        );
+    }
     if !d.respond.is_empty() {
         let step = |r: &crate::engine::detector::plan::Respond| {
             let target = r.target.as_deref().unwrap_or("flow");

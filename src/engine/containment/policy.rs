@@ -139,7 +139,7 @@ impl Policy {
             return plan;
         }
         let real = self.settings.mode.enforces() && detector.mode == Mode::Contain;
-        for respond in &detector.respond {
+        for respond in detector.respond.iter().filter(|r| detector.asks(r, alert)) {
             match self.wish(alert, detector, respond, !real, now) {
                 Ok(wish) => self.grant(state, &Wish { incident, ..wish }, &mut plan),
                 Err((target, why)) => {

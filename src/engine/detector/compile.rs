@@ -9,6 +9,7 @@ mod inputs;
 mod lints;
 mod names;
 mod resolve;
+mod roll_up;
 mod rules;
 mod temporal;
 

@@ -7,7 +7,7 @@ mod correlation;
 
 pub(super) use correlation::{
     AGGREGATE, BASELINE, CORRELATION, EXPECTED, FUNCTIONS, OPERATORS, PART_OF, SPIKE_BOUNDS, STEP,
-    TYPES,
+    TYPES, WIDER,
 };
 
 /// What a key's value looks like.
@@ -25,6 +25,8 @@ pub(super) enum Shape {
     OneOf(&'static [&'static str]),
     Map(&'static Section),
     List(&'static Section),
+    /// A name, or such a map, or a list of them.
+    NamesOr(&'static Section),
     /// Free names, each with such a map.
     MapOf(&'static Section),
     /// `{alias: {rule: field}}`.

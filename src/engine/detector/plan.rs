@@ -2,6 +2,7 @@
 //! (documents) they belong to. Plain data that the rules run on; made only by `compile`.
 
 use super::predicate::Predicate;
+use crate::engine::alert::Alert;
 use crate::engine::containment::Verb;
 use crate::model::{EventTime, FieldId, Fields, Level, Span};
 
@@ -43,6 +44,8 @@ pub struct Input {
     /// The fields that give the group key in this stream (they differ between streams only where
     /// `aliases` says so).
     pub group_by: Vec<FieldId>,
+    /// It teaches what is known and never fires (new_value).
+    pub learns: bool,
 }
 
 /// Where an input's observations come from.
@@ -55,6 +58,20 @@ pub enum From {
     /// Every `after` of the absence rule `i` once it is settled, followed or not: the denominator
     /// of a share of unanswered ones.
     Settled(usize),
+    /// What `Plan::rules[i]` saw and no alert of it tells of: the same events in wider groups
+    /// (`roll-up`).
+    Rest(usize),
+}
+
+impl From {
+    /// The rule that feeds it, if one does.
+    #[must_use]
+    pub const fn rule(self) -> Option<usize> {
+        match self {
+            Self::Event(_) => None,
+            Self::Rule(rule) | Self::Settled(rule) | Self::Rest(rule) => Some(rule),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +131,8 @@ pub enum Function {
     Distinct,
     /// Share (0 to 1) of the distinct values that were seen exactly once in the window.
     OnceShare,
+    /// How improbable it is (-log10 p) that values in no order would turn so seldom, or so often.
+    Order,
     Sum,
     Average,
 }
@@ -333,8 +352,22 @@ pub struct Detector {
     /// Where it stands: file and line.
     pub file: String,
     pub line: usize,
-    /// Index into `Plan::rules`.
+    /// Index into `Plan::rules`; of a roll-up the narrowest, which the wider ones follow.
     pub rule: usize,
+    /// The fields a roll-up groups by, the narrowest first; empty without one. A response that
+    /// targets one of them is for alerts of that group only.
+    pub roll_up: Vec<String>,
+}
+
+impl Detector {
+    /// Whether a response is meant for an alert: in a roll-up one that targets a group is for the
+    /// alerts of that group, not for those of the narrower groups inside it.
+    #[must_use]
+    pub fn asks(&self, respond: &Respond, alert: &Alert) -> bool {
+        let group = respond.target.as_ref();
+        let group = group.filter(|target| self.roll_up.contains(target));
+        group.is_none_or(|group| alert.key.get(group).is_some())
+    }
 }
 
 /// One containment step a detector asks for.

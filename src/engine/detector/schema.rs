@@ -80,6 +80,10 @@ fn shape(shape: Shape) -> Value {
             schema
         }
         Shape::List(inner) => json!({"type": "array", "items": section(inner)}),
+        Shape::NamesOr(inner) => {
+            let one = json!({"anyOf": [{"type": "string"}, section(inner)]});
+            json!({"anyOf": [one, {"type": "array", "items": one}]})
+        }
         Shape::MapOf(inner) => json!({"type": "object", "additionalProperties": section(inner)}),
         Shape::Aliases => json!({
             "type": "object",
@@ -162,6 +166,7 @@ mod tests {
                 match key.shape {
                     Shape::Map(inner) => compare(inner, found),
                     Shape::List(inner) => compare(inner, &found["items"]),
+                    Shape::NamesOr(inner) => compare(inner, &found["anyOf"][0]["anyOf"][1]),
                     Shape::MapOf(inner) => compare(inner, &found["additionalProperties"]),
                     Shape::Suppress => compare(&keys::SUPPRESS, &found["anyOf"][1]),
                     _ => {}

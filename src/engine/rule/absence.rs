@@ -10,6 +10,7 @@ use super::moment::Moment;
 use super::{Context, Detected, Findings, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
+use crate::engine::program::Takes;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
@@ -86,7 +87,7 @@ impl Absence {
             keep,
             ..Entry::default()
         };
-        let settled = ctx.spec.consumers.iter().any(|c| c.settled);
+        let settled = ctx.spec.consumers.iter().any(|c| c.takes == Takes::Settled);
         if o.input == 0 {
             let deadline = o.time.saturating_add(ctx.rule.timespan.0);
             let change = |e: &mut Entry| e.wait(o, deadline, lookback.0, settled, text);

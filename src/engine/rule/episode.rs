@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::origins::Origins;
 use super::{Bounds, Context, Findings};
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
-use crate::engine::exchange::SEPARATOR;
+use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::window::buckets::Buckets;
 use crate::model::ids::Id;
 use crate::model::{EventTime, Span};
@@ -105,6 +105,17 @@ impl Episode {
         self.update_at = self.events.saturating_mul(2).max(2);
         self.note_peak(&facts);
         self.write(ctx, facts.window.1, facts, out);
+    }
+
+    /// One event more.
+    pub fn count(&mut self, o: &Observation) {
+        if let Some(rate) = &mut self.rate {
+            rate.add(o.time, 1);
+        }
+        self.events += 1;
+        self.last = self.last.max(o.time);
+        self.first = self.first.min(o.time);
+        self.origins.add(o.origin);
     }
 
     /// Whether the episode has doubled since its last revision.

@@ -139,6 +139,10 @@ impl Entry {
         self.seen = self.seen.saturating_add(1);
         self.born = self.born.min(o.time);
         self.newest = self.newest.max(o.time);
+        let input = ctx.rule.inputs.get(usize::from(o.input));
+        if input.is_some_and(|i| i.learns) {
+            return;
+        }
         let new = sight.new && settled;
         let (events, first) = match rule.burst {
             None if new => (1, o.time),

@@ -3,12 +3,15 @@
 //!
 //! Fires on crossing and is then one episode until the value falls below; `suppress` lengthens
 //! the hold. A single count is exact: its crossing time is that of sorted input whatever the order
-//! of arrival.
+//! of arrival. With `roll-up`, what no open episode tells of goes on to the next wider group, and an
+//! episode that opens claims from the wider ones what they had of it (`claims`).
 
+pub mod claims;
 pub mod measure;
 
 use serde::{Deserialize, Serialize};
 
+use self::claims::Memory;
 use self::measure::{Measure, Reading, Stores};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
@@ -20,7 +23,7 @@ use crate::engine::watermark::queue::TimeQueue;
 
 /// The state of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Entry<M> {
     stores: Stores,
     newest: i64,
     span: i64,
@@ -28,9 +31,10 @@ pub struct Entry {
     seen: u32,
     origins: Origins,
     episode: Option<Box<Episode>>,
+    memory: M,
 }
 
-impl Weigh for Entry {
+impl<M: Memory> Weigh for Entry<M> {
     fn dead(&self, watermark: i64) -> bool {
         self.newest + self.span.max(episode::SLOT_MAX) < watermark
     }
@@ -41,20 +45,21 @@ impl Weigh for Entry {
         u64::from(self.seen)
     }
     fn heap(&self) -> usize {
-        self.stores.heap() + self.origins.heap() + self.episode.as_ref().map_or(0, |e| e.heap())
+        let episode = self.episode.as_ref().map_or(0, |e| e.heap());
+        self.stores.heap() + self.origins.heap() + episode + self.memory.heap()
     }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct WindowRule {
-    table: Table<Entry>,
+pub struct WindowRule<M: Memory = ()> {
+    table: Table<Entry<M>>,
     /// When open episodes have to be looked at, by key.
     timers: TimeQueue<u64>,
     #[serde(skip)]
     measure: Option<Measure>,
 }
 
-impl WindowRule {
+impl<M: Memory> WindowRule<M> {
     #[must_use]
     pub fn new(rule: &Rule, bytes_max: usize) -> Self {
         Self {
@@ -65,6 +70,12 @@ impl WindowRule {
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        if o.is_claim() {
+            out.pass_on(ctx, o, text);
+            if self.table.get(o.key).is_none() {
+                return;
+            }
+        }
         let measure = self.measure.get_or_insert_with(|| Measure::new(ctx.rule));
         let span = ctx.rule.timespan.0;
         let fresh = || Entry {
@@ -74,8 +85,9 @@ impl WindowRule {
             seen: 0,
             origins: Origins::default(),
             episode: None,
+            memory: M::default(),
         };
-        let change = |entry: &mut Entry| {
+        let change = |entry: &mut Entry<M>| {
             Turn {
                 ctx,
                 measure,
@@ -146,13 +158,30 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     /// Returns when to look at the entry again, if an episode has opened or fallen below.
-    fn take(&self, entry: &mut Entry, out: &mut Findings) -> Option<i64> {
+    fn take<M: Memory>(&self, entry: &mut Entry<M>, out: &mut Findings) -> Option<i64> {
         let (ctx, o) = (self.ctx, self.o);
         if let Some(End::At(end)) = entry.end(ctx, self.measure, o.time)
             && o.time > end
         {
             entry.close(ctx, self.measure, out);
         }
+        let at = match o.is_claim() {
+            true => {
+                self.give_up(entry);
+                None
+            }
+            false => self.add(entry, out),
+        };
+        let wake = self.judge(entry, at, out);
+        if !o.is_claim() && !entry.pinned() {
+            out.pass_on(ctx, o, self.text);
+        }
+        wake
+    }
+
+    /// Counts the event; returns its place among the counted ones, as `Measure::insert`.
+    fn add<M: Memory>(&self, entry: &mut Entry<M>, out: &mut Findings) -> Option<usize> {
+        let o = self.o;
         if o.time > entry.newest.saturating_add(entry.span) {
             entry.seen = 0;
             entry.origins.clear();
@@ -160,32 +189,78 @@ impl Turn<'_> {
         entry.seen = entry.seen.saturating_add(1);
         entry.newest = entry.newest.max(o.time);
         entry.origins.add(o.origin);
-        let in_order = o.time >= entry.newest;
-        let at = self.measure.insert(&mut entry.stores, o, entry.span);
-        if o.is_followed() && self.measure.compares() {
+        let values = self.measure.values(o, self.text);
+        if !entry.memory.note(self.ctx, o, self.text, &values) {
+            out.overflow += 1;
+        }
+        self.measure
+            .insert(&mut entry.stores, o, &values, entry.span)
+    }
+
+    /// Lets go of what a narrower group claims.
+    fn give_up<M: Memory>(&self, entry: &mut Entry<M>) {
+        let claimed = entry.memory.yield_to(self.ctx, self.o, self.text);
+        if claimed == 0 {
+            return;
+        }
+        entry.stores = entry.memory.recount(self.measure, entry.span);
+        entry.newest = entry.memory.newest().unwrap_or(entry.newest);
+        let claimed = u32::try_from(claimed).unwrap_or(u32::MAX);
+        entry.seen = entry.seen.saturating_sub(claimed);
+        if let Some(episode) = &mut entry.episode {
+            episode.rate = self.measure.rate(&entry.stores, entry.newest, entry.span);
+            // How long it holds is to be seen anew.
+            episode.until = episode.until.min(self.o.time);
+        }
+    }
+
+    /// Opens an episode, or goes on with the one that is open.
+    fn judge<M: Memory>(
+        &self,
+        entry: &mut Entry<M>,
+        at: Option<usize>,
+        out: &mut Findings,
+    ) -> Option<i64> {
+        let (ctx, o) = (self.ctx, self.o);
+        let open = entry.episode.as_mut().filter(|e| e.open);
+        if o.is_followed() && (M::WIDER || self.measure.compares()) {
+            if M::WIDER && !o.is_claim() {
+                open.into_iter().for_each(|episode| episode.count(o));
+            }
             return None;
         }
-        let crossing = self
-            .measure
-            .crossing(&entry.stores, at, entry.newest, entry.span);
-        if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
-            // A straggler adds to the episode but cannot end it.
-            let was_below = episode.below;
-            self.extend(episode, &entry.stores, crossing.is_some() || !in_order, out);
-            // It may have ended before its timer: look again when the hold is over.
-            let falls = episode.below && !was_below;
-            return falls.then(|| episode.until.saturating_add(ctx.detector.suppress.0));
+        let (stores, span) = (&entry.stores, entry.span);
+        let now = entry.newest.max(o.time);
+        let crossing = match o.is_claim() {
+            true => self.measure.holds(stores, now, span).then_some(now),
+            false => self.measure.crossing(stores, at, now, span),
+        };
+        let Some(episode) = open else {
+            let time = crossing.filter(|time| Self::follows_last(entry, *time))?;
+            let wake = self.open(entry, time, out);
+            let narrower = u8::try_from(ctx.spec.narrower.len()).unwrap_or(u8::MAX);
+            out.pass_on(ctx, &o.claim(narrower), self.text);
+            return Some(wake);
+        };
+        if !o.is_claim() {
+            episode.count(o);
         }
-        let time = crossing.filter(|time| Self::follows_last(entry, *time))?;
-        Some(self.open(entry, time, out))
+        // A straggler adds to the episode but cannot end it.
+        let straggles = o.time < entry.newest;
+        let was_below = episode.below;
+        self.extend(episode, &entry.stores, crossing.is_some() || straggles, out);
+        // It may have ended before its timer: look again when the hold is over.
+        let falls = episode.below && !was_below;
+        let sooner = falls || o.is_claim();
+        sooner.then(|| episode.until.saturating_add(ctx.detector.suppress.0))
     }
 
     /// A straggler may complete a window that an episode already told of; that is not a new one.
-    fn follows_last(entry: &Entry, time: i64) -> bool {
+    fn follows_last<M>(entry: &Entry<M>, time: i64) -> bool {
         entry.episode.as_ref().is_none_or(|last| time > last.until)
     }
 
-    fn open(&self, entry: &mut Entry, time: i64, out: &mut Findings) -> i64 {
+    fn open<M>(&self, entry: &mut Entry<M>, time: i64, out: &mut Findings) -> i64 {
         let (ctx, o) = (self.ctx, self.o);
         let reading = self.measure.read(&entry.stores, time, entry.span);
         let mut episode = Episode::begin(ctx, time, self.text, entry.episode.as_deref());
@@ -220,13 +295,6 @@ impl Turn<'_> {
 
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
         let (ctx, measure, o) = (self.ctx, self.measure, self.o);
-        if let Some(rate) = &mut episode.rate {
-            rate.add(o.time, 1);
-        }
-        episode.events += 1;
-        episode.last = episode.last.max(o.time);
-        episode.first = episode.first.min(o.time);
-        episode.origins.add(o.origin);
         if holds && episode.below {
             out.suppressed += 1;
         }
@@ -253,7 +321,7 @@ enum End {
     NotBefore(i64),
 }
 
-impl Entry {
+impl<M> Entry<M> {
     /// When the open episode ends as far as is known before `now`; `None` without one.
     fn end(&mut self, ctx: &Context<'_>, measure: &Measure, now: i64) -> Option<End> {
         let episode = self.episode.as_mut().filter(|e| e.open)?;

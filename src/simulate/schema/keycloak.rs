@@ -4,7 +4,8 @@
 //! has realm, client, address and details; failures carry `error` and the `_ERROR` type.
 //!
 //! Asking for a reset is SEND_RESET_PASSWORD (for an unknown account RESET_PASSWORD_ERROR), using
-//! its link is RESET_PASSWORD; Keycloak says nothing when a link merely expires.
+//! its link is RESET_PASSWORD, told when the new password is set; Keycloak says nothing when a link is
+//! merely opened (by a scanner of mails) or expires.
 
 use super::Fact;
 use crate::simulate::fact::Kind;

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::{number, sortable};
-use crate::engine::alert::{Alert, Status};
+use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
 use crate::store::{Range, StoreError, Table, Tx, View, format};
@@ -136,25 +136,50 @@ pub fn revisions(view: &dyn View, id: Id) -> Result<Vec<Alert>, StoreError> {
 /// # Errors
 /// When one is damaged.
 pub fn list(view: &dyn View, filter: &Filter, limit: usize) -> Result<Vec<Alert>, StoreError> {
+    select(view, &filter.range(), limit, |alert| filter.takes(alert))
+}
+
+/// The newest revisions of up to `limit` open alerts of these detectors, newest time first; from
+/// behind the alert where the last page ended.
+///
+/// # Errors
+/// When one is damaged.
+pub fn open_of(
+    view: &dyn View,
+    detectors: impl Fn(&DetectorRef) -> bool,
+    behind: Option<(EventTime, Id)>,
+    limit: usize,
+) -> Result<Vec<Alert>, StoreError> {
+    let filter = Filter {
+        status: Some(Status::Open),
+        behind,
+        ..Filter::default()
+    };
+    let wanted = |alert: &Alert| filter.takes(alert) && detectors(&alert.detector);
+    select(view, &filter.range(), limit, wanted)
+}
+
+fn select(
+    view: &dyn View,
+    range: &Range,
+    limit: usize,
+    wanted: impl Fn(&Alert) -> bool,
+) -> Result<Vec<Alert>, StoreError> {
     let mut alerts = Vec::new();
     if limit == 0 {
         return Ok(alerts);
     }
-    view.scan(
-        Table::AlertsByTime,
-        &filter.range(),
-        &mut |key, revision| {
-            let alert = indexed(view, key, revision)?;
-            if filter.takes(&alert) {
-                alerts.push(alert);
-            }
-            Ok(if alerts.len() < limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
-        },
-    )?;
+    view.scan(Table::AlertsByTime, range, &mut |key, revision| {
+        let alert = indexed(view, key, revision)?;
+        if wanted(&alert) {
+            alerts.push(alert);
+        }
+        Ok(if alerts.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })?;
     Ok(alerts)
 }
 

@@ -57,6 +57,14 @@ impl Scene {
         std::fs::remove_file(self.home.file(&format!("detectors/{name}.yml"))).unwrap();
     }
 
+    fn closed(&self, detector: &str) -> usize {
+        let name = format!("\"name\":\"{detector}\"");
+        let why = "closed because its detector was changed or taken out";
+        let mine = |l: &String| l.contains(&name) && l.contains(why);
+        let all = lines(&self.home.file("alerts.ndjson"));
+        all.iter().filter(|l| mine(l)).count()
+    }
+
     fn alerts(&self, detector: &str) -> usize {
         let name = format!("\"name\":\"{detector}\"");
         let mine = |l: &String| l.contains(&name) && l.contains("\"revision\":0");
@@ -136,5 +144,15 @@ fn a_reload_keeps_windows_and_keeps_noise_out() {
     daemon.until("its end", |d| (!in_force(d, "it-late-noise")).then_some(()));
     scene.produce(&daemon, "recovery.requested", "192.0.2.9", 5);
     assert_eq!(scene.alerts("it-count"), 3, "and the others go on");
+
+    // Nothing watches the episodes of a detector that is gone: its alerts are closed.
+    assert_eq!(scene.closed("it-count"), 0);
+    scene.remove("count");
+    reloads(&daemon, "done", 4);
+    daemon.until("its end", |d| (!in_force(d, "it-count")).then_some(()));
+    scene.produce(&daemon, "recovery.requested", "192.0.2.9", 1);
+    daemon.until("its alerts' ends", |_| {
+        (scene.closed("it-count") == 3).then_some(())
+    });
     daemon.stop();
 }

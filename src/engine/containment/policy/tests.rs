@@ -664,3 +664,30 @@ proptest! {
         }
     }
 }
+
+/// A response for a wider group of a roll-up is not for the narrower ones inside it, though their
+/// alerts may show its name.
+#[test]
+fn a_roll_up_responds_for_the_group_it_tells_of() {
+    let respond = [
+        (Verb::Block, Some("source.ip"), 60),
+        (Verb::Throttle, Some("source.as.number"), 60),
+        (Verb::RequireMfa, None, 60),
+    ];
+    let rolled_up = Detector {
+        roll_up: vec!["source.ip".into(), "source.as.number".into()],
+        ..detector("d", &respond)
+    };
+    let mut of_address = alert(1, 0, &[("source.ip", "203.0.113.7")]);
+    of_address.context = Pairs(vec![("source.as.number".into(), "64500".into())]);
+    let of_system = alert(2, 0, &[("source.as.number", "64500")]);
+    let asked = |alert: &Alert| -> Vec<Verb> {
+        let mine = rolled_up
+            .respond
+            .iter()
+            .filter(|r| rolled_up.asks(r, alert));
+        mine.map(|r| r.verb).collect()
+    };
+    assert_eq!(asked(&of_address), [Verb::Block, Verb::RequireMfa]);
+    assert_eq!(asked(&of_system), [Verb::Throttle, Verb::RequireMfa]);
+}

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Doc;
 use super::rules::{Builder, State};
+use super::{Doc, roll_up};
 use crate::engine::detector::diagnostic::{Findings, did_you_mean};
-use crate::engine::detector::document::Header;
+use crate::engine::detector::document::{Body, Header};
 use crate::engine::detector::plan::{Detector, Kind as PlanKind, Mode, Plan, Respond, Rule};
 use crate::model::FieldId;
 use crate::model::field::TOKEN_ID;
@@ -30,7 +30,15 @@ impl Builder<'_, '_> {
             let more = new.fields.iter().filter(|f| !fields.contains(f));
             fields.extend(more.copied().collect::<Vec<_>>());
         }
-        let respond = self.respond(doc, header, &rule, &fields);
+        let roll_up = match &document.body {
+            Body::Correlation {
+                correlation: Some(of),
+                ..
+            } => roll_up::fields(of),
+            _ => Vec::new(),
+        };
+        let groups = rule.key_names.iter().chain(&roll_up).cloned().collect();
+        let respond = self.respond(doc, header, groups, &fields);
         if header.mode == Mode::Contain && respond.is_empty() {
             let hint = "add `respond:`, or use `mode: alert`";
             self.findings(doc).lint(
@@ -74,6 +82,7 @@ impl Builder<'_, '_> {
             file: source.path.clone(),
             line: header.at.line,
             rule: index,
+            roll_up,
         });
         self.plan.rules.push(rule);
         Some(index)
@@ -84,11 +93,11 @@ impl Builder<'_, '_> {
         &mut self,
         doc: usize,
         header: &Header,
-        rule: &Rule,
+        groups: Vec<String>,
         fields: &[FieldId],
     ) -> Vec<Respond> {
         let written = header.fields.iter().map(|f| f.text.clone());
-        let mut keys: Vec<String> = rule.key_names.iter().cloned().chain(written).collect();
+        let mut keys: Vec<String> = groups.into_iter().chain(written).collect();
         for field in fields {
             let name = self.plan.fields.name(*field);
             if !keys.iter().any(|k| k == name) {

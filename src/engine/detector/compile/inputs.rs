@@ -52,7 +52,10 @@ pub(super) fn sources(
         | Kind::Spike(..)
         | Kind::NewValue(..)
         | Kind::Quiet(_) => {
-            let names = rule_names(builder, doc, correlation)?;
+            let mut names = rule_names(builder, doc, correlation)?;
+            if let Kind::NewValue(_, learn, _) = &correlation.kind {
+                names.extend(learn.clone());
+            }
             let found: Vec<Option<Source>> = names
                 .iter()
                 .map(|name| builder.resolve(doc, name))
@@ -163,6 +166,7 @@ pub(super) fn group(
             name: source.name.text.clone(),
             from: source.from,
             group_by,
+            learns: matches!(&correlation.kind, Kind::NewValue(_, Some(learn), _) if learn.at == source.name.at),
         });
     }
     Some(inputs)
@@ -224,7 +228,7 @@ fn unread_keys(
             From::Event(predicate) if builder.is_canonical(source.doc.unwrap_or(doc)) => {
                 read.extend(builder.fields_of(predicate));
             }
-            From::Event(_) | From::Rule(_) | From::Settled(_) => return,
+            From::Event(_) | From::Rule(_) | From::Settled(_) | From::Rest(_) => return,
         }
     }
     for name in &correlation.group_by {

@@ -9,6 +9,7 @@ use super::detection::{self, Selections};
 use super::inputs::{self, Source};
 use super::lints;
 use super::names::Names;
+use super::roll_up;
 use super::temporal;
 use super::{Doc, Options};
 use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
@@ -19,12 +20,10 @@ use crate::engine::detector::plan::{
 use crate::engine::detector::predicate::{Predicate, Target, Tree};
 use crate::engine::detector::selection;
 use crate::engine::detector::value::Scope;
+use crate::engine::exchange::VALUES_MAX;
 use crate::engine::program::{Slot, slot_of};
 use crate::model::field::CANONICAL;
 use crate::model::{FieldId, Span};
-
-/// An observation carries this many values; a third field in one window needs another rule.
-const VALUES_MAX: usize = 2;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
@@ -292,6 +291,9 @@ impl<'d> Builder<'d, '_> {
             self.rule_new(doc)
         };
         let rule = rule.and_then(|rule| self.detector(doc, rule));
+        if let Some(rule) = rule {
+            roll_up::widen(self, doc, rule);
+        }
         self.depth -= 1;
         self.enter(doc, State::Done(rule));
         rule
@@ -323,6 +325,7 @@ impl<'d> Builder<'d, '_> {
                         name,
                         from,
                         group_by: Vec::new(),
+                        learns: false,
                     }],
                     key_names: Vec::new(),
                     timespan: Span::ZERO,
@@ -409,7 +412,7 @@ impl<'d> Builder<'d, '_> {
             },
             Kind::Quiet(quiet) => PlanKind::Quiet(*quiet),
             Kind::Score(_, score) => PlanKind::Score(score.clone()),
-            Kind::NewValue(names, new) => PlanKind::NewValue(NewValue {
+            Kind::NewValue(names, _, new) => PlanKind::NewValue(NewValue {
                 fields: self.fields(doc, names, sources)?,
                 ..new.clone()
             }),
@@ -432,18 +435,9 @@ impl<'d> Builder<'d, '_> {
                     });
                 }
                 self.check_values(doc, of, &out);
-                let bounds = bounds
-                    .iter()
-                    .map(|b| Bound {
-                        aggregate: b.aggregate,
-                        op: b.op,
-                        value: b.value,
-                        of: b.of,
-                    })
-                    .collect();
                 PlanKind::Window {
                     aggregates: out,
-                    bounds,
+                    bounds: bounds.iter().map(Bound::from).collect(),
                 }
             }
         })
@@ -457,7 +451,7 @@ impl<'d> Builder<'d, '_> {
             }
         }
         if values.len() > VALUES_MAX {
-            let message = format!("one window can aggregate {VALUES_MAX} different fields");
+            let message = format!("one window can read {VALUES_MAX} different values");
             let hint = "split it into two correlations, and join them with `temporal`";
             self.findings(doc).fault_hint(of.at, message, hint);
         }

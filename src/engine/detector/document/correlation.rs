@@ -6,11 +6,12 @@
 mod bounds;
 mod enough;
 mod kinds;
+mod roll_up;
 
 use crate::engine::detector::condition::Expr;
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Function, NewValue, Op, Quiet, Score, Spike};
+use crate::engine::detector::plan::{self, Function, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, names};
 use crate::engine::detector::yaml::{Content, Node};
 use crate::model::Span;
@@ -29,12 +30,18 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+pub(in crate::engine::detector) use roll_up::Wider;
+
 /// A correlation as written.
 #[derive(Debug)]
 pub(in crate::engine::detector) struct Correlation {
     pub(in crate::engine::detector) at: Place,
     pub(in crate::engine::detector) rules: Option<Vec<Name>>,
     pub(in crate::engine::detector) group_by: Vec<Name>,
+    /// The place in `group_by` of the group that `roll_up` widens.
+    pub(in crate::engine::detector) narrowest: Option<usize>,
+    /// Wider groups, the narrowest first.
+    pub(in crate::engine::detector) roll_up: Vec<Wider>,
     pub(in crate::engine::detector) timespan: Span,
     /// The rules it refers to alert themselves, too.
     pub(in crate::engine::detector) generate: bool,
@@ -69,8 +76,8 @@ pub(in crate::engine::detector) enum Kind {
     },
     /// The names of its value, and the rest as the plan has it.
     Spike(Vec<Name>, Spike),
-    /// The fields' names, and the rest as the plan has it.
-    NewValue(Vec<Name>, NewValue),
+    /// The fields' names, what only teaches, and the rest as the plan has it.
+    NewValue(Vec<Name>, Option<Name>, NewValue),
     /// The names of `after` (if there is one) and of the evidence, and the rest as the plan has it.
     Score(Vec<Name>, Score),
     Quiet(Quiet),
@@ -114,6 +121,17 @@ pub(in crate::engine::detector) struct Bound {
     pub(in crate::engine::detector) at: Place,
 }
 
+impl From<&Bound> for plan::Bound {
+    fn from(written: &Bound) -> Self {
+        Self {
+            aggregate: written.aggregate,
+            op: written.op,
+            value: written.value,
+            of: written.of,
+        }
+    }
+}
+
 /// Keys that belong to some types only.
 const ONLY: &[(&str, &[&str])] = &[
     ("after", &["absence", "score"]),
@@ -128,6 +146,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("aggregates", &["aggregates"]),
     ("field", &["new_value", "spike"]),
     ("known_min", &["new_value"]),
+    ("learn", &["new_value"]),
     ("values_max", &["new_value"]),
     ("count_min", &["new_value", "quiet"]),
     ("within", &["new_value"]),
@@ -136,12 +155,24 @@ const ONLY: &[(&str, &[&str])] = &[
     ("weights", &["score"]),
     ("once", &["score"]),
     (
+        "roll-up",
+        &[
+            "event_count",
+            "value_count",
+            "value_sum",
+            "value_avg",
+            "value_order",
+            "aggregates",
+        ],
+    ),
+    (
         "condition",
         &[
             "event_count",
             "value_count",
             "value_sum",
             "value_avg",
+            "value_order",
             "aggregates",
             "ratio",
             "spike",
@@ -214,6 +245,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         let hint = "remove `rules`: the rules are named by the type's own keys";
         findings.fault_hint(section.place("rules"), "`rules` does not belong here", hint);
     }
+    let (narrowest, roll_up) = roll_up::read(&section, &group_by, &kind, findings).unzip();
     let timespan = match &kind {
         Kind::Obligations(_, within) => Span(within.iter().map(|s| s.0).sum()),
         _ => timespan?,
@@ -222,6 +254,8 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
         at: section.at,
         rules,
         group_by,
+        narrowest,
+        roll_up: roll_up.unwrap_or_default(),
         timespan,
         generate,
         aliases,

@@ -9,6 +9,7 @@ pub(in crate::engine::detector) const TYPES: &[&str] = &[
     "value_count",
     "value_sum",
     "value_avg",
+    "value_order",
     "temporal",
     "temporal_ordered",
     "absence",
@@ -24,6 +25,7 @@ pub(in crate::engine::detector) const FUNCTIONS: &[&str] = &[
     "event_count",
     "value_count",
     "once_share",
+    "value_order",
     "value_sum",
     "value_avg",
 ];
@@ -41,6 +43,11 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "group-by",
             Shape::Texts,
             "count apart for each value of these fields; [] is all in one",
+        ),
+        key(
+            "roll-up",
+            Shape::NamesOr(&WIDER),
+            "wider groups, narrow to wide, for what no alert of a narrower one tells of: source.cidr, source.as.number",
         ),
         key(
             "timespan",
@@ -110,6 +117,11 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "new_value: the field, or the fields together, whose new values matter; spike: count distinct ones",
         ),
         key(
+            "learn",
+            Shape::Text,
+            "new_value: a rule or selection whose values are learnt, and never new",
+        ),
+        key(
             "known_min",
             Shape::Count,
             "new_value: observations of the key needed before it may fire (default 1)",
@@ -148,6 +160,18 @@ pub(in crate::engine::detector) static CORRELATION: Section = Section {
             "once",
             Shape::Span,
             "score: one evidence counts again only so long after (default the timespan)",
+        ),
+    ],
+};
+
+pub(in crate::engine::detector) static WIDER: Section = Section {
+    name: "a wider group",
+    keys: &[
+        key("by", Shape::Text, "source.cidr or source.as.number"),
+        key(
+            "condition",
+            Shape::Bounds,
+            "its own bounds (default those of the narrowest group)",
         ),
     ],
 };

@@ -138,3 +138,25 @@ fn a_hold_keeps_several_new_values_in_one_alert() {
     let told: Vec<_> = got.iter().map(|a| (a.revision, a.events)).collect();
     assert_eq!(told, [(0, 1), (1, 2), (0, 1)]);
 }
+
+/// Log-ins teach and never fire; they make the key known, too.
+#[test]
+fn what_only_teaches_is_never_new() {
+    let yaml = country("  learn: entered\n  known_min: 2\n").replace(
+        "seen: {event.kind: login.success}",
+        "seen: {event.kind: recovery.requested}\n  entered: {event.kind: [login.success, mfa.enrolled]}",
+    );
+    let asked = AT.replace("login.success", "recovery.requested");
+    check(
+        &yaml,
+        &format!(
+            "0s {AT}=DE\n1d {AT}=FR\n2d {AT}=BR\n3d {asked}=BR\n4d {asked}=US\n5d {AT}=US\n6d {asked}=US"
+        ),
+        "4d open new-country: New country: source.geo.country_iso_code US first seen within 30d, 3 known for user.id u1",
+    );
+    let both = yaml.replace(
+        "login.success, mfa.enrolled",
+        "login.success, recovery.requested",
+    );
+    check(&both, &format!("0s {AT}=DE\n1d {AT}=FR\n4d {asked}=US"), "");
+}

@@ -72,3 +72,72 @@ fn distinct_pairs_are_counted_as_pairs() {
         "",
     );
 }
+
+const FOUR: &str = "
+title: Spread
+name: spread
+logsource: {product: tidegate}
+detection:
+  asked: {event.kind: recovery.requested}
+  condition: asked
+correlation:
+  group-by: [source.cidr]
+  timespan: 1h
+  aggregates:
+    accounts: {type: value_count, field: user.target.id}
+    devices: {type: value_count, field: device.id}
+    agents: {type: value_count, field: user_agent.original}
+    cost: {type: value_sum, field: labels.cost}
+  condition: {accounts: {gte: 3}, devices: {gte: 2}, agents: {gte: 3}, cost: {gte: 12}}
+";
+
+/// The third and fourth stand behind the text; an event without one of them counts for the others.
+#[test]
+fn a_window_reads_four_values() {
+    check(
+        FOUR,
+        "0s x2/1s recovery.requested source.cidr=a user.target.id=u{n} device.id=d{n} user_agent.original=x{n} labels.cost=4
+         1m recovery.requested source.cidr=a user.target.id=u3
+         2m recovery.requested source.cidr=a user_agent.original=x3
+         3m recovery.requested source.cidr=b labels.cost=400
+         4m recovery.requested source.cidr=a labels.cost=3.5
+         5m recovery.requested source.cidr=a labels.cost=0.5",
+        "5m open spread: Spread: accounts 3 (>= 3), devices 2 (>= 2), agents 3 (>= 3), cost 12 (>= 12) within 1h for source.cidr a",
+    );
+}
+
+/// The same through a roll-up, and of a rule that is fed by detections.
+#[test]
+fn four_values_go_up_and_on() {
+    let up = FOUR.replace("[source.cidr]", "[source.ip]\n  roll-up: source.cidr");
+    check(
+        &up,
+        "0s x3/1s recovery.requested source.ip={n} source.cidr=a user.target.id=u{n} device.id=d{n} user_agent.original=x{n} labels.cost=4",
+        "2s open spread: Spread: accounts 3 (>= 3), devices 3 (>= 2), agents 3 (>= 3), cost 12 (>= 12) within 1h for source.cidr a",
+    );
+    let fed = "
+title: Asked
+name: asked-twice
+logsource: {product: tidegate}
+detection:
+  asked: {event.kind: recovery.requested}
+  condition: asked
+correlation:
+  type: event_count
+  group-by: [source.cidr, user.target.id]
+  timespan: 1m
+  condition: {gte: 1}
+---
+";
+    let own = "logsource: {product: tidegate}\ndetection:\n  asked: {event.kind: recovery.requested}\n  condition: asked\ncorrelation:\n";
+    let on = format!(
+        "{fed}{}",
+        FOUR.trim_start()
+            .replace(own, "correlation:\n  rules: asked-twice\n")
+    );
+    check(
+        &on,
+        "0s x3/1s recovery.requested source.cidr=a user.target.id=u{n} device.id=d{n} user_agent.original=x{n} labels.cost=4",
+        "2s open spread: Spread: accounts 3 (>= 3), devices 3 (>= 2), agents 3 (>= 3), cost 12 (>= 12) within 1h for source.cidr a",
+    );
+}

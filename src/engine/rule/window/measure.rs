@@ -3,18 +3,19 @@
 //!
 //! Plain functions of the stores and a time; no episodes here.
 
+mod runs;
 mod stores;
 
-use self::stores::Store;
 pub use self::stores::Stores;
+use self::stores::{Store, StoreKind};
 use crate::engine::detector::plan::{Aggregate, Bound, Function, Kind, Op, Rule};
-use crate::engine::exchange::Observation;
+use crate::engine::exchange::{Observation, VALUES_INLINE, VALUES_MAX};
 use crate::engine::program::slot_of;
 use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
-use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
 use crate::engine::window::stamps::Stamps;
+use crate::model::FieldId;
 
 /// Counts up to this bound are exact to the millisecond; larger ones to 1/64 of the window.
 pub const EXACT_MAX: usize = 1024;
@@ -22,15 +23,6 @@ pub const EXACT_MAX: usize = 1024;
 const SLACK: usize = 8;
 /// Stamps of a count that has no bound of its own.
 const UNBOUNDED: usize = 128;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum StoreKind {
-    Count { cap: usize },
-    Rate,
-    Distinct,
-    Sums,
-    Tally,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct StoreSpec {
@@ -63,6 +55,8 @@ pub struct Measure {
     ratio: Option<(Op, f64, u64)>,
     /// The store that counts every event, for `events` and `first`.
     all: usize,
+    /// Different values it reads.
+    slots: usize,
     /// The whole condition is "count >= n": crossing times are found exactly.
     single: Option<usize>,
 }
@@ -90,6 +84,7 @@ impl Measure {
             bounds,
             ratio,
             all: 0,
+            slots: 0,
             single: None,
         };
         let mut slots = Vec::new();
@@ -103,7 +98,12 @@ impl Measure {
                         slots.len() - 1
                     })
             });
-            let kind = measure.kind_of(i, aggregate);
+            let groups_by = |f: &FieldId| rule.inputs.iter().all(|i| i.group_by.contains(f));
+            let own = !rule.inputs.is_empty() && aggregate.fields.iter().all(groups_by);
+            let kind = match aggregate.function {
+                Function::Distinct if own => StoreKind::Own,
+                _ => measure.kind_of(i, aggregate),
+            };
             let place = measure.place(StoreSpec {
                 kind,
                 slot,
@@ -111,6 +111,7 @@ impl Measure {
             });
             measure.places.push(place);
         }
+        measure.slots = slots.len();
         let counts_all = |s: &StoreSpec| {
             s.input.is_none() && matches!(s.kind, StoreKind::Count { .. } | StoreKind::Rate)
         };
@@ -149,6 +150,7 @@ impl Measure {
             }
             Function::Distinct | Function::OnceShare => StoreKind::Distinct,
             Function::Sum | Function::Average => StoreKind::Sums,
+            Function::Order => StoreKind::Order,
         }
     }
 
@@ -189,22 +191,27 @@ impl Measure {
 
     #[must_use]
     pub fn fresh(&self, span: i64) -> Stores {
-        let store = |spec: &StoreSpec| match spec.kind {
-            StoreKind::Count { .. } => Store::Count(Stamps::default()),
-            StoreKind::Rate => Store::Rate(Box::new(Buckets::new(span))),
-            StoreKind::Distinct => Store::Distinct(Distinct::default()),
-            StoreKind::Sums => Store::Sums(Box::default()),
-            StoreKind::Tally => Store::Tally(Box::default()),
-        };
-        let mut all = self.specs.iter().map(store);
+        let mut all = self.specs.iter().map(|spec| spec.kind.fresh(span));
         Stores {
             first: all.next().unwrap_or(Store::Count(Stamps::default())),
             rest: all.collect(),
         }
     }
 
-    /// Adds an observation; returns its place in the first store if that is an exact count.
-    pub fn insert(&self, stores: &mut Stores, o: &Observation, span: i64) -> Option<usize> {
+    /// The values of an observation, as `insert` wants them.
+    #[must_use]
+    pub fn values(&self, o: &Observation, text: &[u8]) -> [Option<u64>; VALUES_MAX] {
+        o.values_of(self.slots.saturating_sub(VALUES_INLINE), text)
+    }
+
+    /// Adds an observation with its values; returns its place in the first store if that is an exact count.
+    pub fn insert(
+        &self,
+        stores: &mut Stores,
+        o: &Observation,
+        values: &[Option<u64>; VALUES_MAX],
+        span: i64,
+    ) -> Option<usize> {
         let mut place = None;
         let all = std::iter::once(&mut stores.first).chain(&mut stores.rest);
         for (i, (store, spec)) in all.zip(&self.specs).enumerate() {
@@ -214,10 +221,7 @@ impl Measure {
             {
                 continue;
             }
-            let value = spec.slot.and_then(|s| {
-                let present = o.present & (1 << s) != 0;
-                present.then(|| o.values.get(s).copied()).flatten()
-            });
+            let value = spec.slot.and_then(|s| values.get(s).copied().flatten());
             match (store, spec.kind, value) {
                 (Store::Count(stamps), StoreKind::Count { cap }, _) => {
                     let at = stamps.insert(o.time, cap);
@@ -225,8 +229,10 @@ impl Measure {
                         place = at;
                     }
                 }
+                (Store::Count(stamps), _, _) => drop(stamps.insert(o.time, 1)),
                 (Store::Rate(rate), _, _) => rate.add(o.time, 1),
                 (Store::Tally(tally), _, _) => tally.insert(o.time, span),
+                (Store::Order(order), _, Some(place)) => order.insert(place, o.time, span),
                 (Store::Distinct(distinct), _, Some(value)) => distinct.insert(value, o.time, span),
                 (Store::Sums(sums), _, Some(bits)) => {
                     sums.insert(o.time, f64::from_bits(bits), span)
@@ -252,6 +258,10 @@ impl Measure {
             (Some(Store::Distinct(d)), _) => (d.count(from), d.error()),
             (Some(Store::Sums(s)), Some(Function::Average)) => (s.average(from, now), None),
             (Some(Store::Sums(s)), _) => (s.sum(from, now), None),
+            (Some(Store::Order(o)), _) => {
+                let (steps, turns) = o.count(from);
+                (runs::tail(steps, turns), None)
+            }
             (None, _) => (0.0, None),
         }
     }
@@ -340,6 +350,7 @@ impl Measure {
             Store::Distinct(distinct) => distinct.first_after(now - span),
             Store::Sums(sums) => sums.first_after(now - span),
             Store::Tally(tally) => tally.first_after(now - span, span),
+            Store::Order(order) => order.first_after(now - span),
             Store::Rate(_) => None,
         });
         first.min().unwrap_or(newest).saturating_add(span)

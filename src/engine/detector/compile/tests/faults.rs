@@ -20,6 +20,41 @@ fn one(text: &str, want: &str) {
     assert_eq!(got.plan.detectors.is_empty(), got.has_faults());
 }
 
+#[test]
+fn roll_ups() {
+    let with = |roll_up: &str, want: &str| {
+        let text = format!("timespan: 10m\n  roll-up: {roll_up}");
+        flood("timespan: 10m", &text, want);
+    };
+    with(
+        "[source.as.number, source.cidr]",
+        "11:31 `source.cidr` is no wider group than the one before | from narrow to wide: source.ip, source.cidr, source.as.number",
+    );
+    with(
+        "[source.network]",
+        "11:13 nothing rolls up to `source.network` | use one of `source.ip`, `source.cidr`, `source.as.number`",
+    );
+    with(
+        "{by: source.cidr, condition: {gte: 4097}}",
+        "11:47 a wider group remembers 4096 events, this bound needs more | lower the bound, shorten the timespan, or write a rule of its own for the group",
+    );
+    with(
+        "{condition: {gte: 20}}",
+        "11:12 the wider group has no `by`, found a map | write `{by: source.cidr}`",
+    );
+    one(
+        &FLOOD.replace("[source.ip]", "[user.id]\n  roll-up: source.cidr"),
+        "10:3 `roll-up` needs one address among the `group-by` fields | group by source.ip (or source.cidr), and roll up to wider groups",
+    );
+    one(
+        &format!(
+            "{}---\ntitle: Twice\ncorrelation:\n  type: event_count\n  rules: abc\n  group-by: [source.ip]\n  timespan: 1h\n  condition: {{gte: 2}}\n",
+            FLOOD.replace("timespan", "roll-up: source.cidr\n  timespan"),
+        ),
+        "17:10 `abc` rolls up: its alerts have no one group | name a rule without `roll-up`",
+    );
+}
+
 /// FLOOD with one piece replaced.
 fn flood(from: &str, to: &str, want: &str) {
     assert!(FLOOD.contains(from), "{from}");
@@ -36,7 +71,7 @@ fn keys_and_metadata() {
     flood(
         "timespan: 10m",
         "timespan: 10m\n  windw: 5m",
-        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
+        "11:3 unknown key `windw` in correlation | use one of `type`, `rules`, `group-by`, `roll-up`, `timespan`, `condition`, `aggregates`, `aliases`, `generate`, `after`, `expect`, `lookback`, `numerator`, `denominator`, `denominator_min`, `baseline`, `warmup`, `half_life`, `field`, `learn`, `known_min`, `values_max`, `count_min`, `within`, `expected`, `steps`, `weights`, `once`",
     );
     flood(
         "group-by",
@@ -253,7 +288,7 @@ fn correlations() {
     flood(
         "  type: event_count\n",
         "",
-        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
+        "8:3 the correlation has no `type` | add `type:` with one of event_count, value_count, value_sum, value_avg, value_order, temporal, temporal_ordered, absence, ratio, spike, new_value, score, quiet, obligations",
     );
     flood(
         "timespan: 10m",
@@ -430,8 +465,8 @@ fn correlation_types_with_keys_of_their_own() {
         "10:45 `b` is not among the rules of this correlation",
     );
     check(
-        "  rules: [a]\n  aggregates:\n    x: {type: value_count, field: f}\n    y: {type: value_count, field: g}\n    z: {type: value_sum, field: f}\n  condition: {x: {gte: 3}}\n",
-        "7:3 one window can aggregate 2 different fields",
+        "  rules: [a]\n  aggregates:\n    x: {type: value_count, field: f}\n    y: {type: value_count, field: g}\n    z: {type: value_sum, field: f}\n    v: {type: value_avg, field: g}\n    w: {type: value_count, field: h}\n  condition: {x: {gte: 3}}\n",
+        "7:3 one window can read 4 different values",
     );
     check(
         "  type: value_count\n  rules: [a]\n  condition: {field: [a, b, c, d, e], gte: 3}\n",

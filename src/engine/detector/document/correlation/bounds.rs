@@ -20,6 +20,7 @@ fn function(name: &str) -> Option<Function> {
         "event_count" => Function::Count,
         "value_count" => Function::Distinct,
         "once_share" => Function::OnceShare,
+        "value_order" => Function::Order,
         "value_sum" => Function::Sum,
         "value_avg" => Function::Average,
         _ => return None,
@@ -81,6 +82,50 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
         .filter_map(|e| aggregate(e, findings))
         .collect();
     let names: Vec<&str> = entries.iter().map(|e| e.key.as_str()).collect();
+    let bounds = named(section, &list, &names, findings)?;
+    check(&list, &bounds, true, section.place("condition"), findings);
+    Some(Kind::Window {
+        aggregates: list,
+        bounds,
+    })
+}
+
+/// The bounds that a wider group of a roll-up has of its own: on the same numbers.
+pub(super) fn of_wider(
+    section: &Section<'_>,
+    kind: &Kind,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Bound>> {
+    let Kind::Window { aggregates, .. } = kind else {
+        return None;
+    };
+    let bounds = match aggregates.as_slice() {
+        [one] if function(&one.name).is_some() => condition(section, findings)?
+            .iter()
+            .filter_map(|entry| bound(entry, 0, &[], findings))
+            .collect(),
+        several => {
+            let names: Vec<&str> = several.iter().map(|a| a.name.as_str()).collect();
+            named(section, several, &names, findings)?
+        }
+    };
+    check(
+        aggregates,
+        &bounds,
+        true,
+        section.place("condition"),
+        findings,
+    );
+    Some(bounds)
+}
+
+/// The bounds on several numbers, by the number's name. `names` also has those with a fault.
+fn named(
+    section: &Section<'_>,
+    list: &[Aggregate],
+    names: &[&str],
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Bound>> {
     let mut bounds = Vec::new();
     for entry in condition(section, findings)? {
         let Some(index) = list.iter().position(|a| a.name == entry.key) else {
@@ -93,10 +138,7 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
         };
         match &entry.value.content {
             Content::Map(ops) if !ops.is_empty() => {
-                bounds.extend(
-                    ops.iter()
-                        .filter_map(|op| bound(op, index, &list, findings)),
-                );
+                bounds.extend(ops.iter().filter_map(|op| bound(op, index, list, findings)));
             }
             Content::Map(_) | Content::Scalar(_) | Content::List(_) => {
                 let hint = format!("write `{}: {{gte: 10}}`", entry.key);
@@ -104,11 +146,7 @@ pub(super) fn aggregates(section: &Section<'_>, findings: &mut Findings<'_>) -> 
             }
         }
     }
-    check(&list, &bounds, true, section.place("condition"), findings);
-    Some(Kind::Window {
-        aggregates: list,
-        bounds,
-    })
+    Some(bounds)
 }
 
 fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
@@ -155,10 +193,15 @@ fn aggregate(entry: &Entry, findings: &mut Findings<'_>) -> Option<Aggregate> {
 /// The fields of one value: several count as one value together, except where it is a number.
 fn fields_of(function: Function, node: &Node, findings: &mut Findings<'_>) -> Vec<Name> {
     let fields = some_fields(node, findings);
-    let numeric = matches!(function, Function::Sum | Function::Average);
-    if numeric && fields.len() > 1 {
+    let single = match function {
+        Function::Sum | Function::Average => Some("are no number"),
+        Function::Order => Some("have no order"),
+        Function::Count | Function::Distinct | Function::OnceShare => None,
+    };
+    if let Some(why) = single.filter(|_| fields.len() > 1) {
         let hint = "name one field, or use one aggregate for each";
-        findings.fault_hint(node.at, "several fields together are no number", hint);
+        let message = format!("several fields together {why}");
+        findings.fault_hint(node.at, message, hint);
     }
     fields
 }
@@ -369,7 +412,7 @@ fn range_lint(function: Function, bounds: &[Bound], at: Place, findings: &mut Fi
         f64::INFINITY
     };
     let bottom = match function {
-        Function::Count | Function::Distinct | Function::OnceShare => 0.0,
+        Function::Count | Function::Distinct | Function::OnceShare | Function::Order => 0.0,
         Function::Sum | Function::Average => f64::NEG_INFINITY,
     };
     // Values at, just below and just above each bound are enough to find one that passes or not.

@@ -224,6 +224,7 @@ pub(super) fn new_value(section: &Section<'_>, findings: &mut Findings<'_>) -> O
     let burst = burst(section, findings);
     Some(Kind::NewValue(
         fields,
+        section.text("learn", findings),
         NewValue {
             fields: Vec::new(),
             warmup,

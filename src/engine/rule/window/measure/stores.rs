@@ -4,9 +4,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
+use crate::engine::window::order::Order;
 use crate::engine::window::stamps::Stamps;
 use crate::engine::window::sums::Sums;
 use crate::engine::window::tally::Tally;
+
+/// What a container is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum StoreKind {
+    Count {
+        cap: usize,
+    },
+    Rate,
+    Distinct,
+    Sums,
+    Tally,
+    Order,
+    /// Distinct values of what the rule groups by: one, while there is any event.
+    Own,
+}
+
+impl StoreKind {
+    pub(super) fn fresh(self, span: i64) -> Store {
+        match self {
+            Self::Count { .. } | Self::Own => Store::Count(Stamps::default()),
+            Self::Rate => Store::Rate(Box::new(Buckets::new(span))),
+            Self::Distinct => Store::Distinct(Distinct::default()),
+            Self::Sums => Store::Sums(Box::default()),
+            Self::Tally => Store::Tally(Box::default()),
+            Self::Order => Store::Order(Box::default()),
+        }
+    }
+}
 
 /// One container of values of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +45,7 @@ pub(super) enum Store {
     Distinct(Distinct),
     Sums(Box<Sums>),
     Tally(Box<Tally>),
+    Order(Box<Order>),
 }
 
 /// All containers of one key. The first stands inline: most rules have just one.
@@ -51,6 +81,7 @@ impl Store {
             Self::Distinct(d) => d.heap(),
             Self::Sums(s) => s.heap() + size_of::<Sums>(),
             Self::Tally(t) => t.heap() + size_of::<Tally>(),
+            Self::Order(o) => o.heap() + size_of::<Order>(),
         }
     }
 }
