@@ -67,6 +67,7 @@ fn alert(n: u8) -> Alert {
         positions: vec![],
         peak: Number(5.0),
         context: Pairs::default(),
+        silenced: None,
     }
 }
 

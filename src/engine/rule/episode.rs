@@ -191,6 +191,7 @@ impl Episode {
             positions: self.origins.positions(&ctx.program.settings.sources),
             peak: Number(self.peak),
             context,
+            silenced: None,
         };
         out.alerts.push((at, alert));
     }
