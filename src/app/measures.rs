@@ -92,6 +92,16 @@ impl Measures {
         }
     }
 
+    /// Revisions that a silence kept from being told.
+    pub fn silenced(&self, alerts: &[Alert]) {
+        for alert in alerts.iter().filter(|a| a.silenced.is_some()) {
+            let name = Label::configured(&alert.detector.name);
+            self.metrics
+                .alerts_suppressed
+                .add([name, "silence".into()], 1);
+        }
+    }
+
     /// What a commit decided.
     pub fn decided(&self, committed: &Committed, state: &State) {
         for plan in &committed.plans {

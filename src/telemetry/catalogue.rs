@@ -89,7 +89,7 @@ catalogue! {
     Counters events_uncounted [detector] "Events a detector matched but could not group, because a group-by field was missing";
     Counters detections [detector] "Matches of a detector on a key, before deduplication";
     Counters alerts [detector, level] "Alerts opened";
-    Counters alerts_suppressed [detector, reason] "Alerts held back, by reason: suppress (an earlier one still holds)";
+    Counters alerts_suppressed [detector, reason] "Alerts held back, by reason: suppress (an earlier one still holds) or silence (a person mutes it)";
     Counters evictions [detector] "Keys that lost their state to the memory budget";
     Counters actions [verb, state] "Containment actions by what became of them: requested, simulated, approved, denied, delivered, expired, reverted or failed";
     Counters actions_withheld [reason] "Actions not taken: allow, budget, gate, expired or invariant";

@@ -282,7 +282,14 @@ mod tests {
     fn what_is_no_matcher_is_told() {
         let large = format!("a=~{}", r"\pL{50}".repeat(20));
         for bad in [
-            "", "source.ip", "=x", "a b=c", "a=~(", "a!c", "a=\u{1}", &large,
+            "",
+            "source.ip",
+            "=x",
+            "a b=c",
+            "a=~(",
+            "a!c",
+            "a=\u{1}",
+            &large,
         ] {
             assert!(Matcher::parse(bad).is_err(), "{bad}");
         }

@@ -81,11 +81,7 @@ impl Wanted {
         if unread.is_empty() && said(&entry.value) {
             Ok(entry)
         } else {
-            Err(format!(
-                "{:?} is no {}",
-                entry.value,
-                entry.scope.name()
-            ))
+            Err(format!("{:?} is no {}", entry.value, entry.scope.name()))
         }
     }
 }
