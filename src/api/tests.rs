@@ -72,6 +72,7 @@ fn alert(n: u8) -> Alert {
         positions: vec![],
         peak: Number(5.0),
         context: Pairs::default(),
+        suppressed: 0,
         silenced: None,
     }
 }

@@ -62,6 +62,7 @@ impl Measures {
             metrics.events_received.add([self.source(number)], *records);
             metrics.received_bytes.add([self.source(number)], *bytes);
         }
+        metrics.events_contained.add([], intake.routed.contained);
         let keyless = intake.routed.keyless.iter().enumerate();
         for (rule, count) in keyless.filter(|(_, count)| **count > 0) {
             metrics

@@ -15,7 +15,7 @@ use crate::app::stage::{Fate, Stage};
 use crate::decode::Schema;
 use crate::engine::alert::{Alert, Number};
 use crate::engine::detector::plan::{From, Rule};
-use crate::engine::exchange::{Origin, Routed};
+use crate::engine::exchange::{Origin, Routed, is_contained};
 use crate::engine::program::{Program, Settings};
 use crate::engine::rule::bounds;
 use crate::engine::{Engine, Input, Output};
@@ -248,6 +248,7 @@ impl Teller {
             _ if updated => "updated",
             _ if !matched => "no_match",
             Some(fate) => fate,
+            None if direct && own.is_none() && is_contained(event) => "own_action",
             None if direct && own.is_none() => "missing_key",
             None if probe.open => "suppressed",
             None if !rule.alerts => "feeds_correlation",

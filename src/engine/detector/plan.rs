@@ -325,6 +325,7 @@ pub struct Detector {
     pub spoofable: u8,
     /// After an alert closes, the same key raises no new one for this long; what is held back is counted.
     pub suppress: Span,
+    pub repeat: Repeat,
     pub respond: Vec<Respond>,
     /// Sigma's `fields`: values of the last contributing event that an alert shows as `context`.
     pub fields: Vec<FieldId>,
@@ -335,6 +336,14 @@ pub struct Detector {
     pub line: usize,
     /// Index into `Plan::rules`.
     pub rule: usize,
+}
+
+/// When an alert that goes on is told again: after `first`, then after twice as long each time, up
+/// to `max`. Nothing is told again where `first` is zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repeat {
+    pub first: Span,
+    pub max: Span,
 }
 
 /// One containment step a detector asks for.

@@ -228,7 +228,7 @@ impl Turn<'_> {
         episode.first = episode.first.min(o.time);
         episode.origins.add(o.origin);
         if holds && episode.below {
-            out.suppressed += 1;
+            episode.hold_back(out);
         }
         if holds {
             episode.below = false;
