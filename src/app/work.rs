@@ -296,7 +296,6 @@ impl Work {
             }
             tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
-        self.measures.silenced(&committed.alerts);
         crate::crash::point("alerts-told");
         self.follow(&committed);
         self.watch_over(0, &committed.alerts);
@@ -304,6 +303,7 @@ impl Work {
     }
 
     fn follow(&self, committed: &Committed) {
+        self.measures.silenced(&committed.alerts);
         self.measures.decided(committed, self.course.desk.state());
         self.shared
             .committed(committed, self.course.desk.state().journal().seq());

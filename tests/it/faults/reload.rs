@@ -23,7 +23,7 @@ const KEYS: usize = CHUNK * CHUNKS / EACH;
 
 /// `TIDEGATE_TEST_RELOADS=100` for the long run.
 fn wanted() -> u64 {
-    std::env::var("TIDEGATE_TEST_RELOADS").map_or(8, |n| n.parse().expect("a number"))
+    std::env::var("TIDEGATE_TEST_RELOADS").map_or(10, |n| n.parse().expect("a number"))
 }
 
 fn counting(name: &str, bound: usize) -> String {
@@ -34,13 +34,15 @@ fn counting(name: &str, bound: usize) -> String {
     )
 }
 
-/// The n-th state of the file that changes: now and then it has a fault, else it counts the same
-/// events anew.
-fn churn(n: u64) -> String {
-    match n % 4 {
+/// The n-th state of the file that changes: it counts the same events anew, goes, or has a fault.
+fn churn(home: &Home, n: u64) {
+    let file = home.file("detectors/a-churn.yml");
+    let text = match n % 4 {
+        1 => return std::fs::remove_file(file).unwrap(),
         3 => "title: Broken\nname: it-churn\ndetection: {condition: nothing}\n".to_owned(),
         _ => counting("it-churn", 1_000_000 + usize::try_from(n).unwrap()),
-    }
+    };
+    std::fs::write(file, text).unwrap();
 }
 
 fn chunk(number: usize) -> String {
@@ -100,7 +102,7 @@ fn detectors_that_change_under_load_miss_no_event() {
     let (groups, took) = std::thread::scope(|scope| {
         let flow = scope.spawn(|| flow(&home, &stop));
         for n in 0..wanted() {
-            std::fs::write(home.file("detectors/a-churn.yml"), churn(n)).unwrap();
+            churn(&home, n);
             let seen = || reloads(&daemon, "done") + reloads(&daemon, "refused");
             daemon.until("the next reload", |_| (seen() > n).then_some(()));
         }
