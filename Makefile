@@ -17,9 +17,10 @@ ARGS ?=
 TESTS ?=
 # For the simulation: make sim SEEDS=1000
 SEEDS ?= 1000
-# For make faults: passes of each crash point, kills.
+# For make faults: passes of each crash point, kills, reloads under load.
 ROUNDS ?= 1
 KILLS ?= 20
+RELOADS ?= 10
 
 scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
@@ -52,11 +53,11 @@ test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS
 	@$(CARGO) test --locked $(TESTS)
 	@$(MAKE) helm-lint
 
-faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=200 for the long run)
+faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=200 RELOADS=100 for the long run)
 	@dev/setup test
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
-	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) $(CARGO) test --locked --test it faults 2>&1 \
+	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) $(CARGO) test --locked --test it faults 2>&1 \
 	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
 	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
 

@@ -19,6 +19,7 @@ mod answer;
 pub mod auth;
 mod console;
 mod gate;
+pub mod mutes;
 pub mod openapi;
 mod problem;
 mod query;

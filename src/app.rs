@@ -3,6 +3,7 @@
 //! The parts know nothing of each other; what connects an edge to the engine or to another edge
 //! stands here and nowhere else.
 
+pub mod ask;
 pub mod commit;
 pub mod course;
 pub mod coverage;

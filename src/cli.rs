@@ -9,9 +9,11 @@ mod demo;
 mod detectors;
 mod explain;
 mod input;
+mod mutes;
 mod output;
 mod replay;
 mod run;
+mod server;
 mod simulate;
 mod test;
 pub mod webhook;
@@ -59,6 +61,10 @@ enum Command {
     /// Settings of the daemon
     #[command(subcommand)]
     Config(check::ConfigArgs),
+    #[command(subcommand)]
+    Silences(mutes::Silences),
+    #[command(subcommand)]
+    Allow(mutes::Allow),
     Webhook(webhook::Args),
 }
 
@@ -95,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Detectors(args) => detectors::run(&args),
         Command::Config(args) => check::config(&args),
+        Command::Silences(command) => mutes::silences(&command),
+        Command::Allow(command) => mutes::allow(&command),
         Command::Webhook(args) => webhook::run(args).map(code).map_err(Failure::from),
     };
     match outcome {

@@ -50,6 +50,8 @@ pub enum Table {
     /// What enforcers say they did.
     Receipts,
     Silences,
+    /// Open alerts that a silence keeps from being told.
+    Muted,
     /// Allow-list entries that people added.
     Allow,
     Evidence,
@@ -57,7 +59,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Sequences,
         Self::Alerts,
@@ -71,6 +73,7 @@ impl Table {
         Self::Deliveries,
         Self::Receipts,
         Self::Silences,
+        Self::Muted,
         Self::Allow,
         Self::Evidence,
     ];
@@ -92,6 +95,7 @@ impl Table {
             Self::Deliveries => "deliveries",
             Self::Receipts => "receipts",
             Self::Silences => "silences",
+            Self::Muted => "muted",
             Self::Allow => "allow",
             Self::Evidence => "evidence",
         }

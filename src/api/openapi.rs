@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
 use super::route::{ROUTES, Route};
+use crate::engine::alert::silence::{COMMENT_MAX, MATCHERS_MAX, VALUE_MAX};
 
 /// `GET /api/v1/openapi.json`
 pub(super) async fn document() -> Answer {
@@ -63,6 +64,8 @@ fn operation(route: &Route) -> Value {
     {
         let (schema, required) = match route.path {
             "/api/v1/receipts" => ("Receipt", true),
+            "/api/v1/allow" => ("WantedEntry", true),
+            path if path.starts_with("/api/v1/silences") => ("WantedSilence", true),
             _ => ("Reason", false),
         };
         let content = json!({ "application/json": { "schema": reference(schema) } });
@@ -171,6 +174,17 @@ fn responses(route: &Route) -> Value {
             "200",
             good("text/event-stream", json!({ "type": "string" })),
         ),
+        "/api/v1/silences" if route.method == "get" => {
+            ("200", good("application/json", list("Silence")))
+        }
+        "/api/v1/silences" => ("201", good("application/json", reference("Silence"))),
+        "/api/v1/silences/preview" => ("200", good("application/json", reference("Preview"))),
+        "/api/v1/silences/{id}" => ("200", good("application/json", reference("Silence"))),
+        "/api/v1/allow" if route.method == "get" => {
+            ("200", good("application/json", list("Entry")))
+        }
+        "/api/v1/allow" => ("201", good("application/json", reference("Entry"))),
+        "/api/v1/allow/{id}" => ("200", good("application/json", reference("Entry"))),
         "/api/v1/detectors" => ("200", good("application/json", list("Detector"))),
         "/api/v1/timeline" => ("200", good("application/json", list("Point"))),
         "/api/v1/receipts" => ("204", json!({ "description": "kept" })),
@@ -187,6 +201,8 @@ fn schemas() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
     let number = json!({ "type": "integer" });
+    let author = json!({ "type": "string", "maxLength": VALUE_MAX });
+    let matcher = json!({ "type": "string", "examples": ["detector=reset-flood-ip", "source.ip=~203[.]0[.].*"] });
     json!({
         "Problem": { "type": "object", "required": ["type", "title", "status", "detail"], "properties": {
             "type": text, "title": text, "status": number, "detail": text } },
@@ -202,7 +218,24 @@ fn schemas() -> Value {
             "detector": { "type": "object" }, "time": time, "key": { "type": "object" },
             "observed": { "type": "object" }, "bound": { "type": "object" }, "window": { "type": "object" },
             "first": time, "last": time, "events": number, "summary": text,
-            "mode": { "enum": ["shadow", "alert", "contain"] } } },
+            "mode": { "enum": ["shadow", "alert", "contain"] }, "silenced": id } },
+        "WantedSilence": { "type": "object", "additionalProperties": false,
+            "required": ["matchers", "author", "comment"], "properties": {
+            "matchers": { "type": "array", "minItems": 1, "maxItems": MATCHERS_MAX, "items": matcher },
+            "author": author, "comment": { "type": "string", "maxLength": COMMENT_MAX },
+            "lasts": { "type": "string", "default": "1h", "examples": ["30m", "7d"] } } },
+        "Silence": { "type": "object", "properties": { "silence_id": id,
+            "matchers": { "type": "array", "items": matcher }, "author": text, "via": text, "comment": text,
+            "created_at": time, "expires_at": time, "active": { "type": "boolean" } } },
+        "Preview": { "type": "object", "properties": { "looked_at": number, "muted": number, "open": number,
+            "newest": { "type": "array", "items": reference("Alert") } } },
+        "WantedEntry": { "type": "object", "additionalProperties": false,
+            "required": ["target", "author", "reason"], "properties": {
+            "target": { "type": "object", "required": ["scope", "value"] }, "author": author,
+            "reason": { "type": "string" }, "lasts": { "type": "string", "default": "1d", "examples": ["8h"] } } },
+        "Entry": { "type": "object", "properties": { "allow_id": id, "scope": text, "value": text,
+            "expires_at": time, "added_by": text, "reason": text, "added_at": time,
+            "active": { "type": "boolean" } } },
         "Action": { "type": "object", "required": ["action_id", "target", "verb", "seq", "expires_at", "phase"],
             "properties": { "action_id": id, "target": { "type": "object", "required": ["scope", "value"] },
             "verb": text, "seq": number, "issued_at": time, "expires_at": time, "simulated": { "type": "boolean" },

@@ -2,6 +2,7 @@
 //!
 //! Owns the kinds and their texts. Invariant: no document repeats a request's body or a secret.
 
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -56,7 +57,7 @@ problems! {
     /// It took too long.
     too_slow REQUEST_TIMEOUT "too-slow" "the request took too long";
     /// Not in a state that fits.
-    conflict CONFLICT "conflict" "the action is not in a state that fits";
+    conflict CONFLICT "conflict" "the state does not fit";
     /// A body beyond the limit.
     too_large PAYLOAD_TOO_LARGE "too-large" "the body is too large";
     /// A body that is not JSON.
@@ -93,6 +94,12 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<BytesRejection> for Problem {
+    fn from(_: BytesRejection) -> Self {
+        Self::too_large("the body is larger than 64 KiB or broke off")
+    }
+}
+
 impl From<super::view::Unavailable> for Problem {
     fn from(error: super::view::Unavailable) -> Self {
         Self::unavailable(error.0)
@@ -103,7 +110,8 @@ impl From<super::view::Refused> for Problem {
     fn from(error: super::view::Refused) -> Self {
         use super::view::Refused;
         match error {
-            Refused::Unknown => Self::not_found(error.to_string()),
+            Refused::Unknown | Refused::NoSuch => Self::not_found(error.to_string()),
+            Refused::Malformed(detail) => Self::bad_request(detail),
             Refused::Conflict(detail) => Self::conflict(detail),
             Refused::Unavailable(detail) => Self::unavailable(detail),
         }

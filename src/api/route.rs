@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Answer, blocking};
@@ -18,7 +18,7 @@ use super::auth::{Caller, Scope};
 use super::gate::{self, Needs};
 use super::query::{self, Given};
 use super::view::{ActionView, Decision, Readiness};
-use super::{Problem, Shared, console, openapi, stream};
+use super::{Problem, Shared, console, mutes, openapi, stream};
 use crate::engine::containment::Receipt;
 use crate::engine::containment::policy::Answer as Verdict;
 use crate::telemetry::Metrics;
@@ -48,7 +48,9 @@ const fn route(
 }
 
 const READ: Option<Scope> = Some(Scope::Read);
+const OPERATE: Option<Scope> = Some(Scope::Operate);
 const CONTAIN: Option<Scope> = Some(Scope::Contain);
+const ADMIN: Option<Scope> = Some(Scope::Admin);
 
 /// Every route.
 pub(super) const ROUTES: &[Route] = &[
@@ -116,6 +118,38 @@ pub(super) const ROUTES: &[Route] = &[
         CONTAIN,
         "what an enforcer did about an action",
     ),
+    route("get", "/api/v1/silences", READ, "silences, newest first"),
+    route("post", "/api/v1/silences", OPERATE, "begins a silence"),
+    route(
+        "post",
+        "/api/v1/silences/preview",
+        READ,
+        "what a silence would have muted",
+    ),
+    route(
+        "delete",
+        "/api/v1/silences/{id}",
+        OPERATE,
+        "ends a silence now",
+    ),
+    route(
+        "get",
+        "/api/v1/allow",
+        READ,
+        "entries of the allow-list that people added, newest first",
+    ),
+    route(
+        "post",
+        "/api/v1/allow",
+        ADMIN,
+        "keeps containment off a target for a time",
+    ),
+    route(
+        "delete",
+        "/api/v1/allow/{id}",
+        ADMIN,
+        "ends an entry of the allow-list now",
+    ),
     route("get", "/api/v1/detectors", READ, "the detectors in force"),
     route(
         "get",
@@ -160,6 +194,13 @@ fn function(route: &Route) -> Option<MethodRouter<Shared>> {
         ("post", "/api/v1/actions/{id}/deny") => post(deny),
         ("post", "/api/v1/actions/{id}/revert") => post(revert),
         ("post", "/api/v1/receipts") => post(receive),
+        ("get", "/api/v1/silences") => get(mutes::silences),
+        ("post", "/api/v1/silences") => post(mutes::add_silence),
+        ("post", "/api/v1/silences/preview") => post(mutes::preview),
+        ("delete", "/api/v1/silences/{id}") => delete(mutes::end_silence),
+        ("get", "/api/v1/allow") => get(mutes::allowed),
+        ("post", "/api/v1/allow") => post(mutes::add_allow),
+        ("delete", "/api/v1/allow/{id}") => delete(mutes::end_allow),
         ("get", "/api/v1/detectors") => get(detectors),
         ("get", "/api/v1/timeline") => get(timeline),
         _ => return None,
@@ -209,7 +250,9 @@ async fn problems(request: axum::extract::Request, next: axum::middleware::Next)
     let plain = kind.is_none_or(|k| k.starts_with("text/plain"));
     if status.is_client_error() && plain {
         return match status {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large().into_response(),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::too_large("the body is larger than 64 KiB").into_response()
+            }
             StatusCode::NOT_FOUND => nothing().await.into_response(),
             _ => Problem::bad_request("the address is not well-formed").into_response(),
         };
@@ -259,10 +302,10 @@ async fn metrics(State(shared): State<Shared>) -> Answer {
 
 /// One page of a list.
 #[derive(Serialize)]
-struct Page<T> {
-    items: Vec<T>,
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
     /// The `cursor` of the page behind this one; null on the last.
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// A page of `limit` out of up to one more.
@@ -358,7 +401,7 @@ async fn decide(
     answer: Verdict,
 ) -> Answer {
     let action_id = query::id(id)?;
-    let body = body.map_err(|_| too_large())?;
+    let body = body?;
     let Words { reason } = if body.is_empty() {
         Words::default()
     } else {
@@ -386,7 +429,7 @@ async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Answer {
-    let body = body.map_err(|_| too_large())?;
+    let body = body?;
     let receipt: Receipt = read(&headers, &body)?;
     if receipt.enforcer.len() > 200 || receipt.detail.as_ref().is_some_and(|d| d.len() > 2000) {
         return Err(Problem::bad_request("`enforcer` or `detail` is too long"));
@@ -395,12 +438,11 @@ async fn receive(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn too_large() -> Problem {
-    Problem::too_large("the body is larger than 64 KiB or broke off")
-}
-
 /// A JSON body; the fault tells line and column, never the body.
-fn read<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<T, Problem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok());

@@ -8,10 +8,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::mutes::{AllowView, Mutes, Preview, SilenceView};
 use super::route::ROUTES;
 use super::view::*;
 use super::*;
+use crate::engine::alert::silence::{self, Silence, Wanted};
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
+use crate::engine::containment::allow::{AllowEntry, Wanted as WantedEntry};
 use crate::engine::containment::policy::{Answer, Change, Step};
 use crate::engine::containment::{
     Action, Phase, Reason as Why, Receipt, Record, Scope as On, Target, Undo, Verb,
@@ -32,6 +35,8 @@ struct Fake {
     decided: Mutex<Vec<Decision>>,
     reasons: Mutex<Vec<Reason>>,
     ended: Mutex<Vec<String>>,
+    silences: Mutex<Vec<Silence>>,
+    entries: Mutex<Vec<AllowEntry>>,
     metrics: Metrics,
 }
 
@@ -67,6 +72,8 @@ fn alert(n: u8) -> Alert {
         positions: vec![],
         peak: Number(5.0),
         context: Pairs::default(),
+        suppressed: 0,
+        silenced: None,
     }
 }
 
@@ -116,8 +123,74 @@ impl Fake {
             decided: Mutex::default(),
             reasons: Mutex::default(),
             ended: Mutex::default(),
+            silences: Mutex::default(),
+            entries: Mutex::default(),
             metrics: Metrics::new(),
         })
+    }
+}
+
+fn shown(silence: &Silence) -> SilenceView {
+    let active = !silence.is_over(WallTime(1));
+    SilenceView {
+        silence: silence.clone(),
+        active,
+    }
+}
+
+fn entry_shown(entry: &AllowEntry) -> AllowView {
+    AllowView {
+        allow_id: entry.id(),
+        active: !entry.is_over(WallTime(1)),
+        entry: entry.clone(),
+    }
+}
+
+impl Mutes for Fake {
+    fn silences(&self) -> Result<Vec<SilenceView>, Unavailable> {
+        Ok(self.silences.lock().unwrap().iter().map(shown).collect())
+    }
+    fn preview(&self, wanted: &Wanted) -> Result<Preview, Unavailable> {
+        let takes = |a: &&Alert| silence::takes(&wanted.matchers, a);
+        Ok(Preview {
+            looked_at: self.alerts.len(),
+            muted: self.alerts.iter().filter(takes).count(),
+            ..Preview::default()
+        })
+    }
+    fn silence(&self, wanted: &Wanted, by: &str) -> Result<SilenceView, Refused> {
+        let made = Silence::new(1, wanted.clone(), by, WallTime(0));
+        self.silences.lock().unwrap().push(made.clone());
+        Ok(shown(&made))
+    }
+    fn end_silence(&self, id: Id) -> Result<SilenceView, Refused> {
+        let mut all = self.silences.lock().unwrap();
+        let found = all.iter_mut().find(|s| s.silence_id == id);
+        let silence = found.ok_or(Refused::NoSuch)?;
+        silence.expires_at = WallTime(1);
+        Ok(shown(silence))
+    }
+    fn allowed(&self) -> Result<Vec<AllowView>, Unavailable> {
+        Ok(self
+            .entries
+            .lock()
+            .unwrap()
+            .iter()
+            .map(entry_shown)
+            .collect())
+    }
+    fn allow(&self, wanted: &WantedEntry) -> Result<AllowView, Refused> {
+        let entry = wanted
+            .clone()
+            .entry(WallTime(0))
+            .map_err(Refused::Malformed)?;
+        self.entries.lock().unwrap().push(entry.clone());
+        Ok(entry_shown(&entry))
+    }
+    fn end_allow(&self, id: Id) -> Result<AllowView, Refused> {
+        let all = self.entries.lock().unwrap();
+        let found = all.iter().find(|e| e.id() == id).ok_or(Refused::NoSuch)?;
+        Ok(entry_shown(found))
     }
 }
 
@@ -509,6 +582,62 @@ async fn decisions_name_who_made_them_and_need_the_scope() {
 }
 
 #[tokio::test]
+async fn silences_are_previewed_begun_listed_and_ended() {
+    let server = server(vec![], Limits::default()).await;
+    let post = |path: &'static str, body: &'static str| server.ask("POST", path, JSON, body);
+    let flood = r#"{"matchers":["detector=flood"],"author":"ada","comment":"a test","lasts":"2h"}"#;
+    let preview = post("/api/v1/silences/preview", flood).await;
+    assert_eq!(preview.json()["muted"], 5, "{}", preview.body);
+    let made = post("/api/v1/silences", flood).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let made = made.json();
+    assert_eq!(
+        (&made["via"], &made["author"]),
+        (&"local".into(), &"ada".into())
+    );
+    assert_eq!(made["expires_at"], "1970-01-01T02:00:00.000Z");
+    let listed = server.get("/api/v1/silences").await.json();
+    assert_eq!(listed["items"][0]["active"], true);
+    let path = format!("/api/v1/silences/{}", made["silence_id"].as_str().unwrap());
+    let ended = server.ask("DELETE", &path, "", "").await;
+    assert_eq!(ended.json()["active"], false, "{}", ended.body);
+    let unknown = format!("/api/v1/silences/{}", Id([9; 32]));
+    assert_eq!(server.ask("DELETE", &unknown, "", "").await.status, 404);
+    for bad in [
+        r#"{"matchers":["detector=~.*"],"author":"ada","comment":"all"}"#,
+        r#"{"matchers":["detector=flood"],"author":"","comment":"a test"}"#,
+        r#"{"matchers":["detector=~("],"author":"ada","comment":"a test"}"#,
+        r#"{"matchers":["detector=flood"],"author":"ada","comment":"a test","lasts":"1y"}"#,
+        r#"{"matchers":["detector=flood"],"author":"ada","comment":"a test","expires_at":1}"#,
+    ] {
+        assert_eq!(post("/api/v1/silences", bad).await.status, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_allow_list_takes_entries_with_an_end() {
+    let server = server(vec![], Limits::default()).await;
+    let post = |body: &'static str| server.ask("POST", "/api/v1/allow", JSON, body);
+    let made = post(
+        r#"{"target":{"scope":"cidr","value":"203.0.113.0/24"},"author":"ada","reason":"partner"}"#,
+    )
+    .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.json()["expires_at"], "1970-01-02T00:00:00.000Z");
+    assert_eq!(
+        server.get("/api/v1/allow").await.json()["items"][0]["active"],
+        true
+    );
+    let bad = post(r#"{"target":{"scope":"ip","value":"x"},"author":"ada","reason":"y"}"#).await;
+    assert_eq!(bad.status, 400);
+    let path = format!(
+        "/api/v1/allow/{}",
+        made.json()["allow_id"].as_str().unwrap()
+    );
+    assert_eq!(server.ask("DELETE", &path, "", "").await.status, 200);
+}
+
+#[tokio::test]
 async fn the_table_s_scopes_hold_for_every_route() {
     let server = server(tokens(), Limits::default()).await;
     for route in ROUTES.iter().filter(|r| !r.path.ends_with("/stream")) {
@@ -525,7 +654,7 @@ async fn the_table_s_scopes_hold_for_every_route() {
         let read = server.ask(&method, &path, &bearer(READ), "").await;
         assert_eq!(
             read.status == 403,
-            route.scope == Some(Scope::Contain),
+            route.scope.is_some_and(|s| s != Scope::Read),
             "{path}: {}",
             read.status
         );

@@ -8,6 +8,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::mutes::Mutes;
 use crate::engine::alert::{Alert, Status};
 use crate::engine::containment::policy::{Answer, Change};
 use crate::engine::containment::{Phase, Receipt, Record};
@@ -16,7 +17,7 @@ use crate::model::ids::Id;
 use crate::model::{EventTime, Level, WallTime};
 
 /// The rest of the program, as the API sees it.
-pub trait View: Send + Sync + 'static {
+pub trait View: Mutes + Send + Sync + 'static {
     /// Up to `query.limit` alerts, newest first, behind `query.behind`.
     ///
     /// # Errors
@@ -98,6 +99,12 @@ pub enum Refused {
     /// There is no such action.
     #[error("there is no action of this id: list them at /api/v1/actions")]
     Unknown,
+    /// There is nothing of this id.
+    #[error("there is nothing of this id: it was never there, or gave way to newer ones")]
+    NoSuch,
+    /// It is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
     /// It is not in a state that fits.
     #[error("{0}")]
     Conflict(String),

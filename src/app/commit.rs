@@ -3,10 +3,13 @@
 //!
 //! Invariant: policy runs once for each alert revision, in the transaction that first inserts it.
 //! A replayed revision is found in the store and changes nothing, so nothing is decided or sent
-//! twice; nothing is sent that is not committed.
+//! twice; nothing is sent that is not committed. `mutes` has what people keep from being told.
+
+mod mutes;
 
 use std::sync::Arc;
 
+use self::mutes::Mutes;
 use crate::deliver::{Settings as Delivery, body};
 use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
@@ -45,6 +48,7 @@ pub struct Desk {
     state: State,
     delivery: Delivery,
     plan: Arc<Plan>,
+    mutes: Mutes,
 }
 
 impl Desk {
@@ -54,17 +58,21 @@ impl Desk {
     /// When the store cannot be read.
     pub fn open(
         store: Arc<dyn Store>,
-        policy: Policy,
+        mut policy: Policy,
         delivery: Delivery,
         plan: Arc<Plan>,
     ) -> Result<Self, StoreError> {
-        let state = store::read(&*store, |view| actions::load(view))?;
+        let (state, mutes) = store::read(&*store, |view| {
+            Ok((actions::load(view)?, Mutes::load(view, policy.allow())?))
+        })?;
+        policy.set_allow(mutes.allow_list());
         Ok(Self {
             store,
             policy,
             state,
             delivery,
             plan,
+            mutes,
         })
     }
 
@@ -117,24 +125,43 @@ impl Desk {
         if alert_rows::exists(tx, alert.alert_id, alert.revision)? {
             return Ok(());
         }
-        let plan = self
-            .detector(alert)
-            .map(|d| self.policy.decide(state, alert, d, now));
         let mut alert = alert.clone();
-        if let Some(plan) = plan {
-            alert.actions = plan.actions().to_vec();
-            actions::save(tx, &plan, state)?;
-            let began_at = Some(alert.first);
-            let drafts = plan.changes().iter().filter_map(body::action);
-            done.messages += self.send(tx, drafts.map(|d| Draft { began_at, ..d }))?;
-            if !plan.is_empty() {
-                done.plans.push(plan);
-            }
+        let voice = self.mutes.voice(tx, &alert, now)?;
+        alert.silenced = voice.silenced_by;
+        if voice.silenced_by.is_none() {
+            self.act(tx, &mut alert, state, now, done)?;
         }
         alert_rows::insert(tx, &alert)?;
         crate::crash::point("alert-written");
-        done.messages += self.send(tx, std::iter::once(body::alert(&alert, now)))?;
+        if voice.silenced_by.is_none() {
+            let draft = body::alert_to(&alert, voice.told, now);
+            done.messages += self.send(tx, std::iter::once(draft))?;
+        }
         done.alerts.push(alert);
+        Ok(())
+    }
+
+    /// Decides about an alert, and writes the ids of its actions into it.
+    fn act(
+        &self,
+        tx: &mut dyn Tx,
+        alert: &mut Alert,
+        state: &mut State,
+        now: WallTime,
+        done: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let Some(detector) = self.detector(alert) else {
+            return Ok(());
+        };
+        let plan = self.policy.decide(state, alert, detector, now);
+        alert.actions = plan.actions().to_vec();
+        actions::save(tx, &plan, state)?;
+        let began_at = Some(alert.first);
+        let drafts = plan.changes().iter().filter_map(body::action);
+        done.messages += self.send(tx, drafts.map(|d| Draft { began_at, ..d }))?;
+        if !plan.is_empty() {
+            done.plans.push(plan);
+        }
         Ok(())
     }
 

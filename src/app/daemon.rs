@@ -128,13 +128,13 @@ impl Daemon {
             );
         }
         let delivery = settings::delivery(config);
-        let allow = policy.allow().clone();
         let desk = Desk::open(
             Arc::clone(&state.store),
             policy,
             delivery.clone(),
             Arc::clone(&plan),
         )?;
+        let allow = desk.allow_list();
         let (stopping, stopped) = watch::channel(false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let gate_clock = Arc::clone(&clock);
@@ -142,7 +142,7 @@ impl Daemon {
             outbox: Arc::new(StoreOutbox::new(Arc::clone(&state.store))),
             clock: Arc::clone(&clock),
             gate: Arc::new(move |concern| {
-                let covered = allow.covers(&concern.target, gate_clock.now());
+                let covered = allow.get().covers(&concern.target, gate_clock.now());
                 covered.then(|| "the target is on the allow-list".to_owned())
             }),
             notices: outgoing::notices(metrics.clone()),
@@ -174,7 +174,7 @@ impl Daemon {
         let noise = Noise {
             per_thousand_max: config.detectors.alerts_per_thousand_max.into(),
         };
-        let (decisions_in, decisions) = bounded(16);
+        let (asks_in, asks) = bounded(16);
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         metrics
             .memory_budget_bytes
@@ -187,7 +187,7 @@ impl Daemon {
             plan,
             metrics.clone(),
             outgoing.counters,
-            decisions_in,
+            asks_in,
             Arc::clone(&clock),
         ));
         let watch = reload::Watch {
@@ -224,7 +224,7 @@ impl Daemon {
             dead,
             shared: Arc::clone(&shared),
             wakes: outgoing.wakes,
-            decisions,
+            asks,
             clock,
             snapshot_every: config.state.snapshot_every.std(),
             keep: config.state.keep.0,

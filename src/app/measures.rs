@@ -63,6 +63,7 @@ impl Measures {
             metrics.events_received.add([self.source(number)], *records);
             metrics.received_bytes.add([self.source(number)], *bytes);
         }
+        metrics.events_contained.add([], intake.routed.contained);
         let keyless = intake.routed.keyless.iter().enumerate();
         for (rule, count) in keyless.filter(|(_, count)| **count > 0) {
             metrics
@@ -90,6 +91,16 @@ impl Measures {
             metrics
                 .detection_latency_ingest_seconds
                 .observe([], read_at.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Revisions that a silence kept from being told.
+    pub fn silenced(&self, alerts: &[Alert]) {
+        for alert in alerts.iter().filter(|a| a.silenced.is_some()) {
+            let name = Label::configured(&alert.detector.name);
+            self.metrics
+                .alerts_suppressed
+                .add([name, "silence".into()], 1);
         }
     }
 

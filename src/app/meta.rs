@@ -87,6 +87,8 @@ fn alert(key: &HashKey, name: &str, what: &str, now: WallTime) -> Alert {
         positions: Vec::new(),
         peak: Number(0.0),
         context: Pairs::default(),
+        suppressed: 0,
+        silenced: None,
     }
 }
 

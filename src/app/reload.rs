@@ -122,6 +122,10 @@ impl Watch {
         let tables = self.tables.get();
         let rules = Rules::new(program, &tables);
         let changed = changed(&now.program, &rules.program);
+        if changed.is_empty() {
+            // What only goes, or is worded anew, has nothing to be tried.
+            return Ok(rules);
+        }
         let (events, alerts) = self.rehearse(&rules, tables);
         let noisy = alerts.iter().filter(|(name, count)| {
             changed.contains(*name) && self.noise.is_too_much(**count, events)

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::sync::watch;
 
-use super::commit::Committed;
+use super::ask::{self, Ask};
+use super::commit::{Committed, Desk};
 use super::shelf::Shelf;
 use crate::api::View;
 use crate::api::view::{
@@ -20,7 +20,6 @@ use crate::api::view::{
 };
 use crate::deliver::{Clock, Counters};
 use crate::engine::alert::Alert;
-use crate::engine::containment::policy::Refusal;
 use crate::engine::containment::{Receipt, Record};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::rule::Usage;
@@ -32,26 +31,13 @@ use crate::store::{self, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
 
-/// How long a person's decision waits for the engine's thread.
-const DECIDE: Duration = Duration::from_secs(5);
+mod mutes;
+
 /// The console's plot: points of this length, and how many.
 const POINT_MS: i64 = 10_000;
 const POINTS: usize = 360;
 /// Different troubles of the source that are kept to be shown.
 const TROUBLES: usize = 4;
-
-/// A decision on its way to the engine's thread.
-pub struct Ask {
-    pub decision: Decision,
-    answer: Sender<Result<(), Refusal>>,
-}
-
-impl Ask {
-    /// Tells the one who asked.
-    pub fn reply(self, result: Result<(), Refusal>) {
-        let _gone = self.answer.send(result);
-    }
-}
 
 #[derive(Default)]
 struct Told {
@@ -72,7 +58,7 @@ pub struct Shared {
     plan: Arc<Shelf<Plan>>,
     metrics: Metrics,
     counters: Vec<Arc<Counters>>,
-    decisions: Sender<Ask>,
+    asks: Sender<Ask>,
     clock: Arc<dyn Clock>,
     newest_change: watch::Sender<u64>,
     assigned: AtomicBool,
@@ -90,7 +76,7 @@ impl Shared {
         plan: Arc<Plan>,
         metrics: Metrics,
         counters: Vec<Arc<Counters>>,
-        decisions: Sender<Ask>,
+        asks: Sender<Ask>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let seconds = clock.now().0 / 1000;
@@ -101,7 +87,7 @@ impl Shared {
             plan: Shelf::new(plan),
             metrics,
             counters,
-            decisions,
+            asks,
             clock,
             newest_change: watch::Sender::new(0),
             assigned: AtomicBool::new(false),
@@ -115,6 +101,15 @@ impl Shared {
 
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has something done on the engine's thread, in turn with everything else that decides.
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Desk, WallTime) -> Result<(Committed, T), StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let busy = || Refused::Unavailable("the engine is busy: try again".to_owned());
+        ask::ask(&self.asks, work).ok_or_else(busy)
     }
 
     /// The source has its partitions.
@@ -395,17 +390,20 @@ impl View for Shared {
     }
 
     fn decide(&self, decision: &Decision) -> Result<Record, Refused> {
-        let (answer, answered) = crossbeam_channel::bounded(1);
-        let ask = Ask {
-            decision: decision.clone(),
-            answer,
+        let d = decision.clone();
+        let note = if d.reason.is_empty() {
+            d.by
+        } else {
+            format!("{}: {}", d.by, d.reason)
         };
-        let busy = || Refused::Unavailable("the engine is busy: try again".to_owned());
-        self.decisions.try_send(ask).map_err(|_| busy())?;
-        match answered.recv_timeout(DECIDE).map_err(|_| busy())? {
-            Ok(()) => {}
-            Err(refusal) => return Err(Refused::Conflict(refusal.to_string())),
-        }
+        let (id, answer) = (d.action_id, d.answer);
+        let decided = self.ask(move |desk, now| {
+            Ok(match desk.answer(id, answer, &note, now)? {
+                Ok(done) => (done, Ok(())),
+                Err(refusal) => (Committed::default(), Err(refusal)),
+            })
+        })?;
+        decided.map_err(|refusal| Refused::Conflict(refusal.to_string()))?;
         let found = store::read(&*self.store, |view| actions::find(view, decision.action_id));
         found
             .map_err(|e| Refused::Unavailable(e.to_string()))?

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use tokio::sync::Notify;
 
+use super::ask::Ask;
 use super::commit::Committed;
 use super::course::Course;
 use super::dead::DeadLetters;
@@ -23,7 +24,7 @@ use super::reload::{self, Noise, Probation};
 use super::shelf::Shelf;
 use super::state_dir::StateDir;
 use super::threads::Threads;
-use super::view::{Ask, Shared};
+use super::view::Shared;
 use crate::deliver::Clock;
 use crate::engine::Input;
 use crate::engine::alert::{Alert, DetectorRef};
@@ -59,7 +60,7 @@ pub struct Work {
     pub probation: Option<Probation>,
     pub noise: Noise,
     pub wakes: Vec<Arc<Notify>>,
-    pub decisions: Receiver<Ask>,
+    pub asks: Receiver<Ask>,
     pub clock: Arc<dyn Clock>,
     pub snapshot_every: Duration,
     /// How long closed alerts and ended actions are kept.
@@ -315,6 +316,9 @@ impl Work {
         }
         for alert in committed.alerts.iter().filter(|a| a.revision == 0) {
             self.measures.alert(alert, read_at, self.clock.now());
+            if alert.silenced.is_some() {
+                continue;
+            }
             tracing::info!(alert = %alert.alert_id, detector = alert.detector.name, summary = alert.summary, "alert");
         }
         crate::crash::point("alerts-told");
@@ -324,6 +328,7 @@ impl Work {
     }
 
     fn follow(&self, committed: &Committed) {
+        self.measures.silenced(&committed.alerts);
         self.measures.decided(committed, self.course.desk.state());
         self.shared
             .committed(committed, self.course.desk.state().journal().seq());
@@ -353,31 +358,23 @@ impl Work {
         }
     }
 
-    /// People's decisions about actions, in turn with everything else that decides.
+    /// What people ask for, in turn with everything else that decides.
     fn answer(&mut self) -> anyhow::Result<()> {
-        while let Ok(ask) = self.decisions.try_recv() {
-            let d = ask.decision.clone();
-            let note = if d.reason.is_empty() {
-                d.by.clone()
-            } else {
-                format!("{}: {}", d.by, d.reason)
-            };
+        while let Ok(mut ask) = self.asks.try_recv() {
             let done = self.insist(|work| {
-                work.course
-                    .desk
-                    .answer(d.action_id, d.answer, &note, work.clock.now())
+                let now = work.clock.now();
+                ask.carry_out(&mut work.course.desk, now)
             })?;
-            if let Ok(committed) = &done {
-                self.follow(committed);
-            }
-            ask.reply(done.map(|_| ()));
+            self.follow(&done);
         }
         Ok(())
     }
 
     fn keep_house(&mut self) -> anyhow::Result<()> {
-        let committed = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
-        self.follow(&committed);
+        let ended = self.insist(|work| work.course.desk.tick(work.clock.now()))?;
+        self.follow(&ended);
+        let released = self.insist(|work| work.course.desk.release(work.clock.now()))?;
+        self.follow(&released);
         let stats = self.course.engine.stats();
         let program = Arc::clone(self.course.engine.program());
         for (rule, evicted) in self.measures.rules(&program, &stats.usage) {

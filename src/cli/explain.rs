@@ -15,7 +15,7 @@ use crate::app::stage::{Fate, Stage};
 use crate::decode::Schema;
 use crate::engine::alert::{Alert, Number};
 use crate::engine::detector::plan::{From, Rule};
-use crate::engine::exchange::{Origin, Routed};
+use crate::engine::exchange::{Origin, Routed, is_contained};
 use crate::engine::program::{Program, Settings};
 use crate::engine::rule::bounds;
 use crate::engine::{Engine, Input, Output};
@@ -23,6 +23,10 @@ use crate::model::event::Projection;
 use crate::model::{Event, HashKey, Value};
 use crate::source::{Batch, Polled, Record};
 use crate::telemetry::escape::escape;
+
+mod mutes;
+
+use mutes::{Lists, Mutes};
 
 /// Say for each event what each detector made of it
 #[derive(Debug, clap::Args)]
@@ -36,6 +40,8 @@ pub struct Args {
     /// Only the detector of this id or name
     #[arg(long, value_name = "ID")]
     detector: Option<String>,
+    #[command(flatten)]
+    lists: Lists,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value = "human")]
     output: Format,
@@ -74,7 +80,9 @@ pub fn run(args: &Args) -> Outcome {
     };
     let program = Arc::new(Program::new(Arc::new(compiled.plan), key, settings));
     let chosen = choose(&program, args.detector.as_deref())?;
+    let mutes = Mutes::read(&args.lists, &program.key)?;
     let mut teller = Teller {
+        mutes,
         engine: Engine::new(Arc::clone(&program), 1),
         routed: Routed::default(),
         chosen,
@@ -129,6 +137,7 @@ struct Teller {
     routed: Routed,
     chosen: Vec<usize>,
     program: Arc<Program>,
+    mutes: Mutes,
 }
 
 impl Teller {
@@ -227,17 +236,19 @@ impl Teller {
             .inputs
             .iter()
             .any(|i| matches!(i.from, From::Event(p) if meets(p)));
-        let alerted = alerts
-            .iter()
-            .any(|a| a.detector.id == d.id && a.revision == 0);
-        let updated = alerts.iter().any(|a| a.detector.id == d.id);
+        let own_alerts = || alerts.iter().filter(|a| a.detector.id == d.id);
+        let alerted = own_alerts().any(|a| a.revision == 0);
+        let updated = own_alerts().next().is_some();
+        let muted = own_alerts().find_map(|a| self.mutes.outcome(a, d));
         // Late for windows; a detector that takes late events has seen it all the same.
         let fate = fate.filter(|fate| *fate != "late" || !d.late);
         let outcome = match fate {
+            _ if muted.is_some() => muted.unwrap_or_default(),
             _ if alerted => "alerted",
             _ if updated => "updated",
             _ if !matched => "no_match",
             Some(fate) => fate,
+            None if direct && own.is_none() && is_contained(event) => "own_action",
             None if direct && own.is_none() => "missing_key",
             None if probe.open => "suppressed",
             None if !rule.alerts => "feeds_correlation",

@@ -14,10 +14,16 @@ use crate::model::{Level, WallTime};
 /// The message about an alert revision.
 #[must_use]
 pub fn alert(alert: &Alert, now: WallTime) -> Draft {
-    let kind = match (alert.status, alert.revision) {
+    alert_to(alert, alert.revision > 0, now)
+}
+
+/// The same to receivers that may not have heard of the alert (`told`) though it has revisions.
+#[must_use]
+pub fn alert_to(alert: &Alert, told: bool, now: WallTime) -> Draft {
+    let kind = match (alert.status, told) {
         (Status::Closed, _) => Kind::AlertClosed,
-        (Status::Open, 0) => Kind::AlertOpened,
-        (Status::Open, _) => Kind::AlertUpdated,
+        (Status::Open, false) => Kind::AlertOpened,
+        (Status::Open, true) => Kind::AlertUpdated,
     };
     // Event time: the same whenever it is replayed.
     let at = if kind == Kind::AlertOpened {

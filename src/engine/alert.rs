@@ -1,10 +1,14 @@
 //! An alert as the outside sees it (CONTRACTS.md, "An alert"). Its JSON form is a contract.
+//!
+//! Owns the shape. `silence` owns which alerts people mute.
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::detector::plan::Mode;
 use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
+
+pub mod silence;
 
 /// One revision of one episode of one detector on one key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,17 @@ pub struct Alert {
     /// Values of the last contributing event for the detector's `fields`.
     #[serde(default, skip_serializing_if = "Pairs::is_empty")]
     pub context: Pairs<String>,
+    /// Detections since the revision before that this alert holds back.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub suppressed: u64,
+    /// The silence that kept this revision from being told; set when it is first committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<Id>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

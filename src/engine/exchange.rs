@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::detector::predicate::Predicate;
 use crate::engine::program::{Program, Read, Slot, TextLayout};
 use crate::engine::window::order;
-use crate::model::{Event, Fingerprint, Value, field};
+use crate::model::field::{self, CONTAINMENT_ACTION};
+use crate::model::{Event, Fingerprint, Value};
 
 /// Separates the parts of a key's text; cannot occur in a part.
 pub const SEPARATOR: u8 = 0x1f;
@@ -126,6 +128,8 @@ pub struct Routed {
     pub text: Vec<u8>,
     /// Per rule, observations that had no value for a group-by field.
     pub keyless: Vec<u64>,
+    /// Events that our own containment brought about.
+    pub contained: u64,
 }
 
 impl Routed {
@@ -134,6 +138,7 @@ impl Routed {
         self.observations.clear();
         self.text.clear();
         self.keyless.clear();
+        self.contained = 0;
     }
 
     /// How much is in it: marks, observations, text.
@@ -206,6 +211,20 @@ impl Packet {
     }
 }
 
+/// Whether our own containment brought the event about: it names an action. What a block makes fail
+/// must not feed the rule that blocked, so it feeds only conditions that read the action's name.
+#[must_use]
+pub fn is_contained(event: &Event) -> bool {
+    let is_id = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(event.get(CONTAINMENT_ACTION), Some(Value::Text(text)) if is_id(text))
+}
+
+/// Whether a condition is also fed with such events.
+#[must_use]
+pub fn sees_contained(condition: &Predicate) -> bool {
+    condition.fields().contains(&CONTAINMENT_ACTION)
+}
+
 /// Stage 1 of one thread: evaluates predicates and extracts keys. Reuses its buffers.
 #[derive(Debug)]
 pub struct Router {
@@ -255,7 +274,12 @@ impl Router {
         let id = identity(&program, event, &mut self.scratch);
         let mut due = std::mem::take(&mut self.due);
         program.due(event, &mut due);
+        let contained = is_contained(event);
+        out.contained += u64::from(contained);
         for (condition, targets) in due.iter().filter_map(|d| program.dispatch(*d)) {
+            if contained && !sees_contained(condition) {
+                continue;
+            }
             if !condition.matches(event) {
                 continue;
             }

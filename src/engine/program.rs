@@ -284,6 +284,7 @@ impl Program {
         let identity = [
             field::EVENT_KIND,
             field::EVENT_ID,
+            field::CONTAINMENT_ACTION,
             field::USER_TARGET_ID,
             field::USER_EMAIL,
         ];

@@ -10,7 +10,7 @@ use super::shard::ShardImage;
 use super::watermark::Sequencer;
 
 /// Format of the bytes; raised with every change of a state's shape.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Head {

@@ -59,6 +59,7 @@ canonical! {
     DEPLOY_SERVICE = "deploy.service",
     DEPLOY_ENVIRONMENT = "deploy.environment",
     HONEYTOKEN = "honeytoken.kind",
+    CONTAINMENT_ACTION = "containment.action_id",
     TIME = "time",
 }
 

@@ -12,11 +12,12 @@ pub mod actions;
 pub mod alerts;
 mod forms;
 pub mod messages;
+pub mod mutes;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use forms::{DeadLetter, Delivery};
+pub use forms::{DeadLetter, Delivery, Muted};
 
 /// Writes one typed row.
 ///

@@ -87,9 +87,10 @@ catalogue! {
     Counters events_late [source] "Events later than the allowed lateness; they still meet honeytoken and token detectors";
     Counters events_duplicate [source] "Events seen before and not counted again";
     Counters events_uncounted [detector] "Events a detector matched but could not group, because a group-by field was missing";
+    Counters events_contained [] "Events that name an action of ours, which our containment brought about; they feed only detectors that ask for them";
     Counters detections [detector] "Matches of a detector on a key, before deduplication";
     Counters alerts [detector, level] "Alerts opened";
-    Counters alerts_suppressed [detector, reason] "Alerts held back, by reason: suppress (an earlier one still holds)";
+    Counters alerts_suppressed [detector, reason] "Alerts held back, by reason: suppress (an earlier one still holds) or silence (a person mutes it)";
     Counters evictions [detector] "Keys that lost their state to the memory budget";
     Counters actions [verb, state] "Containment actions by what became of them: requested, simulated, approved, denied, delivered, expired, reverted or failed";
     Counters actions_withheld [reason] "Actions not taken: allow, budget, gate, expired or invariant";

@@ -10,6 +10,7 @@ mod drain;
 mod endpoint;
 mod kafka;
 mod panic;
+mod reload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -4,6 +4,7 @@ mod dead;
 mod headers;
 mod log_in;
 mod million;
+mod mutes;
 mod reload;
 mod restart;
 mod tables;

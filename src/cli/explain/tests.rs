@@ -104,6 +104,7 @@ fn explain(lines: &[String]) -> Vec<Explained> {
         routed: Routed::default(),
         chosen: (0..program.plan.detectors.len()).collect(),
         program: Arc::clone(&program),
+        mutes: Mutes::read(&Lists::default(), &program.key).unwrap(),
     };
     let mut told = Vec::new();
     for (offset, line) in (1..).zip(lines) {

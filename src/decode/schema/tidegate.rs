@@ -56,6 +56,7 @@ pub(crate) const INPUTS: &[(&str, u8)] = &[
     ("deploy.service", id(field::DEPLOY_SERVICE)),
     ("deploy.environment", id(field::DEPLOY_ENVIRONMENT)),
     ("honeytoken.kind", id(field::HONEYTOKEN)),
+    ("containment.action_id", id(field::CONTAINMENT_ACTION)),
     ("time", id(field::TIME)),
     ("@timestamp", ALIAS_TIME),
     ("event.action", ALIAS_ACTION),

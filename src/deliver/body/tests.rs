@@ -39,6 +39,8 @@ fn an_alert(revision: u32, status: Status) -> Alert {
         positions: Vec::new(),
         peak: Number(51.0),
         context: Pairs::default(),
+        suppressed: 0,
+        silenced: None,
     }
 }
 

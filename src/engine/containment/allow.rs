@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, Target};
-use crate::model::WallTime;
+use crate::model::ids::{HashKey, Id};
 use crate::model::redact::Redactor;
+use crate::model::{Span, WallTime, duration};
 
 /// `containment.allow` in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,65 @@ pub struct AllowSettings {
     pub private: bool,
 }
 
+/// The longest an entry that someone adds may last; what is meant for good stands in the
+/// configuration.
+pub const LASTS_MAX: Span = Span::days(90);
+/// How long such an entry lasts when nobody says.
+pub const LASTS_DEFAULT: Span = Span::days(1);
+
+/// What someone asks to protect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    pub target: Target,
+    pub author: String,
+    pub reason: String,
+    /// How long from now.
+    #[serde(default = "lasts_default", with = "duration")]
+    pub lasts: Span,
+}
+
+const fn lasts_default() -> Span {
+    LASTS_DEFAULT
+}
+
+impl Wanted {
+    /// The entry.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    pub fn entry(self, now: WallTime) -> Result<AllowEntry, String> {
+        let said = |text: &str| !text.trim().is_empty() && text.len() <= TEXT_MAX;
+        if !said(&self.author) || !said(&self.reason) {
+            return Err(format!(
+                "say who asks for it in `author` and why in `reason`, in at most {TEXT_MAX} bytes each"
+            ));
+        }
+        if self.lasts <= Span::ZERO || self.lasts > LASTS_MAX {
+            return Err(format!(
+                "an entry lasts more than nothing and at most {LASTS_MAX}"
+            ));
+        }
+        let entry = AllowEntry {
+            scope: self.target.scope,
+            value: self.target.value.trim().to_owned(),
+            expires_at: Some(now + self.lasts),
+            added_by: self.author,
+            reason: self.reason,
+            added_at: now,
+        };
+        let (_, unread) = AllowList::default().with_entries(std::slice::from_ref(&entry));
+        if unread.is_empty() && said(&entry.value) {
+            Ok(entry)
+        } else {
+            Err(format!("{:?} is no {}", entry.value, entry.scope.name()))
+        }
+    }
+}
+
+/// Most bytes of a text in an entry.
+const TEXT_MAX: usize = 512;
+
 /// An entry someone added while running; it ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowEntry {
@@ -38,6 +98,21 @@ pub struct AllowEntry {
     pub added_by: String,
     pub reason: String,
     pub added_at: WallTime,
+}
+
+impl AllowEntry {
+    /// The same for the same target: adding it again replaces it.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        // It guards nothing: whoever may ask for one may read them all.
+        let parts = [self.scope.name().as_bytes(), self.value.as_bytes()];
+        HashKey::fixed().digest(&[&b"allow"[..], parts[0], parts[1]])
+    }
+
+    #[must_use]
+    pub fn is_over(&self, now: WallTime) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// An address range.
@@ -210,10 +285,10 @@ impl AllowList {
         let account = account.trim();
         if let (true, Some(redactor)) = (account.contains('@'), &self.redactor) {
             // Events carry pseudonyms; both forms count.
-            self.accounts
-                .insert(redactor.email(account).to_lowercase(), until);
+            let pseudonym = redactor.email(account).to_lowercase();
+            protect(&mut self.accounts, pseudonym, until);
         }
-        self.accounts.insert(account.to_lowercase(), until);
+        protect(&mut self.accounts, account.to_lowercase(), until);
     }
 
     /// The list with what people added while running; entries that cannot be read are left out
@@ -229,14 +304,12 @@ impl AllowList {
                     None => unread.push(entry.clone()),
                 },
                 Scope::Asn => match asn_number(&entry.value) {
-                    Some(asn) => {
-                        self.asns.insert(asn, until);
-                    }
+                    Some(asn) => protect(&mut self.asns, asn, until),
                     None => unread.push(entry.clone()),
                 },
                 Scope::Account => self.add_account(&entry.value, until),
                 scope @ (Scope::Geo | Scope::Token | Scope::Flow) => {
-                    self.others.insert((scope, entry.value.clone()), until);
+                    protect(&mut self.others, (scope, entry.value.clone()), until);
                 }
             }
         }
@@ -280,6 +353,14 @@ impl AllowList {
     pub fn accounts(&self) -> BTreeSet<&str> {
         self.accounts.keys().map(String::as_str).collect()
     }
+}
+
+/// Of two ends the later one stands; what is protected for good stays so.
+fn protect<K: Ord>(list: &mut BTreeMap<K, Option<WallTime>>, key: K, until: Option<WallTime>) {
+    let latest = |old: Option<WallTime>| Some(old?.max(until?));
+    list.entry(key)
+        .and_modify(|old| *old = latest(*old))
+        .or_insert(until);
 }
 
 /// The number in `64500` or `AS64500`.
@@ -375,6 +456,32 @@ mod tests {
         assert_eq!(unread, [bad]);
         assert!(list.covers(&target(Scope::Ip, "203.0.113.9"), WallTime(99)));
         assert!(!list.covers(&target(Scope::Ip, "203.0.113.9"), WallTime(100)));
+    }
+
+    #[test]
+    fn an_entry_never_shortens_what_stands_in_the_configuration() {
+        let settings = AllowSettings {
+            accounts: vec!["svc-1".into()],
+            ..AllowSettings::default()
+        };
+        let wanted = |value: &str| Wanted {
+            target: target(Scope::Account, value),
+            author: "ada".into(),
+            reason: "partner".into(),
+            lasts: Span::hours(1),
+        };
+        let entry = wanted("svc-1").entry(WallTime(0)).unwrap();
+        let (list, _) = list(&settings).with_entries(&[entry]);
+        let late = WallTime(Span::hours(2).0);
+        assert!(list.covers(&target(Scope::Account, "svc-1"), late));
+        assert!(wanted(" ").entry(WallTime(0)).is_err());
+        for lasts in [Span::ZERO, Span(LASTS_MAX.0 + 1)] {
+            let wanted = Wanted {
+                lasts,
+                ..wanted("svc-1")
+            };
+            assert!(wanted.entry(WallTime(0)).is_err());
+        }
     }
 
     #[test]

@@ -247,11 +247,23 @@ pub(super) static RESPOND: Section = Section {
 
 pub(super) static SUPPRESS: Section = Section {
     name: "suppress",
-    keys: &[key(
-        "for",
-        Shape::Span,
-        "how long the same key stays quiet after an alert closes",
-    )],
+    keys: &[
+        key(
+            "for",
+            Shape::Span,
+            "how long the same key stays quiet after an alert closes",
+        ),
+        key(
+            "repeat",
+            Shape::Span,
+            "how soon an alert that goes on is told again; twice as long each time after",
+        ),
+        key(
+            "repeat_max",
+            Shape::Span,
+            "the longest it then waits (default: 1d)",
+        ),
+    ],
 };
 
 /// A test case beside a detector.

@@ -344,6 +344,7 @@ pub struct Detector {
     pub spoofable: u8,
     /// After an alert closes, the same key raises no new one for this long; what is held back is counted.
     pub suppress: Span,
+    pub repeat: Repeat,
     pub respond: Vec<Respond>,
     /// Sigma's `fields`: values of the last contributing event that an alert shows as `context`.
     pub fields: Vec<FieldId>,
@@ -368,6 +369,14 @@ impl Detector {
         let group = group.filter(|target| self.roll_up.contains(target));
         group.is_none_or(|group| alert.key.get(group).is_some())
     }
+}
+
+/// When an alert that goes on is told again: after `first`, then after twice as long each time, up
+/// to `max`. Nothing is told again where `first` is zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repeat {
+    pub first: Span,
+    pub max: Span,
 }
 
 /// One containment step a detector asks for.

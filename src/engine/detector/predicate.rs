@@ -143,6 +143,8 @@ pub struct Predicate {
     identity: String,
     /// Per field, the exact values of which an event must have one; `None` if none can match.
     needs: Option<BTreeMap<FieldId, Vec<String>>>,
+    /// Per field, literals of which a value must contain one, in lower case.
+    parts: BTreeMap<FieldId, Vec<String>>,
     fields: Vec<FieldId>,
     all_text: bool,
 }
@@ -152,8 +154,12 @@ impl Predicate {
         let tree = tree.simplify();
         let identity = tree.to_string();
         let owned = |values: BTreeSet<&str>| values.into_iter().map(str::to_owned).collect();
-        let needs = needs::of(&tree);
-        let needs = needs.map(|n| n.into_iter().map(|(f, v)| (f, owned(v))).collect());
+        let of = |told| {
+            let needs = needs::of(&tree, told)?.into_iter();
+            Some(needs.map(|(f, v)| (f, owned(v))).collect())
+        };
+        let needs = of(Leaf::exact);
+        let parts = of(Leaf::parts).unwrap_or_default();
         let mut fields = BTreeSet::new();
         let mut all_text = false;
         tree.leaves(&mut |leaf| {
@@ -165,6 +171,7 @@ impl Predicate {
             tree,
             identity,
             needs,
+            parts,
             fields,
             all_text,
         }
@@ -187,6 +194,18 @@ impl Predicate {
     /// The fields of which it needs certain values.
     pub fn telling(&self) -> impl Iterator<Item = FieldId> + '_ {
         self.needs.iter().flat_map(|n| n.keys().copied())
+    }
+
+    /// Literals of which some value of this field must contain one in any case; `None` if it does not
+    /// search it.
+    #[must_use]
+    pub fn parts(&self, field: FieldId) -> Option<&[String]> {
+        Some(self.parts.get(&field)?)
+    }
+
+    /// The fields it searches.
+    pub fn searched(&self) -> impl Iterator<Item = FieldId> + '_ {
+        self.parts.keys().copied()
     }
 
     /// The event kinds outside which it can never match.

@@ -3,10 +3,15 @@
 //!
 //! Owns the choice of the field under which a predicate stands, and the look-up. A predicate stands
 //! under one field whose exact values it needs (the event's kind, or a more telling one of at most
-//! `FIELDS_MAX`), or under none and is always due. So a detector costs other events nothing.
+//! `FIELDS_MAX`), with others that search the same text (`search`), or under none and is always due.
+//! So a detector costs other events nothing.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+mod search;
+
+use search::Search;
 
 use crate::engine::detector::predicate::{Predicate, StackText};
 use crate::model::field::{EVENT_KIND, EVENT_SCHEMA};
@@ -24,6 +29,7 @@ const VALUES_MAX: usize = 256;
 pub struct Index {
     always: Vec<usize>,
     fields: Vec<(FieldId, Values)>,
+    searches: Vec<Search>,
     /// Per entry, the only kinds of event it can match.
     kinds: Vec<Option<Box<[String]>>>,
     /// The field that names the product of an event whose schema does not.
@@ -40,17 +46,31 @@ impl Index {
     pub fn new(predicates: &[&Predicate], product: Option<FieldId>) -> Self {
         let choices: Vec<Vec<FieldId>> = choices(predicates);
         let kept = kept(&choices);
+        let place = |choices: &[FieldId]| choices.iter().copied().find(|f| kept.contains(f));
+        let common = |f: FieldId| f == EVENT_KIND || f == EVENT_SCHEMA;
+        let numbered = predicates.iter().copied().enumerate().zip(&choices);
+        let searching: Vec<(usize, &Predicate)> = numbered
+            .filter(|((_, p), choices)| {
+                p.constant() != Some(false) && place(choices).is_none_or(common)
+            })
+            .map(|(numbered, _)| numbered)
+            .collect();
+        let searches = Search::over(&searching);
+        let searched: BTreeSet<usize> = searches.iter().flat_map(Search::entries).collect();
         let mut places: BTreeMap<FieldId, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
         let mut always = Vec::new();
         for (entry, (predicate, choices)) in predicates.iter().zip(&choices).enumerate() {
-            let Some(field) = choices.iter().find(|f| kept.contains(f)) else {
+            if searched.contains(&entry) {
+                continue;
+            }
+            let Some(field) = place(choices) else {
                 if predicate.constant() != Some(false) {
                     always.push(entry);
                 }
                 continue;
             };
-            let values = places.entry(*field).or_default();
-            for value in needed(predicate, *field).into_iter().flatten() {
+            let values = places.entry(field).or_default();
+            for value in needed(predicate, field).into_iter().flatten() {
                 values.entry(value).or_default().push(entry);
             }
         }
@@ -63,6 +83,7 @@ impl Index {
         Self {
             always,
             fields: fields.collect(),
+            searches,
             kinds: predicates
                 .iter()
                 .map(|p| p.kinds().map(Into::into))
@@ -92,26 +113,43 @@ impl Index {
                 }
             }
             if *field != EVENT_KIND && found > 0 {
-                let kind = event.kind();
-                let fits = |entry: &usize| match self.kinds.get(*entry) {
-                    Some(Some(kinds)) => kinds.iter().any(|k| k.eq_ignore_ascii_case(kind)),
-                    _ => true,
-                };
-                let mut at = 0;
-                due.retain(|entry| {
-                    at += 1;
-                    at <= before || fits(entry)
-                });
+                self.keep_kind(event, before, due);
             }
             if found > 1 {
                 // Several values of one field may lead to the same entry.
-                let mut own = due.split_off(before);
-                own.sort_unstable();
-                own.dedup();
-                due.append(&mut own);
+                once(before, due);
+            }
+        }
+        for search in &self.searches {
+            let before = due.len();
+            if search.find(event, due) {
+                once(before, due);
+                self.keep_kind(event, before, due);
             }
         }
     }
+
+    /// Takes out those from `from` on that want another kind of event.
+    fn keep_kind(&self, event: &Event, from: usize, due: &mut Vec<usize>) {
+        let kind = event.kind();
+        let fits = |entry: &usize| match self.kinds.get(*entry) {
+            Some(Some(kinds)) => kinds.iter().any(|k| k.eq_ignore_ascii_case(kind)),
+            _ => true,
+        };
+        let mut at = 0;
+        due.retain(|entry| {
+            at += 1;
+            at <= from || fits(entry)
+        });
+    }
+}
+
+/// Leaves each of those from `from` on once.
+fn once(from: usize, due: &mut Vec<usize>) {
+    let mut own = due.split_off(from);
+    own.sort_unstable();
+    own.dedup();
+    due.append(&mut own);
 }
 
 impl Values {

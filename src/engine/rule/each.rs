@@ -56,7 +56,7 @@ impl Each {
                 entry.episode.last = entry.episode.last.max(o.time);
                 entry.episode.origins.add(o.origin);
                 entry.over = entry.episode.last.saturating_add(hold);
-                out.suppressed += 1;
+                entry.episode.hold_back(out);
                 if entry.episode.update_due() {
                     let facts = facts(&entry.episode);
                     entry.episode.update(ctx, facts, out);

@@ -40,6 +40,11 @@ pub struct Episode {
     pub below: bool,
     /// Events at which the next update is due.
     update_at: u64,
+    /// Event time at which the alert is told again if it goes on, and how often it was.
+    repeat_at: i64,
+    repeats: u32,
+    /// Detections held back since the last revision.
+    held: u64,
     pub peak: f64,
     pub origins: Origins,
     /// Events over the window while it is open, where the rule's own count is cut at its bound.
@@ -76,6 +81,9 @@ impl Episode {
             until: time,
             below: false,
             update_at: u64::MAX,
+            repeat_at: i64::MAX,
+            repeats: 0,
+            held: 0,
             peak: 0.0,
             origins: Origins::default(),
             rate: None,
@@ -103,6 +111,7 @@ impl Episode {
     pub fn announce(&mut self, ctx: &Context<'_>, facts: Facts, out: &mut Findings) {
         out.detections += 1;
         self.update_at = self.events.saturating_mul(2).max(2);
+        self.cool_down(ctx);
         self.note_peak(&facts);
         self.write(ctx, facts.window.1, facts, out);
     }
@@ -118,15 +127,34 @@ impl Episode {
         self.origins.add(o.origin);
     }
 
-    /// Whether the episode has doubled since its last revision.
+    /// Whether the episode has doubled since its last revision, or goes on for so long that it is to
+    /// be told again.
     #[must_use]
     pub const fn update_due(&self) -> bool {
-        self.events >= self.update_at
+        self.events >= self.update_at || self.last >= self.repeat_at
+    }
+
+    /// Counts a detection that is no alert of its own, because this one still holds.
+    pub fn hold_back(&mut self, out: &mut Findings) {
+        self.held += 1;
+        out.suppressed += 1;
+    }
+
+    /// From a revision on it is quiet for a time that doubles with each repeat.
+    fn cool_down(&mut self, ctx: &Context<'_>) {
+        let repeat = ctx.detector.repeat;
+        if repeat.first == Span::ZERO {
+            return;
+        }
+        let wait = repeat.first.0.saturating_mul(1 << self.repeats.min(32));
+        self.repeat_at = self.last.saturating_add(wait.min(repeat.max.0));
     }
 
     /// Writes the next revision: the episode goes on.
     pub fn update(&mut self, ctx: &Context<'_>, facts: Facts, out: &mut Findings) {
         self.update_at = self.events.saturating_mul(2);
+        self.repeats += u32::from(self.last >= self.repeat_at);
+        self.cool_down(ctx);
         self.revision += 1;
         self.note_peak(&facts);
         self.write(ctx, facts.window.1, facts, out);
@@ -152,7 +180,7 @@ impl Episode {
         self.peak = self.peak.max(value);
     }
 
-    fn write(&self, ctx: &Context<'_>, at: i64, facts: Facts, out: &mut Findings) {
+    fn write(&mut self, ctx: &Context<'_>, at: i64, facts: Facts, out: &mut Findings) {
         if !ctx.rule.alerts {
             return;
         }
@@ -202,6 +230,8 @@ impl Episode {
             positions: self.origins.positions(&ctx.program.settings.sources),
             peak: Number(self.peak),
             context,
+            suppressed: std::mem::take(&mut self.held),
+            silenced: None,
         };
         out.alerts.push((at, alert));
     }

@@ -57,7 +57,7 @@ impl Moment<'_> {
             held.last = held.last.max(self.last);
             held.until = held.until.max(self.time);
             held.origins.add(self.origin);
-            out.suppressed += 1;
+            held.hold_back(out);
             if held.update_due() {
                 let facts = facts(held.events);
                 held.update(ctx, facts, out);

@@ -173,7 +173,7 @@ impl Entry {
     fn fall_silent(&mut self, ctx: &Context<'_>, deadline: i64, out: &mut Findings) {
         if let Some(held) = self.episode.as_mut().filter(|e| e.open) {
             held.below = false;
-            out.suppressed += 1;
+            held.hold_back(out);
             return;
         }
         let mut episode = Episode::begin(ctx, deadline, &self.text, self.episode.as_deref());

@@ -324,7 +324,9 @@ impl Entry {
         episode.first = episode.first.min(o.time);
         episode.origins.add(o.origin);
         if let Some(until) = until {
-            out.suppressed += u64::from(episode.until < now);
+            if episode.until < now {
+                episode.hold_back(out);
+            }
             episode.until = episode.until.max(until);
         }
         if episode.update_due() || (joins && until.is_some()) {

@@ -233,7 +233,7 @@ impl Entry {
             last.last = last.last.max(time);
             last.until = last.until.max(first.saturating_add(self.span));
             last.origins.add(o.origin);
-            out.suppressed += 1;
+            last.hold_back(out);
             if last.update_due() {
                 let facts = facts(ctx, &self.steps, first, time);
                 last.update(ctx, facts, out);

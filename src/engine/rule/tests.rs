@@ -16,6 +16,7 @@ mod obligations;
 mod peers;
 mod quiet;
 mod ratio;
+mod repeat;
 mod roll_up;
 mod score;
 mod spike;

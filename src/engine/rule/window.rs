@@ -296,7 +296,7 @@ impl Turn<'_> {
     fn extend(&self, episode: &mut Episode, stores: &Stores, holds: bool, out: &mut Findings) {
         let (ctx, measure, o) = (self.ctx, self.measure, self.o);
         if holds && episode.below {
-            out.suppressed += 1;
+            episode.hold_back(out);
         }
         if holds {
             episode.below = false;

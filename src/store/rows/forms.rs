@@ -4,11 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::Alert;
+use crate::engine::alert::silence::Silence;
 use crate::engine::containment::allow::AllowEntry;
 use crate::engine::containment::policy::{Change, Journal};
 use crate::engine::containment::{Receipt, Record};
 use crate::engine::outbox::{Kind, Message};
 use crate::model::WallTime;
+use crate::model::ids::Id;
 use crate::store::format::Form;
 
 /// A message that was given up.
@@ -31,6 +33,15 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
+/// An open alert that a silence keeps from being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muted {
+    pub alert_id: Id,
+    pub silence_id: Id,
+    /// Whether it had been told before the silence began.
+    pub told: bool,
+}
+
 macro_rules! forms {
     ($($type:ty: $name:literal v $version:literal;)*) => {
         $(impl Form for $type {
@@ -50,4 +61,6 @@ forms! {
     Delivery: "delivery" v 1;
     AllowEntry: "allow-list entry" v 1;
     Receipt: "receipt" v 1;
+    Silence: "silence" v 1;
+    Muted: "muted alert" v 1;
 }

@@ -41,6 +41,8 @@ pub(crate) fn alert(id: u8, revision: u32, time: i64) -> Alert {
         positions: Vec::new(),
         peak: Number(51.0),
         context: Pairs::default(),
+        suppressed: 0,
+        silenced: None,
     }
 }
 

@@ -143,6 +143,11 @@ impl Daemon {
         self
     }
 
+    /// Where it serves HTTP.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -43,6 +43,8 @@ fn alert(id: u8, revision: u32, key: Key<'_>) -> Alert {
         positions: Vec::new(),
         peak: Number(0.0),
         context: Pairs::default(),
+        suppressed: 0,
+        silenced: None,
     }
 }
 

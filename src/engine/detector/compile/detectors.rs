@@ -76,6 +76,7 @@ impl Builder<'_, '_> {
             confidence: header.confidence,
             spoofable: header.spoofable,
             suppress: header.suppress,
+            repeat: header.repeat,
             respond,
             fields,
             late: header.late.unwrap_or(plain || by_token),

@@ -5,10 +5,13 @@
 use crate::engine::containment::Verb;
 use crate::engine::detector::diagnostic::{Findings, Place};
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::Mode;
+use crate::engine::detector::plan::{Mode, Repeat};
 use crate::engine::detector::section::{Name, Section, span};
 use crate::engine::detector::yaml::Content;
 use crate::model::{Level, Span};
+
+/// How seldom an alert that goes on is told at most, where a document does not say.
+const REPEAT_MAX: Span = Span::days(1);
 
 /// A document's metadata.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(in crate::engine::detector) struct Header {
     pub(in crate::engine::detector) confidence: u8,
     pub(in crate::engine::detector) spoofable: u8,
     pub(in crate::engine::detector) suppress: Span,
+    pub(in crate::engine::detector) repeat: Repeat,
     pub(in crate::engine::detector) respond: Vec<Respond>,
     pub(in crate::engine::detector) fields: Vec<Name>,
     pub(in crate::engine::detector) late: Option<bool>,
@@ -60,6 +64,7 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings<'_>) -> Header
             _ => Mode::Shadow,
         });
     let (confidence, spoofable) = labels(section, findings);
+    let (suppress, repeat) = suppress(section, findings);
     let version = section.count("version", (1, u64::from(u32::MAX)), findings);
     let texts = |list: Option<Vec<Name>>| {
         list.unwrap_or_default()
@@ -83,7 +88,8 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings<'_>) -> Header
         runbook: section.text("runbook", findings).map(|t| t.text),
         confidence,
         spoofable,
-        suppress: suppress(section, findings),
+        suppress,
+        repeat,
         respond: respond(section, findings),
         fields: section.texts("fields", findings).unwrap_or_default(),
         late: section.bool("late", findings),
@@ -107,16 +113,27 @@ fn labels(section: &Section<'_>, findings: &mut Findings<'_>) -> (u8, u8) {
     (grade("confidence"), grade("spoofable"))
 }
 
-fn suppress(section: &Section<'_>, findings: &mut Findings<'_>) -> Span {
+fn suppress(section: &Section<'_>, findings: &mut Findings<'_>) -> (Span, Repeat) {
     let Some(node) = section.node("suppress") else {
-        return Span::ZERO;
+        return (Span::ZERO, Repeat::default());
     };
-    let read = if matches!(node.content, Content::Map(_)) {
-        Section::open(node, &keys::SUPPRESS, findings).and_then(|s| s.span("for", findings))
-    } else {
-        span(node, "suppress", findings)
+    if !matches!(node.content, Content::Map(_)) {
+        let hold = span(node, "suppress", findings);
+        return (hold.unwrap_or_default(), Repeat::default());
+    }
+    let Some(own) = Section::open(node, &keys::SUPPRESS, findings) else {
+        return (Span::ZERO, Repeat::default());
     };
-    read.unwrap_or(Span::ZERO)
+    let hold = own.span("for", findings).unwrap_or_default();
+    let first = own.span("repeat", findings).unwrap_or_default();
+    let max = own.span("repeat_max", findings);
+    if let Some(max) = max.filter(|max| *max < first || first == Span::ZERO) {
+        let message = format!("`repeat_max` of {max} is below `repeat`");
+        let hint = "give both: `repeat: 30m` and a longer `repeat_max`";
+        findings.fault_hint(own.place("repeat_max"), message, hint);
+    }
+    let max = max.unwrap_or(REPEAT_MAX.max(first));
+    (hold, Repeat { first, max })
 }
 
 fn respond(section: &Section<'_>, findings: &mut Findings<'_>) -> Vec<Respond> {

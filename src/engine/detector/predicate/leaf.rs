@@ -21,6 +21,9 @@ use crate::model::{Event, FieldId, Value};
 /// From this many literals on, one set test replaces a chain of tests.
 const SET_MIN: usize = 4;
 
+/// More patterns than this are not searched together with those of other conditions.
+const PARTS_MAX: usize = 256;
+
 /// Where a leaf's values come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -75,6 +78,8 @@ pub(crate) struct Leaf {
     shown: Box<str>,
     /// The whole values that pass, where only such do.
     exact: Option<Box<[String]>>,
+    /// Literals of which a value that passes must contain one, in lower case.
+    parts: Option<Box<[String]>>,
 }
 
 impl Leaf {
@@ -95,6 +100,11 @@ impl Leaf {
             (Target::Field(..), Match::Bool(value)) => Some([value.to_string()].into()),
             _ => None,
         };
+        let parts = match (&target, wanted) {
+            (Target::Field(EVENT_KIND | EVENT_SCHEMA | TIME, _), _) => None,
+            (Target::Field(..), Match::Texts(texts)) => parts(texts),
+            _ => None,
+        };
         let test = test(wanted)?;
         Ok(Self {
             target,
@@ -102,6 +112,7 @@ impl Leaf {
             identity: identity.into(),
             shown: shown.into(),
             exact,
+            parts,
         })
     }
 
@@ -168,6 +179,14 @@ impl Leaf {
             Target::Field(field, _) => Some((*field, self.exact.as_deref()?)),
             Target::Product(_) => Some((EVENT_SCHEMA, self.exact.as_deref()?)),
             Target::AnyText => None,
+        }
+    }
+
+    /// The field and literals of which a value that passes must contain one.
+    pub(super) fn parts(&self) -> Option<(FieldId, &[String])> {
+        match &self.target {
+            Target::Field(field, _) => Some((*field, self.parts.as_deref()?)),
+            Target::Product(_) | Target::AnyText => None,
         }
     }
 
@@ -259,6 +278,15 @@ fn exact(texts: &Texts) -> Option<Box<[String]>> {
                 .map(str::to_ascii_lowercase)
         })
         .collect()
+}
+
+/// A literal of each pattern, if all of them have one that is long enough and folds over ASCII only.
+fn parts(texts: &Texts) -> Option<Box<[String]>> {
+    if texts.patterns.len() > PARTS_MAX {
+        return None;
+    }
+    let part = |p: &Pattern| Some(p.part(texts.cased)?.to_ascii_lowercase());
+    texts.patterns.iter().map(part).collect()
 }
 
 fn test(wanted: &Match) -> Result<Test, String> {

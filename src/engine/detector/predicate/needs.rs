@@ -1,31 +1,38 @@
-//! What an event must say for a condition to match at all: exact values of fields, by which a plan
-//! finds the conditions worth evaluating.
+//! What an event must say for a condition to match at all: exact values of fields, or literals in
+//! them, by which a plan finds the conditions worth evaluating.
 //!
 //! Owns the derivation from a tree. Always a superset of what matches: where nothing is known of a
 //! field, every value may match. Values are ASCII in lower case, because texts match in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Tree;
+use super::{Leaf, Tree};
 use crate::model::FieldId;
 use crate::model::field::EVENT_KIND;
 
 /// Per field, the values of which the event must have one. `None`: no event can match.
 pub(super) type Needs<'a> = Option<BTreeMap<FieldId, BTreeSet<&'a str>>>;
 
-pub(super) fn of(tree: &Tree) -> Needs<'_> {
+/// What a leaf needs: a field, and the texts of which it must have one.
+pub(super) type Told = fn(&Leaf) -> Option<(FieldId, &[String])>;
+
+/// What a tree needs, if each leaf needs what `told` says.
+pub(super) fn of(tree: &Tree, told: Told) -> Needs<'_> {
     match tree {
         Tree::Const(false) => None,
         Tree::Const(true) | Tree::Not(_) => Some(BTreeMap::new()),
-        Tree::Named(_, inner) => of(inner),
+        Tree::Named(_, inner) => of(inner, told),
         Tree::Leaf(leaf) => Some(
-            leaf.exact()
+            told(leaf)
                 .map(|(field, values)| (field, values.iter().map(String::as_str).collect()))
                 .into_iter()
                 .collect(),
         ),
-        Tree::And(all) => all.iter().map(of).reduce(both).unwrap_or_default(),
-        Tree::Or(any) => any.iter().map(of).fold(None, either),
+        Tree::And(all) => {
+            let needs = all.iter().map(|t| of(t, told));
+            needs.reduce(both).unwrap_or_default()
+        }
+        Tree::Or(any) => any.iter().map(|t| of(t, told)).fold(None, either),
     }
 }
 

@@ -10,6 +10,9 @@ use regex::{Regex, RegexBuilder};
 /// What begins a command line flag: hyphen first, so that it is plain in a regex's class.
 const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
 
+/// Shorter literals are found in too many texts.
+const PART_MIN: usize = 3;
+
 /// One element of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
@@ -149,6 +152,18 @@ impl Pattern {
             [Token::Many, Token::Text(t), Token::Many] => Shape::Inside(t),
             _ => Shape::Other,
         }
+    }
+
+    /// The longest literal that each text it matches contains, in any case of ASCII letters; none if
+    /// there is no telling one, or if it matches in any case of other letters (K is also a kelvin).
+    pub(super) fn part(&self, cased: bool) -> Option<&str> {
+        let telling = |text: &&str| text.is_ascii() && text.len() >= PART_MIN;
+        let texts = self.0.iter().filter_map(|t| match t {
+            Token::Text(text) => Some(text.as_str()),
+            Token::Many | Token::One | Token::Dash => None,
+        });
+        let longest = texts.filter(telling).max_by_key(|text| text.len());
+        longest.filter(|_| cased || self.is_ascii())
     }
 
     fn is_ascii(&self) -> bool {

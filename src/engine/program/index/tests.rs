@@ -143,6 +143,32 @@ fn events_meet_their_own_rules_only() {
     );
 }
 
+/// Of a thousand rules that search the same text those are evaluated whose words it has, and none for
+/// another kind of event, or where no rule's word is there.
+#[test]
+fn a_search_is_made_once_for_all_rules() {
+    let documents: Vec<String> = (0..1000)
+        .map(|i| {
+            let words =
+                format!("event.kind: token.used, user_agent.original|contains: [w{i}x, v{i}y]");
+            rule(i, "{product: tidegate}", &words)
+        })
+        .collect();
+    let plan = plan(&documents);
+    let index = index(&plan);
+    let agent = |kind, agent| {
+        let values = [
+            ("event.kind", Value::Text(kind)),
+            ("user_agent.original", Value::Text(agent)),
+        ];
+        due(&index, &event(&plan, "tidegate", &values)).len()
+    };
+    assert_eq!(agent("token.used", "Mozilla/5.0"), 0);
+    assert_eq!(agent("token.used", "W77x v77Y"), 1);
+    assert_eq!(agent("token.used", "w77x v78y w77x"), 2);
+    assert_eq!(agent("recovery.requested", "w77x"), 0);
+}
+
 /// A condition may stand under one of several values of a field, and an event have several.
 #[test]
 fn an_entry_is_due_once() {
@@ -168,6 +194,14 @@ const ITEMS: &[&str] = &[
     "y|contains: o",
     "'x': 1, y: foo",
     "event.kind: b, y: bar",
+    "y|contains: foo",
+    "y|contains: [bar, oob, 'o*fo']",
+    "y|startswith: foo",
+    "y|endswith|cased: Bar",
+    "event.kind: b, y|contains: OOB",
+    "y: 'f?o*bar'",
+    "y|contains|windash: '-foo'",
+    "y|contains|all: [foo, bar], x: 1",
 ];
 
 proptest! {
@@ -177,18 +211,20 @@ proptest! {
         pairs in prop::collection::vec((0..ITEMS.len(), 0..ITEMS.len(), 0..5usize, 0..3usize), 1..30),
         kind in "[abC]",
         xs in prop::collection::vec(0..7usize, 0..3),
-        ys in prop::collection::vec("(FOO|foo|bar|Bar|)", 0..3),
+        ys in prop::collection::vec("(FOO|foo|bar|Bar||fooBar|xFOOBARx|a /foo|fo)", 0..3),
     ) {
         let joins = ["s and t", "s or t", "s and not t", "not s", "1 of them"];
         let sources = ["{product: tidegate}", "{product: okta}", "{product: windows}"];
-        let documents: Vec<String> = pairs
+        // Enough that search the same field, so that these are searched for together.
+        let others = (100..108).map(|n| rule(n, "{product: tidegate}", &format!("y|contains: zz{n}")));
+        let documents = pairs
             .iter()
             .enumerate()
             .map(|(n, (s, t, join, source))| format!(
                 "title: d{n}\nlogsource: {}\ndetection:\n  s: {{{}}}\n  t: {{{}}}\n  condition: {}\n",
                 sources[*source], ITEMS[*s], ITEMS[*t], joins[*join]
-            ))
-            .collect();
+            ));
+        let documents: Vec<String> = documents.chain(others).collect();
         let plan = plan(&documents);
         let numbers = [
             Value::Int(0), Value::Int(1), Value::Text("1"), Value::Float(2.0), Value::Float(-0.0),

@@ -96,3 +96,37 @@ fn peer_restart_keeps_the_window() {
         );
     }
 }
+
+/// A block makes failures, and they do not feed the rule that blocked: the alert ends as if they
+/// had not been. Failures that nobody says are ours go on counting.
+#[test]
+fn peer_self_trigger_is_not_fed_by_its_own_block() {
+    let yaml = "title: Failures\nname: failures\nlogsource: {product: tidegate}\n\
+        detection:\n  failed: {event.kind: login.failure}\n  condition: failed\n\
+        correlation:\n  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 5}\n\
+        respond: [{verb: block, target: source.ip, ttl: 15m}]\n";
+    let action = "a".repeat(64);
+    let story = |more: &str| {
+        format!(
+            "0s x5/1s login.failure source.ip=a\n\
+             10s x100/10s login.failure source.ip=a{more}\n\
+             1h end"
+        )
+    };
+    let own = format!(" containment.action_id={action}");
+    check(
+        yaml,
+        &story(&own),
+        "4s open failures: Failures: event_count 5 (>= 5) within 10m for source.ip a
+         10m closed failures: Failures: event_count 5 (>= 5) within 10m for source.ip a",
+    );
+    for foreign in ["", " containment.action_id=none"] {
+        assert!(alerts(yaml, &story(foreign)).len() > 2, "it goes on");
+    }
+    // What wants to see them asks for them.
+    let asking = yaml.replace(
+        "{event.kind: login.failure}",
+        "{event.kind: login.failure, containment.action_id|exists: true}",
+    );
+    assert!(alerts(&asking, &story(&own)).len() > 2);
+}
