@@ -29,7 +29,7 @@ impl StoreKind {
         match self {
             Self::Count { .. } | Self::Own => Store::Count(Stamps::default()),
             Self::Rate => Store::Rate(Box::new(Buckets::new(span))),
-            Self::Distinct => Store::Distinct(Box::default()),
+            Self::Distinct => Store::Distinct(Distinct::default()),
             Self::Sums => Store::Sums(Box::default()),
             Self::Tally => Store::Tally(Box::default()),
             Self::Order => Store::Order(Box::default()),
@@ -42,7 +42,7 @@ impl StoreKind {
 pub(super) enum Store {
     Count(Stamps),
     Rate(Box<Buckets>),
-    Distinct(Box<Distinct>),
+    Distinct(Distinct),
     Sums(Box<Sums>),
     Tally(Box<Tally>),
     Order(Box<Order>),
@@ -78,7 +78,7 @@ impl Store {
         match self {
             Self::Count(s) => s.heap(),
             Self::Rate(_) => Buckets::HEAP + size_of::<Buckets>(),
-            Self::Distinct(d) => d.heap() + size_of::<Distinct>(),
+            Self::Distinct(d) => d.heap(),
             Self::Sums(s) => s.heap() + size_of::<Sums>(),
             Self::Tally(t) => t.heap() + size_of::<Tally>(),
             Self::Order(o) => o.heap() + size_of::<Order>(),
