@@ -159,6 +159,23 @@ impl Daemon {
         super::wait(what, LIMIT, || super::tail(&self.log), || ask(self))
     }
 
+    /// What the kernel says of the process in `/proc/PID/status` (VmRSS, VmHWM), in KiB.
+    pub fn memory(&self, what: &str) -> u64 {
+        super::memory(self.child.id(), what).expect("the daemon is alive")
+    }
+
+    /// The highest memory is counted from now on.
+    pub fn forget_highest(&self) {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(file, "5").unwrap();
+    }
+
+    /// Open files.
+    pub fn files(&self) -> usize {
+        let dir = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(dir).unwrap().count()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
