@@ -17,6 +17,9 @@ ARGS ?=
 TESTS ?=
 # For the simulation: make sim SEEDS=1000
 SEEDS ?= 1000
+# For make fuzz: seconds for each function; TARGET=decode for one of them.
+SECONDS ?= 60
+TARGET ?=
 # For make faults: passes of each crash point, kills.
 ROUNDS ?= 1
 KILLS ?= 20
@@ -26,7 +29,7 @@ scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 # A line that says what comes next, and why it may take a while.
 say = @printf '==> %s\n' $(1) >&2
 
-.PHONY: help demo build test sim faults kafka-check helm-lint lint format bench clean
+.PHONY: help demo build test sim faults fuzz kafka-check helm-lint lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +62,15 @@ faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) $(CARGO) test --locked --test it faults 2>&1 \
 	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
 	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
+
+fuzz: ## libFuzzer at every door for strangers' bytes, with nightly (SECONDS=60 each; TARGET=decode for one)
+	@dev/setup build fuzz
+	@for target in $(or $(TARGET),$(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))); do \
+	  printf '==> %s, %s s\n' "$$target" $(SECONDS) >&2; \
+	  mkdir -p fuzz/found/"$$target"; \
+	  cargo +nightly fuzz run "$$target" fuzz/found/"$$target" fuzz/corpus/"$$target" -- \
+	    -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0; \
+	done
 
 sim: ## the simulation over many seeds (SEEDS=1000); a failure prints the command that repeats it
 	@dev/setup build

@@ -219,6 +219,12 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Bytes of all records and of what is kept about each: small records are mostly the latter.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>()
+    }
+
     /// A copy without notices, and without room to spare.
     #[must_use]
     pub fn records_only(&self) -> Self {

@@ -14,7 +14,7 @@ use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
 use crate::model::ids::Id;
 use crate::model::{EventTime, WallTime};
-use crate::store::rows::{actions, alerts as alert_rows, messages};
+use crate::store::rows::{self, actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
 /// What a commit brought about.
@@ -42,6 +42,8 @@ pub struct Desk {
     state: State,
     delivery: Delivery,
     plan: Arc<Plan>,
+    /// Commits so far, as the store counts them.
+    commits: u64,
 }
 
 impl Desk {
@@ -55,14 +57,23 @@ impl Desk {
         delivery: Delivery,
         plan: Arc<Plan>,
     ) -> Result<Self, StoreError> {
-        let state = store::read(&*store, |view| actions::load(view))?;
+        let (state, commits) = store::read(&*store, |view| {
+            Ok((actions::load(view)?, rows::commits(view)?))
+        })?;
         Ok(Self {
             store,
             policy,
             state,
             delivery,
             plan,
+            commits,
         })
+    }
+
+    /// Commits of this and earlier lives; those of a later state are more.
+    #[must_use]
+    pub const fn commits(&self) -> u64 {
+        self.commits
     }
 
     #[must_use]
@@ -91,15 +102,15 @@ impl Desk {
             return Ok(Committed::default());
         }
         let mut state = self.state.clone();
-        let committed = store::write(&*self.store, |tx| {
+        let (committed, commits) = store::write(&*self.store, |tx| {
             state = self.state.clone();
             let mut done = Committed::default();
             for alert in alerts {
                 self.record_one(tx, alert, &mut state, now, &mut done)?;
             }
-            Ok(done)
+            Ok((done, rows::count_commit(tx)?))
         })?;
-        self.state = state;
+        (self.state, self.commits) = (state, commits);
         Ok(committed)
     }
 
@@ -199,11 +210,12 @@ impl Desk {
     }
 
     fn save(&mut self, plan: ActionPlan, state: State) -> Result<Committed, StoreError> {
-        let messages = store::write(&*self.store, |tx| {
+        let (messages, commits) = store::write(&*self.store, |tx| {
             actions::save(tx, &plan, &state)?;
-            self.send(tx, plan.changes().iter().filter_map(body::action))
+            let sent = self.send(tx, plan.changes().iter().filter_map(body::action))?;
+            Ok((sent, rows::count_commit(tx)?))
         })?;
-        self.state = state;
+        (self.state, self.commits) = (state, commits);
         Ok(Committed {
             alerts: Vec::new(),
             plans: vec![plan],

@@ -48,6 +48,7 @@ use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::source::{RECORD_BYTES_MAX, Source};
 use crate::store::outbox::StoreOutbox;
+use crate::store::{self, rows};
 use crate::telemetry::Metrics;
 
 /// Threads of the runtime that delivers and answers.
@@ -99,7 +100,8 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let saved = state.snapshots.load()?;
+        let commits = store::read(&*state.store, |view| rows::commits(view))?;
+        let saved = state.snapshots.load(commits)?;
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });

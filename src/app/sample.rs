@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::source::Batch;
 
 /// Most bytes kept.
-const BYTES_MAX: usize = 32 << 20;
+const BYTES_MAX: usize = 16 << 20;
 /// Longest time a batch is kept.
 const AGE_MAX: Duration = Duration::from_secs(3600);
 /// Once the room is full, a batch is kept at most this often.
@@ -44,12 +44,12 @@ impl Sample {
         if batch.size() == 0 || (kept.full && too_soon) {
             return;
         }
-        kept.bytes += batch.size();
+        kept.bytes += batch.footprint();
         kept.batches
             .push_back((now, Arc::new(batch.records_only())));
         while let Some((at, oldest)) = kept.batches.front() {
             let old = now - *at > AGE_MAX;
-            let size = oldest.size();
+            let size = oldest.footprint();
             if !old && kept.bytes <= BYTES_MAX {
                 return;
             }

@@ -4,12 +4,14 @@
 //! a receiver has and it has not, a duplicate the same id delivered again, byte for byte. Each test
 //! prints a row; `make faults` shows them as one table.
 
+mod corrupt;
 mod crash;
 mod disk;
 mod drain;
 mod endpoint;
 mod input;
 mod kafka;
+mod load;
 mod network;
 mod panic;
 mod time;

@@ -62,6 +62,11 @@ impl Home {
         self.spawn_with(&[]).addressed()
     }
 
+    /// Starts the daemon and asks nothing of it.
+    pub fn spawn(&self) -> Daemon {
+        self.spawn_with(&[])
+    }
+
     /// Starts the daemon with more in its environment.
     pub fn start_with(&self, env: &[(&str, String)]) -> Daemon {
         let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
