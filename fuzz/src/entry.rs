@@ -171,7 +171,8 @@ pub fn snapshot(data: &[u8]) {
         }
         fs::remove_file(&path).expect("a temporary file");
     });
-    let mut engine = Engine::new(program(), 1);
+    let shards = tidegate::engine::snapshot::shards(data).unwrap_or(1);
+    let mut engine = Engine::new(program(), shards.clamp(1, 4));
     if let Err(refused) = engine.restore(data, &["input".to_owned()]) {
         assert!(!refused.to_string().is_empty());
     }

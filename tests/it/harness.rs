@@ -89,6 +89,11 @@ pub fn sized(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |n| n.parse().expect("a number"))
 }
 
+/// Where the daemon keeps its rows: `TIDEGATE_TEST_STORE=sled` in a build with that feature.
+pub fn store() -> String {
+    std::env::var("TIDEGATE_TEST_STORE").unwrap_or_else(|_| "redb".to_owned())
+}
+
 /// Tells the person who runs the tests something, past the capture of passing tests' output.
 pub fn tell(text: &str) {
     writeln!(std::io::stderr(), "{text}").ok();

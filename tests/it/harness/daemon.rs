@@ -41,9 +41,10 @@ impl Home {
     }
 
     pub fn configure(&self, body: &str) {
+        let store = super::store();
         let config = format!(
             "version: 1\nhttp: {{listen: '127.0.0.1:0'}}\nengine: {{hash_key_file: hash.key, memory: 2GiB}}\n\
-             state: {{dir: state, snapshot_every: 1s}}\n{body}"
+             state: {{dir: state, snapshot_every: 1s, store: {store}}}\n{body}"
         );
         std::fs::write(self.dir.join("tidegate.yaml"), config).unwrap();
     }
