@@ -170,7 +170,8 @@ fn again<T: Form>(stored: &str) -> String {
 
 #[test]
 fn rows_of_every_form_and_version_are_read() {
-    let forms: &[(&str, fn(&str) -> String)] = &[
+    type Again = fn(&str) -> String;
+    let forms: &[(&str, Again)] = &[
         (Alert::NAME, again::<Alert>),
         (Record::NAME, again::<Record>),
         (Change::NAME, again::<Change>),

@@ -83,7 +83,7 @@ fn made_up_keys_neither_fill_memory_nor_hide_a_flood() {
     let keys = sized("TIDEGATE_TEST_KEYS", 200_000);
     kafka::shared().topic(topic, 1);
     let receiver = Receiver::start("200");
-    let memory = keys * BYTES_PER_KEY >> 20;
+    let memory = (keys * BYTES_PER_KEY) >> 20;
     let home = home(topic, &format!("memory: {memory}MiB"), &receiver);
     let events = spray(keys);
     let records = events.lines().count() as u64;
