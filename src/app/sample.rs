@@ -92,7 +92,16 @@ mod tests {
             sample.keep(&batch(offset, 1 << 20));
         }
         let kept = sample.batches();
-        assert!(kept.iter().map(|b| b.size()).sum::<usize>() <= BYTES_MAX);
-        assert!(kept.len() > 20, "{}", kept.len());
+        assert!(kept.iter().map(|b| b.footprint()).sum::<usize>() <= BYTES_MAX);
+        assert!(kept.len() > 10, "{}", kept.len());
+    }
+
+    #[test]
+    fn small_records_count_with_what_is_kept_about_them() {
+        let mut many = batch(0, 1);
+        for offset in 1..1024 {
+            many.push(batch(offset, 1).records().next().unwrap());
+        }
+        assert!(many.footprint() > 32 * many.size());
     }
 }
