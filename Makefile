@@ -17,17 +17,22 @@ ARGS ?=
 TESTS ?=
 # For the simulation: make sim SEEDS=1000
 SEEDS ?= 1000
-# For make faults: passes of each crash point, kills, reloads under load.
+# For make fuzz: seconds for each function; TARGET=decode for one of them.
+SECONDS ?= 60
+TARGET ?=
+# For make faults: passes of each crash point, kills, reloads under load, some tests only (FAULTS=drain), another store.
 ROUNDS ?= 1
 KILLS ?= 20
 RELOADS ?= 10
+FAULTS ?=
+STORE ?= redb
 
 scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
 # A line that says what comes next, and why it may take a while.
 say = @printf '==> %s\n' $(1) >&2
 
-.PHONY: help demo build test sim faults kafka-check helm-lint lint format bench clean
+.PHONY: help demo build test sim faults fuzz kafka-check helm-lint lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,13 +58,25 @@ test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS
 	@$(CARGO) test --locked $(TESTS)
 	@$(MAKE) helm-lint
 
-faults: ## crashes, kills, outages and full disks as one table (ROUNDS=10 KILLS=200 RELOADS=100 for the long run)
+faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100 for the long run; FAULTS=NAME, STORE=sled)
 	@dev/setup test
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
-	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) $(CARGO) test --locked --test it faults 2>&1 \
+	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
+	  $(CARGO) test --locked $(if $(filter sled,$(STORE)),--features sled) --test it -- \
+	  $(or $(addprefix faults::,$(FAULTS)),faults fuzz) 2>&1 \
 	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
 	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
+
+# No sanitizer: this crate has no unsafe code, and librdkafka's configure cannot link with one.
+fuzz: ## libFuzzer at every door for strangers' bytes, with nightly (SECONDS=60 each; TARGET=decode for one)
+	@dev/setup build fuzz
+	@for target in $(or $(TARGET),$(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))); do \
+	  printf '==> %s, %s s\n' "$$target" $(SECONDS) >&2; \
+	  mkdir -p fuzz/found/"$$target"; \
+	  cargo +nightly fuzz run --sanitizer none "$$target" fuzz/found/"$$target" fuzz/corpus/"$$target" -- \
+	    -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0; \
+	done
 
 sim: ## the simulation over many seeds (SEEDS=1000); a failure prints the command that repeats it
 	@dev/setup build

@@ -145,11 +145,7 @@ impl Decoder {
         sink: &mut impl FnMut(Decoded<'_>),
     ) {
         if bytes.len() > self.limits.bytes_max {
-            let detail = format!(
-                "{} bytes are more than the limit of {}",
-                bytes.len(),
-                self.limits.bytes_max
-            );
+            let detail = format!("more than the limit of {} bytes", self.limits.bytes_max);
             return dead(Reason::TooLarge, detail, hint, None, sink);
         }
         let text = match std::str::from_utf8(bytes) {

@@ -13,6 +13,10 @@ pub mod kafka;
 pub mod ledger;
 pub mod memory;
 
+/// The longest record, in bytes. What is longer is handed out cut one byte after it, so that its
+/// reader refuses it and nobody has to hold it.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
 /// A partition of one of the source's topics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
@@ -60,7 +64,7 @@ pub struct Record<'a> {
     /// The offset, or the line's number from 1.
     pub offset: i64,
     pub stamp: Stamp,
-    /// Empty for a record without a body. A line beyond the limit is cut one byte after it.
+    /// Empty for a record without a body; no longer than one byte past the limit.
     pub payload: &'a [u8],
     /// The header `event.id` or `ce_id`.
     pub event_id: Option<&'a str>,
@@ -213,6 +217,12 @@ impl Batch {
     #[must_use]
     pub fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of all records and of what is kept about each: small records are mostly the latter.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>()
     }
 
     /// A copy without notices, and without room to spare.

@@ -17,7 +17,7 @@ use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
 use crate::model::ids::Id;
 use crate::model::{EventTime, WallTime};
-use crate::store::rows::{actions, alerts as alert_rows, messages};
+use crate::store::rows::{self, actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
 /// Alerts closed in one transaction when detectors went.
@@ -49,6 +49,8 @@ pub struct Desk {
     delivery: Delivery,
     plan: Arc<Plan>,
     mutes: Mutes,
+    /// Commits so far, as the store counts them.
+    commits: u64,
 }
 
 impl Desk {
@@ -62,8 +64,9 @@ impl Desk {
         delivery: Delivery,
         plan: Arc<Plan>,
     ) -> Result<Self, StoreError> {
-        let (state, mutes) = store::read(&*store, |view| {
-            Ok((actions::load(view)?, Mutes::load(view, policy.allow())?))
+        let (state, mutes, commits) = store::read(&*store, |view| {
+            let mutes = Mutes::load(view, policy.allow())?;
+            Ok((actions::load(view)?, mutes, rows::commits(view)?))
         })?;
         policy.set_allow(mutes.allow_list());
         Ok(Self {
@@ -73,7 +76,14 @@ impl Desk {
             delivery,
             plan,
             mutes,
+            commits,
         })
+    }
+
+    /// Commits of this and earlier lives; those of a later state are more.
+    #[must_use]
+    pub const fn commits(&self) -> u64 {
+        self.commits
     }
 
     #[must_use]
@@ -102,15 +112,15 @@ impl Desk {
             return Ok(Committed::default());
         }
         let mut state = self.state.clone();
-        let committed = store::write(&*self.store, |tx| {
+        let (committed, commits) = store::write(&*self.store, |tx| {
             state = self.state.clone();
             let mut done = Committed::default();
             for alert in alerts {
                 self.record_one(tx, alert, &mut state, now, &mut done)?;
             }
-            Ok(done)
+            Ok((done, rows::count_commit(tx)?))
         })?;
-        self.state = state;
+        (self.state, self.commits) = (state, commits);
         Ok(committed)
     }
 
@@ -256,11 +266,12 @@ impl Desk {
     }
 
     fn save(&mut self, plan: ActionPlan, state: State) -> Result<Committed, StoreError> {
-        let messages = store::write(&*self.store, |tx| {
+        let (messages, commits) = store::write(&*self.store, |tx| {
             actions::save(tx, &plan, &state)?;
-            self.send(tx, plan.changes().iter().filter_map(body::action))
+            let sent = self.send(tx, plan.changes().iter().filter_map(body::action))?;
+            Ok((sent, rows::count_commit(tx)?))
         })?;
-        self.state = state;
+        (self.state, self.commits) = (state, commits);
         Ok(Committed {
             alerts: Vec::new(),
             plans: vec![plan],

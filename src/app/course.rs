@@ -120,6 +120,11 @@ impl<S: Shards> Course<S> {
             }
         }
         let topics = self.names.clone();
-        Some((self.engine.snapshot(), Place { topics, frontier }))
+        let place = Place {
+            topics,
+            frontier,
+            commits: self.desk.commits(),
+        };
+        Some((self.engine.snapshot(), place))
     }
 }

@@ -44,16 +44,15 @@ use crate::engine::detector::{self, SourceFile};
 use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
-use crate::source::Source;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
+use crate::source::{RECORD_BYTES_MAX, Source};
 use crate::store::outbox::StoreOutbox;
+use crate::store::{self, rows};
 use crate::telemetry::Metrics;
 
 /// Threads of the runtime that delivers and answers.
 const RUNTIME_THREADS: usize = 2;
-/// A line longer than this is a dead letter.
-const LINE_MAX: usize = 1 << 20;
 
 /// A running daemon.
 pub struct Daemon {
@@ -101,7 +100,8 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let saved = state.snapshots.load()?;
+        let commits = store::read(&*state.store, |view| rows::commits(view))?;
+        let saved = state.snapshots.load(commits)?;
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });
@@ -356,14 +356,14 @@ fn open_sources(
             SourceShape::File(s) => Box::new(FileSource::new(
                 [&s.path],
                 schema(&s.schema).as_deref(),
-                LINE_MAX,
+                RECORD_BYTES_MAX,
             )?),
             SourceShape::Stdin(s) => {
                 let input = [PathBuf::from("-")];
                 Box::new(FileSource::new(
                     input,
                     schema(&s.schema).as_deref(),
-                    LINE_MAX,
+                    RECORD_BYTES_MAX,
                 )?)
             }
         });

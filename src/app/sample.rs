@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::source::Batch;
 
 /// Most bytes kept.
-const BYTES_MAX: usize = 32 << 20;
+const BYTES_MAX: usize = 16 << 20;
 /// Longest time a batch is kept.
 const AGE_MAX: Duration = Duration::from_secs(3600);
 /// Once the room is full, a batch is kept at most this often.
@@ -44,12 +44,12 @@ impl Sample {
         if batch.size() == 0 || (kept.full && too_soon) {
             return;
         }
-        kept.bytes += batch.size();
+        kept.bytes += batch.footprint();
         kept.batches
             .push_back((now, Arc::new(batch.records_only())));
         while let Some((at, oldest)) = kept.batches.front() {
             let old = now - *at > AGE_MAX;
-            let size = oldest.size();
+            let size = oldest.footprint();
             if !old && kept.bytes <= BYTES_MAX {
                 return;
             }
@@ -92,7 +92,16 @@ mod tests {
             sample.keep(&batch(offset, 1 << 20));
         }
         let kept = sample.batches();
-        assert!(kept.iter().map(|b| b.size()).sum::<usize>() <= BYTES_MAX);
-        assert!(kept.len() > 20, "{}", kept.len());
+        assert!(kept.iter().map(|b| b.footprint()).sum::<usize>() <= BYTES_MAX);
+        assert!(kept.len() > 10, "{}", kept.len());
+    }
+
+    #[test]
+    fn small_records_count_with_what_is_kept_about_them() {
+        let mut many = batch(0, 1);
+        for offset in 1..1024 {
+            many.push(batch(offset, 1).records().next().unwrap());
+        }
+        assert!(many.footprint() > 32 * many.size());
     }
 }

@@ -162,6 +162,7 @@ pub fn kafka_source(source: &KafkaSource) -> kafka::Settings {
         })
         .collect();
     settings.group.clone_from(&source.group);
+    settings.stall_after = source.stall_after.0;
     settings.start = match source.start {
         Start::Earliest => kafka::Start::Earliest,
         Start::Latest => kafka::Start::Latest,

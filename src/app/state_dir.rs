@@ -78,6 +78,9 @@ pub struct Place {
     /// The topics by the numbers that the snapshot uses.
     pub topics: Vec<String>,
     pub frontier: Frontier,
+    /// The commits that what was read up to there has brought about.
+    #[serde(default)]
+    pub commits: u64,
 }
 
 impl StateDir {
@@ -130,21 +133,30 @@ impl Snapshots {
         }
     }
 
-    /// The newest good snapshot: the engine's bytes and its place.
+    /// The newest good snapshot: the engine's bytes and its place. One that stands on more than the
+    /// store's `commits` is not: from there on, what the store has lost would not be told again.
     ///
     /// # Errors
     /// There are snapshots, and none can be used.
-    pub fn load(&mut self) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
-        let found = snapshot::read(&self.dir, ENGINE, &self.key_id)?;
+    pub fn load(&mut self, commits: u64) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
+        let found =
+            snapshot::read_fitting(&self.dir, ENGINE, &self.key_id, &|snapshot| match place_of(
+                snapshot,
+            ) {
+                Ok(place) if place.commits > commits => {
+                    Err("is newer than the store, which is one of before".to_owned())
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("has a frontier that cannot be read: {error}")),
+            })?;
         for (path, why) in &found.damaged {
-            tracing::error!(path = %path.display(), why, "a snapshot is damaged; the one before it is used");
+            tracing::error!(path = %path.display(), why, "a snapshot cannot be used; the one before it is");
         }
         let Some(snapshot) = found.snapshot else {
             return Ok(None);
         };
         self.generation = snapshot.generation;
-        let place = serde_json::from_slice(&snapshot.frontier)
-            .context("the snapshot's frontier cannot be read")?;
+        let place = place_of(&snapshot)?;
         Ok(Some((snapshot.body, place)))
     }
 
@@ -166,6 +178,10 @@ impl Snapshots {
         self.generation = generation;
         Ok(size)
     }
+}
+
+fn place_of(snapshot: &Snapshot) -> serde_json::Result<Place> {
+    serde_json::from_slice(&snapshot.frontier)
 }
 
 fn read_key(path: &Path) -> anyhow::Result<HashKey> {

@@ -13,8 +13,8 @@ use crate::decode::Schema;
 use crate::engine::detector::{Compiled, Options, compile};
 use crate::enrich::{Tables, TablesSettings};
 use crate::model::HashKey;
-use crate::source::Source;
 use crate::source::file::FileSource;
+use crate::source::{RECORD_BYTES_MAX, Source};
 
 /// Options of the commands that read recorded events.
 #[derive(Debug, clap::Args)]
@@ -39,14 +39,15 @@ pub struct Inputs {
     pub honeytokens: Option<PathBuf>,
 }
 
-/// A line longer than this is a dead letter.
-const LINE_MAX: usize = 1 << 20;
-
 impl Inputs {
     /// The input as a source of records.
     pub fn source(&self) -> Result<Box<dyn Source + Send>, Failure> {
         let schema = self.schema.0.map(Schema::name);
-        Ok(Box::new(FileSource::new([&self.input], schema, LINE_MAX)?))
+        Ok(Box::new(FileSource::new(
+            [&self.input],
+            schema,
+            RECORD_BYTES_MAX,
+        )?))
     }
 
     /// What alerts call the input.

@@ -11,6 +11,8 @@ use super::watermark::Sequencer;
 
 /// Format of the bytes; raised with every change of a state's shape.
 pub const VERSION: u32 = 3;
+/// The longest form of a length.
+const LENGTH_MAX: usize = 10;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -19,6 +21,7 @@ struct Head {
     /// Identity of each rule, in order.
     rules: Vec<u64>,
     sequencer: Sequencer,
+    /// Last, since `write` puts them behind the rest.
     shards: Vec<Vec<u8>>,
 }
 
@@ -77,9 +80,27 @@ pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> 
         key_id: program.key.id(),
         rules,
         sequencer: sequencer.clone(),
-        shards,
+        shards: Vec::new(),
     };
-    postcard::to_stdvec(&head).unwrap_or_default()
+    let mut bytes = postcard::to_stdvec(&head).unwrap_or_default();
+    // The shards take the place of the empty list's length. Each is dropped when it is in: the state
+    // stands in memory once as bytes, not twice.
+    bytes.pop();
+    bytes.reserve_exact(shards.iter().map(|s| s.len() + LENGTH_MAX).sum::<usize>() + LENGTH_MAX);
+    put_length(shards.len(), &mut bytes);
+    for shard in shards {
+        put_length(shard.len(), &mut bytes);
+        bytes.extend_from_slice(&shard);
+    }
+    bytes
+}
+
+fn put_length(length: usize, bytes: &mut Vec<u8>) {
+    let mut room = [0; LENGTH_MAX];
+    // Fails only without room.
+    if let Ok(encoded) = postcard::to_slice(&length, &mut room) {
+        bytes.extend_from_slice(encoded);
+    }
 }
 
 /// How many shards a snapshot was cut into, if it is one.

@@ -18,7 +18,10 @@ use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ledger::Frontier;
-use super::{Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic};
+use super::{
+    Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
+    Topic,
+};
 use crate::model::WallTime;
 
 mod context;
@@ -48,6 +51,8 @@ struct Lane {
     high: i64,
     ended: bool,
     halted: Option<Halt>,
+    /// When a record last came, or the broker last said that there is none.
+    moved_at: Instant,
 }
 
 /// A Kafka consumer as a source. Used by one thread.
@@ -61,9 +66,8 @@ pub struct KafkaSource {
     lanes: BTreeMap<Partition, Lane>,
     paused: bool,
     assigned: bool,
-    /// When partitions are looked for next, records last came, offsets were last published.
+    /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
-    progress_at: Instant,
     published: (Instant, Frontier),
     trouble: Option<(String, Instant)>,
 }
@@ -104,7 +108,6 @@ impl KafkaSource {
             paused: false,
             assigned: false,
             refresh_at: now,
-            progress_at: now,
             published: (now, Frontier::default()),
             trouble: None,
         })
@@ -176,7 +179,6 @@ impl KafkaSource {
             if self.paused {
                 self.pause();
             }
-            self.progress_at = Instant::now();
         }
         let pause = if complete {
             self.settings.refresh_every()
@@ -250,6 +252,7 @@ impl KafkaSource {
                 high,
                 ended: false,
                 halted,
+                moved_at: Instant::now(),
             };
             self.lanes.insert(partition, lane);
         }
@@ -283,6 +286,8 @@ impl KafkaSource {
         lane.next = message.offset() + 1;
         lane.high = lane.high.max(lane.next);
         lane.ended = false;
+        lane.moved_at = Instant::now();
+        let payload = message.payload().unwrap_or_default();
         let mut record = Record {
             partition,
             offset: message.offset(),
@@ -291,7 +296,7 @@ impl KafkaSource {
                 Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
                 Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
             },
-            payload: message.payload().unwrap_or_default(),
+            payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
             event_id: None,
             traceparent: None,
         };
@@ -443,25 +448,29 @@ impl KafkaSource {
         }
     }
 
-    /// If nothing came for long though there is more, makes the client anew.
+    /// If nothing came from a partition for long though there is more, makes the client anew.
     fn watch(&mut self, batch: &mut Batch) {
         let now = Instant::now();
-        if self.paused || !self.assigned || now - self.progress_at < self.settings.stall_after() {
+        if self.paused {
             return;
         }
-        self.progress_at = now;
-        let stalled: Vec<(Partition, i64)> = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.halted.is_none())
-            .filter(|(p, lane)| {
-                let bounds = self
-                    .consumer
-                    .fetch_watermarks(self.name(p.topic), p.number, ASK);
-                bounds.is_ok_and(|(_, high)| high > lane.next)
-            })
-            .map(|(p, lane)| (*p, lane.next))
-            .collect();
+        let mut quiet = Vec::new();
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
+            if now - lane.moved_at >= self.settings.stall_after() {
+                lane.moved_at = now;
+                quiet.push((*partition, lane.next));
+            }
+        }
+        let mut stalled = Vec::new();
+        for (partition, next) in quiet {
+            let name = self.name(partition.topic);
+            match self.consumer.fetch_watermarks(name, partition.number, ASK) {
+                Ok((_, high)) if high > next => stalled.push((partition, next)),
+                Ok(_) => {}
+                // Nobody answers, which the client finds out by itself: do not wait for all the others.
+                Err(_) => break,
+            }
+        }
         if stalled.is_empty() {
             return;
         }
@@ -510,7 +519,6 @@ impl Source for KafkaSource {
                 Some(Ok(message)) => {
                     if let Some(partition) = self.find(message.topic(), message.partition()) {
                         Self::keep(&mut self.lanes, partition, &message, batch);
-                        self.progress_at = Instant::now();
                     }
                     None
                 }
@@ -537,7 +545,8 @@ impl Source for KafkaSource {
 
     fn resume(&mut self) {
         self.paused = false;
-        self.progress_at = Instant::now();
+        let now = Instant::now();
+        self.lanes.values_mut().for_each(|lane| lane.moved_at = now);
         let _ = self.consumer.resume(&self.positions());
     }
 

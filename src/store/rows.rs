@@ -19,6 +19,9 @@ pub(crate) mod tests;
 
 pub use forms::{DeadLetter, Delivery, Muted};
 
+/// The sequence that counts commits of alerts and actions.
+const COMMITS: &str = "commits";
+
 /// Writes one typed row.
 ///
 /// # Errors
@@ -105,6 +108,23 @@ pub fn last_number(view: &(impl View + ?Sized), sequence: &str) -> Result<u64, S
         Some(bytes) => number(&bytes, "sequences"),
         None => Ok(0),
     }
+}
+
+/// Counts a commit of the engine's thread; snapshots tell by it whether a store is the one they
+/// were made beside.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn count_commit(tx: &mut dyn Tx) -> Result<u64, StoreError> {
+    next_number(tx, COMMITS)
+}
+
+/// The engine's commits so far.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn commits(view: &(impl View + ?Sized)) -> Result<u64, StoreError> {
+    last_number(view, COMMITS)
 }
 
 /// Binds the store to a hash key when it is new, and refuses another one later.

@@ -43,7 +43,7 @@ pub struct Snapshot {
 pub struct Found {
     /// The newest good snapshot; none if there never was one.
     pub snapshot: Option<Snapshot>,
-    /// Newer files that are damaged and were passed over.
+    /// Newer files that are damaged, or do not fit, and were passed over.
     pub damaged: Vec<(PathBuf, String)>,
 }
 
@@ -188,6 +188,19 @@ fn header(name: &str, snapshot: &Snapshot) -> Vec<u8> {
 /// When files are there and none is good, or when one was written by a newer version or under
 /// another key: then falling back would hide it.
 pub fn read(dir: &Path, name: &str, key_id: &str) -> Result<Found, SnapshotError> {
+    read_fitting(dir, name, key_id, &|_| Ok(()))
+}
+
+/// As `read`, but passes over those that `fits` refuses, with its reason.
+///
+/// # Errors
+/// As `read`.
+pub fn read_fitting(
+    dir: &Path,
+    name: &str,
+    key_id: &str,
+    fits: &dyn Fn(&Snapshot) -> Result<(), String>,
+) -> Result<Found, SnapshotError> {
     check_name(name)?;
     let mut found = Found::default();
     for (generation, path) in list(dir, name)? {
@@ -201,10 +214,13 @@ pub fn read(dir: &Path, name: &str, key_id: &str) -> Result<Found, SnapshotError
                     configured,
                 });
             }
-            Ok(snapshot) => {
-                found.snapshot = Some(snapshot);
-                return Ok(found);
-            }
+            Ok(snapshot) => match fits(&snapshot) {
+                Ok(()) => {
+                    found.snapshot = Some(snapshot);
+                    return Ok(found);
+                }
+                Err(why) => found.damaged.push((path, why)),
+            },
             Err(Fault::Newer(version)) => {
                 return Err(SnapshotError::Newer {
                     path,

@@ -4,6 +4,7 @@
 //! A form that changes raises `engine::snapshot::VERSION` and gets a file of its own
 //! (`TIDEGATE_UPDATE=1 cargo test --test it compat`); files of older versions stay, with what becomes of them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,13 @@ use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
 use tidegate::model::HashKey;
 use tidegate::store::snapshot::{self, Snapshot};
+
+use tidegate::engine::containment::allow::AllowEntry;
+use tidegate::engine::containment::policy::{Change, Journal};
+use tidegate::engine::containment::{Receipt, Record};
+use tidegate::engine::outbox::Message;
+use tidegate::store::format::{self, Form};
+use tidegate::store::rows::{DeadLetter, Delivery};
 
 use crate::harness::fixture;
 
@@ -148,4 +156,41 @@ fn a_snapshot_of_another_version_is_refused_with_what_to_do() {
         let text = refused.to_string();
         assert!(text.contains("use the binary that wrote it"), "{text}");
     }
+}
+
+/// Pairs, one a line: a row as some version stored it, and what this one makes of it. A form that
+/// changes gets a file of its own beside this; lines that are here stay.
+const ROWS: &str = include_str!("../fixtures/compat/rows-v1.jsonl");
+
+fn again<T: Form>(stored: &str) -> String {
+    let row: T =
+        format::decode(stored.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}: {stored}", T::NAME));
+    String::from_utf8(format::encode(&row).unwrap()).unwrap()
+}
+
+#[test]
+fn rows_of_every_form_and_version_are_read() {
+    type Again = fn(&str) -> String;
+    let forms: &[(&str, Again)] = &[
+        (Alert::NAME, again::<Alert>),
+        (Record::NAME, again::<Record>),
+        (Change::NAME, again::<Change>),
+        (Journal::NAME, again::<Journal>),
+        (Message::NAME, again::<Message>),
+        (DeadLetter::NAME, again::<DeadLetter>),
+        (Delivery::NAME, again::<Delivery>),
+        (AllowEntry::NAME, again::<AllowEntry>),
+        (Receipt::NAME, again::<Receipt>),
+    ];
+    let mut seen = BTreeSet::new();
+    for line in ROWS.lines() {
+        let pair: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| pair[name].as_str().unwrap();
+        let form = forms.iter().find(|(name, _)| *name == text("form"));
+        let (name, again) = form.unwrap_or_else(|| panic!("no form: {line}"));
+        assert_eq!(again(text("stored")), text("now"), "{name}");
+        seen.insert(*name);
+    }
+    let missing: Vec<_> = forms.iter().filter(|(n, _)| !seen.contains(n)).collect();
+    assert!(missing.is_empty(), "forms without a kept row: {missing:?}");
 }

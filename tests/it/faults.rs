@@ -4,22 +4,27 @@
 //! a receiver has and it has not, a duplicate the same id delivered again, byte for byte. Each test
 //! prints a row; `make faults` shows them as one table.
 
+mod corrupt;
 mod crash;
 mod disk;
 mod drain;
 mod endpoint;
+mod input;
 mod kafka;
+mod load;
+mod network;
 mod panic;
 mod reload;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::harness::command::tidegate;
+use crate::harness::command::{Run, tidegate};
 use crate::harness::daemon::Home;
 use crate::harness::receiver::Receiver;
-use crate::harness::{alerts, fixture, kafka as broker, lines, tell};
+use crate::harness::{alerts, fixture, kafka as broker, lines, root, scratch, tell};
 
 /// One row of the table.
 fn row(fault: &str, how: &str, result: &str) {
@@ -78,18 +83,11 @@ impl Scene {
     }
 
     fn of(bootstrap: &str, topic: &str, name: &str, events: &str, script: &str) -> Self {
-        let receiver = Receiver::start(script);
-        let home = Home::new(
-            name,
-            &format!(
-                "sources: [{{kind: kafka, brokers: ['{bootstrap}'], topics: [{{name: {topic}}}]}}]\n\
-                 detectors: {{dir: '{}'}}\n\
-                 alerts:\n  sinks:\n    - {{kind: file, path: alerts.ndjson}}\n    - {{kind: webhook, name: soc, url: '{url}', secret_env: WEBHOOK_SECRET}}\n\
-                 containment:\n  mode: enforce\n  webhooks: [{{name: gateway, url: '{url}', secret_env: WEBHOOK_SECRET}}]\n",
-                fixture("detectors").display(),
-                url = receiver.url(),
-            ),
-        );
+        Self::to(Receiver::start(script), bootstrap, topic, name, events)
+    }
+
+    fn to(receiver: Receiver, bootstrap: &str, topic: &str, name: &str, events: &str) -> Self {
+        let home = Home::new(name, &body(bootstrap, topic, &receiver.url()));
         let file = home.file("events.jsonl");
         std::fs::write(&file, events).unwrap();
         Self {
@@ -115,22 +113,18 @@ impl Scene {
         self.tally()
     }
 
-    /// The alert revisions that the receiver believes, and how often it got each.
-    fn revisions(&self) -> BTreeMap<(String, u64), usize> {
-        let mut sent = BTreeMap::new();
-        for request in self.receiver.seen() {
-            let is_alert = request.kind.starts_with("tidegate.alert");
-            if is_alert && (200..300).contains(&request.status) {
-                *sent.entry(alerts::revision(&request.data)).or_default() += 1;
-            }
-        }
-        sent
+    /// Changes the first such text of the configuration.
+    fn reconfigure(&self, from: &str, to: &str) {
+        let file = self.home.file("tidegate.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(file, text.replacen(from, to, 1)).unwrap();
     }
 
     /// Whether the receiver and the file have as much as the oracle.
     fn is_told(&self) -> bool {
         let written = lines(&self.home.file("alerts.ndjson")).len();
-        self.revisions().len().min(written) >= self.want.len()
+        revisions(&self.receiver).len().min(written) >= self.want.len()
     }
 
     /// What has arrived, against the oracle: in the file and at the receiver, which must agree.
@@ -140,7 +134,7 @@ impl Scene {
             .map(|l| alerts::comparable(l))
             .collect();
         let file: BTreeSet<String> = written.iter().cloned().collect();
-        let sent = self.revisions();
+        let sent = revisions(&self.receiver);
         assert_eq!(
             sent.len(),
             self.want.len(),
@@ -153,6 +147,39 @@ impl Scene {
             duplicates: written.len() - file.len() + sent.values().map(|n| n - 1).sum::<usize>(),
         }
     }
+}
+
+/// A configuration over one topic that tells one receiver everything.
+fn body(bootstrap: &str, topic: &str, url: &str) -> String {
+    format!(
+        "sources: [{{kind: kafka, brokers: ['{bootstrap}'], topics: [{{name: {topic}}}]}}]\n\
+         detectors: {{dir: '{}'}}\n\
+         alerts:\n  sinks:\n    - {{kind: file, path: alerts.ndjson}}\n    - {{kind: webhook, name: soc, url: '{url}', secret_env: WEBHOOK_SECRET}}\n\
+         containment:\n  mode: enforce\n  webhooks: [{{name: gateway, url: '{url}', secret_env: WEBHOOK_SECRET}}]\n",
+        fixture("detectors").display(),
+    )
+}
+
+/// A library of `dev/faults` that stands between a program and the system.
+fn shim(name: &str) -> PathBuf {
+    let library = scratch(&format!("{name}-shim")).join("shim.so");
+    let source = root().join(format!("dev/faults/{name}.c"));
+    let (from, to) = (source.to_str().unwrap(), library.to_str().unwrap());
+    let arguments = ["-shared", "-fPIC", "-O1", "-Wall", "-o", to, from, "-ldl"];
+    Run::new("cc", &arguments).ok();
+    library
+}
+
+/// The alert revisions that a receiver believes, and how often it got each.
+fn revisions(receiver: &Receiver) -> BTreeMap<(String, u64), usize> {
+    let mut sent = BTreeMap::new();
+    for request in receiver.seen() {
+        let is_alert = request.kind.starts_with("tidegate.alert");
+        if is_alert && (200..300).contains(&request.status) {
+            *sent.entry(alerts::revision(&request.data)).or_default() += 1;
+        }
+    }
+    sent
 }
 
 fn replayed(file: &std::path::Path) -> BTreeSet<String> {

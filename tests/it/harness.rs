@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod command;
 pub mod daemon;
 pub mod kafka;
+pub mod proxy;
 pub mod receiver;
 
 use std::io::Write as _;
@@ -72,6 +73,25 @@ pub fn wait<T>(
         );
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A line of a process's `/proc/PID/status` that counts KiB; `None` once it has ended.
+pub fn memory(pid: u32, what: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|l| l.strip_prefix(what)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// A size that a long run sets: a number in the environment, or what every change can afford.
+pub fn sized(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |n| n.parse().expect("a number"))
+}
+
+/// Where the daemon keeps its rows: `TIDEGATE_TEST_STORE=sled` in a build with that feature.
+pub fn store() -> String {
+    std::env::var("TIDEGATE_TEST_STORE").unwrap_or_else(|_| "redb".to_owned())
 }
 
 /// Tells the person who runs the tests something, past the capture of passing tests' output.

@@ -17,6 +17,7 @@
 mod cli;
 mod compat;
 mod faults;
+mod fuzz;
 mod harness;
 mod pipeline;
 mod tidy;

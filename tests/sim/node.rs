@@ -23,7 +23,7 @@ use tidegate::model::{EventTime, WallTime};
 use tidegate::source::ledger::Frontier;
 use tidegate::source::{Batch, Notice, Partition, Source};
 use tidegate::store::outbox::StoreOutbox;
-use tidegate::store::{Store, StoreError};
+use tidegate::store::{self, Store, StoreError, rows};
 
 use crate::log::{Reader, SharedLog, TOPIC};
 use crate::mutant::Mutant;
@@ -86,7 +86,8 @@ pub struct Site<'a> {
 impl Node {
     /// Starts on what an earlier life has left. `Err` says why the snapshots cannot be used.
     pub fn start(site: Site<'_>, mut snapshots: Snapshots) -> Result<Self, String> {
-        let saved = snapshots.load().map_err(|e| format!("{e:#}"))?;
+        let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
+        let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
         let restored = saved.is_some();
         let (body, place) = saved.map_or((None, Place::default()), |(b, p)| (Some(b), p));
         let frontier = misread(&site, place.frontier);
@@ -260,6 +261,7 @@ impl Node {
                 let place = Place {
                     topics: vec![TOPIC.to_owned()],
                     frontier,
+                    commits: self.course.desk.commits(),
                 };
                 let body = self.course.engine.snapshot();
                 self.snapshots.save(body, &place).unwrap();

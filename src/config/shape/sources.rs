@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::config::value::{EnvName, HostPort, Name, Topic};
+use crate::config::value::{Duration, EnvName, HostPort, Name, Topic};
 use crate::decode;
+use crate::model::Span;
 
 /// One place events come from.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,9 @@ pub struct KafkaSource {
     /// Where to begin when there is no stored position.
     #[serde(default)]
     pub start: Start,
+    /// After this long without a record from a partition that has some, the client is made anew.
+    #[serde(default = "stall_after")]
+    pub stall_after: Duration,
     /// Encryption and log-in.
     #[serde(default)]
     pub security: Security,
@@ -68,6 +72,10 @@ pub struct KafkaSource {
 
 fn group() -> String {
     "tidegate".to_owned()
+}
+
+fn stall_after() -> Duration {
+    Duration(Span::minutes(1))
 }
 
 /// One topic.

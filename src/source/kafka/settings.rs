@@ -217,7 +217,9 @@ const TUNED: &[(&str, &str)] = &[
     ("client.id", "tidegate"),
     // At the default of 1000 a full queue starves the reader for a second at a time.
     ("fetch.queue.backoff.ms", "5"),
-    ("queued.max.messages.kbytes", "32768"),
+    ("queued.max.messages.kbytes", "16384"),
+    // Each message costs half a KiB beside its bytes; at the default of 100,000 that is the most of it.
+    ("queued.min.messages", "20000"),
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.max.ms", "2000"),
 ];

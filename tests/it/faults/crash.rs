@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate::crash::POINTS;
 
 use super::{Scene, Tally, floods, row};
-use crate::harness::kafka;
+use crate::harness::{kafka, store};
 
 const ABORTED: i32 = 6;
 
@@ -48,7 +48,7 @@ fn after_an_abort_at_every_point_every_alert_is_there() {
     }
     row(
         "T2 abort at every crash point",
-        &format!("{} points, {crashes} aborts", POINTS.len()),
+        &format!("{} points, {crashes} aborts, {}", POINTS.len(), store()),
         &format!(
             "lost 0, extra 0 of {} alert revisions; {} delivered again, same id and bytes",
             sum.alerts, sum.duplicates

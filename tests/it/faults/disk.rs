@@ -7,19 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Scene, floods, floods_from, row};
+use super::{Scene, floods, floods_from, row, shim};
 use crate::harness::command::Run;
-use crate::harness::{kafka, root, scratch};
-
-/// The library that lets calls fail, built once per run.
-fn shim() -> PathBuf {
-    let library = scratch("disk-shim").join("disk.so");
-    let source = root().join("dev/faults/disk.c");
-    let (from, to) = (source.to_str().unwrap(), library.to_str().unwrap());
-    let arguments = ["-shared", "-fPIC", "-O1", "-Wall", "-o", to, from, "-ldl"];
-    Run::new("cc", &arguments).ok();
-    library
-}
+use crate::harness::kafka;
 
 /// A disk below the state folder that can be made to fail.
 struct Disk {
@@ -87,7 +77,7 @@ fn a_full_disk_stops_reading_and_loses_nothing() {
     let scene = Scene::over(topic, "disk", &events);
     kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
     let disk = Disk::below(&scene);
-    let daemon = scene.home.start_with(&armed(&shim(), &scene)).ready();
+    let daemon = scene.home.start_with(&armed(&shim("disk"), &scene)).ready();
     daemon.settled(scene.records);
 
     disk.fill();
@@ -132,7 +122,7 @@ fn a_sync_that_fails_ends_the_process_and_a_restart_is_whole() {
     let (first, second) = events.split_at(events.match_indices('\n').nth(160).unwrap().0 + 1);
     std::fs::write(&half, first).unwrap();
     kafka::shared().produce(topic, &half);
-    let mut daemon = scene.home.start_with(&armed(&shim(), &scene)).ready();
+    let mut daemon = scene.home.start_with(&armed(&shim("disk"), &scene)).ready();
     daemon.settled(first.lines().count() as u64);
 
     std::fs::write(scene.home.file("fault"), "EIO").unwrap();

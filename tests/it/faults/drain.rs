@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Scene, floods, row};
-use crate::harness::kafka;
+use crate::harness::{kafka, store};
 
 /// `TIDEGATE_TEST_KILLS=200` for the long run.
 fn kills() -> u32 {
@@ -31,7 +31,12 @@ fn killed_again_and_again_in_the_middle() {
     assert!(tally.alerts >= 300, "{tally:?}");
     row(
         "T1 kill -9",
-        &format!("{} kills over {} records", kills(), scene.records),
+        &format!(
+            "{} kills over {} records, {}",
+            kills(),
+            scene.records,
+            store()
+        ),
         &format!(
             "lost 0, extra 0 of {} alert revisions; {} delivered again, same id and bytes",
             tally.alerts, tally.duplicates

@@ -70,16 +70,11 @@ fn an_endpoint_that_hangs_slows_no_other() {
     kafka::shared().topic(topic, 1);
     let scene = Scene::over(topic, "hang", &events);
     let hangs = crate::harness::receiver::Receiver::start("hang");
-    let body = std::fs::read_to_string(scene.home.file("tidegate.yaml")).unwrap();
     let more = format!(
         "  sinks:\n    - {{kind: webhook, name: hangs, url: '{}', secret_env: WEBHOOK_SECRET}}\n",
         hangs.url()
     );
-    std::fs::write(
-        scene.home.file("tidegate.yaml"),
-        body.replacen("  sinks:\n", &more, 1),
-    )
-    .unwrap();
+    scene.reconfigure("  sinks:\n", &more);
     kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
     let daemon = scene.home.start().ready();
     let began = Instant::now();

@@ -41,9 +41,10 @@ impl Home {
     }
 
     pub fn configure(&self, body: &str) {
+        let store = super::store();
         let config = format!(
             "version: 1\nhttp: {{listen: '127.0.0.1:0'}}\nengine: {{hash_key_file: hash.key, memory: 2GiB}}\n\
-             state: {{dir: state, snapshot_every: 1s}}\n{body}"
+             state: {{dir: state, snapshot_every: 1s, store: {store}}}\n{body}"
         );
         std::fs::write(self.dir.join("tidegate.yaml"), config).unwrap();
     }
@@ -60,6 +61,11 @@ impl Home {
     /// Starts the daemon and waits until it has told its address.
     pub fn start(&self) -> Daemon {
         self.spawn_with(&[]).addressed()
+    }
+
+    /// Starts the daemon and asks nothing of it.
+    pub fn spawn(&self) -> Daemon {
+        self.spawn_with(&[])
     }
 
     /// Starts the daemon with more in its environment.
@@ -162,6 +168,23 @@ impl Daemon {
     /// Asks until there is an answer.
     pub fn until<T>(&self, what: &str, mut ask: impl FnMut(&Self) -> Option<T>) -> T {
         super::wait(what, LIMIT, || super::tail(&self.log), || ask(self))
+    }
+
+    /// What the kernel says of the process in `/proc/PID/status` (VmRSS, VmHWM), in KiB.
+    pub fn memory(&self, what: &str) -> u64 {
+        super::memory(self.child.id(), what).expect("the daemon is alive")
+    }
+
+    /// The highest memory is counted from now on.
+    pub fn forget_highest(&self) {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(file, "5").unwrap();
+    }
+
+    /// Open files.
+    pub fn files(&self) -> usize {
+        let dir = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(dir).unwrap().count()
     }
 
     pub fn log(&self) -> String {

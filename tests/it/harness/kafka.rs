@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::command::Run;
+use super::proxy::Proxy;
 
 /// A broker that runs.
 pub struct Broker {
@@ -51,6 +52,14 @@ impl Broker {
         Self::start(name, &[])
     }
 
+    /// A broker of one test's own; who comes to it through `bootstrap_proxied` stays behind the proxy.
+    pub fn behind(proxy: &Proxy, name: &str) -> Self {
+        let port = proxy.port().to_string();
+        let broker = Self::start(name, &["--proxy", &port]);
+        proxy.to(&broker.read("bootstrap_proxied"));
+        broker
+    }
+
     pub fn stop(&self) {
         self.run("stop", &[]);
     }
@@ -73,7 +82,7 @@ impl Broker {
 
     pub fn topic(&self, name: &str, partitions: u32) {
         // Records of one test stay for it: no clean-up by age, and large ones are let in.
-        let config = ["retention.ms=-1", "max.message.bytes=4194304"];
+        let config = ["retention.ms=-1", "max.message.bytes=16777216"];
         self.run(
             "topic",
             &[&[name, &partitions.to_string()], &config[..]].concat(),
@@ -105,6 +114,16 @@ impl Broker {
         Run::new("kcat", &arguments).ok();
     }
 
+    /// One record per line, all to the same partition.
+    pub fn produce_to(&self, topic: &str, partition: u32, file: &Path) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let number = partition.to_string();
+        let arguments = [
+            "-b", &bootstrap, "-P", "-q", "-t", topic, "-p", &number, "-l", file,
+        ];
+        Run::new("kcat", &arguments).ok();
+    }
+
     /// One record per line, each with this header (`name=value`).
     pub fn produce_with(&self, topic: &str, file: &Path, header: &str) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
@@ -117,7 +136,7 @@ impl Broker {
     /// One record that is the whole file, line feeds and all.
     pub fn produce_whole(&self, topic: &str, file: &Path) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
-        let big = "message.max.bytes=4194304";
+        let big = "message.max.bytes=16777216";
         Run::new(
             "kcat",
             &["-b", &bootstrap, "-P", "-q", "-t", topic, "-X", big, file],

@@ -19,6 +19,11 @@ pub struct Receiver {
 impl Receiver {
     /// Answers the n-th request with the n-th word of `script`, the last one from then on.
     pub fn start(script: &str) -> Self {
+        Self::start_with(script, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(script: &str, env: &[(&str, String)]) -> Self {
         let python = super::cache().join("venv/bin/python");
         assert!(
             python.exists(),
@@ -37,6 +42,7 @@ impl Receiver {
                 "--out",
             ])
             .arg(&seen)
+            .envs(env.iter().map(|(k, v)| (k, v)))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -48,8 +54,12 @@ impl Receiver {
         Self { child, port, seen }
     }
 
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
+        format!("http://{}/hook", self.address())
     }
 
     /// Every request so far; a signature that does not hold fails the test.

@@ -161,7 +161,7 @@ impl World {
 
     /// Where the newest good snapshot stands in a partition.
     fn kept(&self, partition: usize) -> Option<i64> {
-        let (_, place) = self.disk.open().load().ok()??;
+        let (_, place) = self.disk.open().load(u64::MAX).ok()??;
         place
             .frontier
             .next(crate::log::TOPIC, i32::try_from(partition).unwrap())

@@ -1,0 +1,284 @@
+//! (T28, T29) What is on disk is not what was written: flipped, cut, zeroed, from another time or
+//! another version. It is found before it is used, and nobody counts on from it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidegate::model::HashKey;
+use tidegate::store::redb::RedbStore;
+use tidegate::store::snapshot::{self, Snapshot};
+use tidegate::store::{self, Range, StoreError, Table};
+
+use super::{Scene, floods, row};
+use crate::harness::{kafka, scratch, sized};
+
+const ENGINE: &str = "engine";
+const PAGE: usize = 4096;
+const FAILED: i32 = 3;
+
+/// A way to damage a file, told by its number.
+fn damage(n: u64, good: &[u8]) -> Vec<u8> {
+    // Scattered over the file, the same in every run.
+    let at = usize::try_from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16).unwrap() % good.len();
+    let mut bad = good.to_vec();
+    match n % 10 {
+        8 => bad.truncate(at),
+        9 => {
+            let page = at / PAGE * PAGE;
+            let end = (page + PAGE).min(bad.len());
+            bad[page..end].fill(0);
+        }
+        bit => bad[at] ^= 1 << bit,
+    }
+    bad
+}
+
+fn snapshots(scene: &Scene) -> Vec<PathBuf> {
+    let dir = scene.home.file("state/snapshots");
+    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|p| p.extension().is_some_and(|e| e == "snapshot"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A state folder with two snapshots and a store, of a daemon that was stopped.
+fn written(topic: &str) -> Scene {
+    let events = floods(40, 120);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, topic, &events);
+    let half = scene.home.file("half.jsonl");
+    let (first, second) = events.split_at(events.match_indices('\n').nth(2400).unwrap().0 + 1);
+    halfway(&scene, topic, first);
+    std::fs::write(&half, second).unwrap();
+    kafka::shared().produce(topic, &half);
+    scene.recover();
+    scene
+}
+
+/// A life of the daemon over the first part of a stream.
+fn halfway(scene: &Scene, topic: &str, first: &str) {
+    let half = scene.home.file("half.jsonl");
+    std::fs::write(&half, first).unwrap();
+    kafka::shared().produce(topic, &half);
+    let daemon = scene.home.start().ready();
+    daemon.settled(first.lines().count() as u64);
+    daemon.stop();
+}
+
+#[test]
+fn every_damage_to_a_snapshot_is_found_and_the_one_before_it_is_used() {
+    let scene = written("faults-snapshot");
+    let [.., before, newest] = &snapshots(&scene)[..] else {
+        panic!("two snapshots are kept")
+    };
+    let dir = scratch("damaged-snapshots");
+    let key = HashKey::fixed().id();
+    std::fs::copy(before, dir.join(before.file_name().unwrap())).unwrap();
+    let good = std::fs::read(newest).unwrap();
+    let bad = dir.join(newest.file_name().unwrap());
+    let older = snapshot::read(&dir, ENGINE, &key).unwrap().snapshot;
+    let count = sized("TIDEGATE_TEST_DAMAGES", 1500);
+    let mut found = 0;
+    for n in 0..count {
+        let damaged = damage(n, &good);
+        if damaged == good {
+            continue;
+        }
+        std::fs::write(&bad, damaged).unwrap();
+        let read = snapshot::read(&dir, ENGINE, &key).unwrap();
+        assert_eq!(read.damaged.len(), 1, "damage {n} is not seen");
+        assert!(read.snapshot == older, "damage {n}");
+        found += 1;
+    }
+
+    // The same through a whole start; and with a file of before under the newest's name.
+    std::fs::write(newest, damage(1, &good)).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    let [.., before, newest] = &snapshots(&scene)[..] else {
+        panic!("two snapshots are kept")
+    };
+    std::fs::copy(before, newest).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+
+    // None is left that is good: it does not begin anew in silence.
+    for file in snapshots(&scene) {
+        std::fs::write(file, b"TIDEGATE").unwrap();
+    }
+    refuses(&scene, "no snapshot of engine is good");
+    row(
+        "T28 a damaged snapshot",
+        &format!("{found} bit flips, cuts and zeroed pages; an old file under a new name"),
+        "all found before use; the one before it is read, lost 0, extra 0; no start without a good one",
+    );
+}
+
+/// Starts the daemon, which must end by itself and say why.
+fn refuses(scene: &Scene, why: &str) {
+    let mut daemon = scene.home.spawn();
+    let status = daemon.ended(Duration::from_secs(30));
+    let log = daemon.log();
+    assert_eq!(status.code(), Some(FAILED), "{log}");
+    assert!(log.contains(why), "{why} is not in {log}");
+    assert!(!log.contains("panicked at"), "{log}");
+}
+
+type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// Every row, as whoever asks for it gets it.
+fn rows(file: &Path) -> Result<Rows, StoreError> {
+    let store = RedbStore::open(file)?;
+    let mut all = Rows::new();
+    store::read(&store, |view| {
+        for table in Table::ALL {
+            view.scan(table, &Range::all(), &mut |key, value| {
+                all.insert((table, key.to_vec()), value.to_vec());
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+#[test]
+fn no_damage_to_the_store_gives_another_row() {
+    let scene = written("faults-store");
+    let file = scene.home.file("state/tidegate.redb");
+    let good = std::fs::read(&file).unwrap();
+    let want = rows(&file).unwrap();
+    assert!(want.len() > 100, "{} rows", want.len());
+    let bad = scratch("damaged-store").join("tidegate.redb");
+    let count = sized("TIDEGATE_TEST_DAMAGES", 1500) / 5;
+    let (mut told, mut harmless) = (0, 0);
+    for n in 0..count {
+        std::fs::write(&bad, damage(n, &good)).unwrap();
+        match rows(&bad) {
+            Err(error) => {
+                assert!(
+                    matches!(error, StoreError::Damaged { .. } | StoreError::Open { .. }),
+                    "damage {n}: {error}"
+                );
+                told += 1;
+            }
+            Ok(got) => {
+                assert!(got == want, "damage {n} gives other rows");
+                harmless += 1;
+            }
+        }
+    }
+    assert!(told > 0, "no damage meets a page in use");
+
+    // A page in use is zeroed: the daemon does not start on it, and says what to do.
+    let page = good.len() / PAGE / 2;
+    let hit = (page..good.len() / PAGE).find(|page| {
+        let mut damaged = good.clone();
+        damaged[page * PAGE..(page + 1) * PAGE].fill(0);
+        std::fs::write(&bad, damaged).unwrap();
+        matches!(rows(&bad), Err(StoreError::Damaged { .. }))
+    });
+    assert!(hit.is_some(), "no page is in use");
+    std::fs::copy(&bad, &file).unwrap();
+    refuses(&scene, "the store is damaged");
+    std::fs::write(&file, &good).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T28 a damaged store",
+        &format!("{count} bit flips, cuts and zeroed pages"),
+        &format!("{told} are told, {harmless} hit nothing in use; never another row"),
+    );
+}
+
+#[test]
+fn a_store_older_than_the_snapshots_is_not_counted_on_from() {
+    let topic = "faults-old-store";
+    let events = floods(8, 120);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, topic, &events);
+    // What was decided is lost with the store: only alerts come again as they were.
+    let config = std::fs::read_to_string(scene.home.file("tidegate.yaml")).unwrap();
+    let containment = config.find("containment:").unwrap();
+    scene.reconfigure(&config[containment..], "");
+    let half = scene.home.file("half.jsonl");
+    let (first, second) = events.split_at(events.match_indices('\n').nth(20).unwrap().0 + 1);
+    halfway(&scene, topic, first);
+    let file = scene.home.file("state/tidegate.redb");
+    let old = std::fs::read(&file).unwrap();
+    std::fs::write(&half, second).unwrap();
+    kafka::shared().produce(topic, &half);
+    scene.recover();
+
+    std::fs::write(&file, old).unwrap();
+    refuses(&scene, "is newer than the store");
+    for file in snapshots(&scene) {
+        std::fs::remove_file(file).unwrap();
+    }
+    let daemon = scene.home.start().ready();
+    daemon.caught_up(|| scene.is_told());
+    let kept = daemon.list("/api/v1/alerts").len();
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    assert_eq!(kept, 8, "every alert is in the store again");
+    row(
+        "T28 an old store put back",
+        "under snapshots of later",
+        &format!(
+            "no start; with the snapshots moved away all is read again: lost 0, extra 0 of {}",
+            tally.alerts
+        ),
+    );
+}
+
+/// The newest snapshot again, changed, as the one after it.
+fn rewrite(scene: &Scene, change: impl Fn(&mut Snapshot)) {
+    let dir = scene.home.file("state/snapshots");
+    let key = HashKey::fixed().id();
+    let found = snapshot::read(&dir, ENGINE, &key).unwrap();
+    let mut kept = found.snapshot.unwrap();
+    kept.generation += 1;
+    change(&mut kept);
+    snapshot::write(&dir, ENGINE, &kept).unwrap();
+}
+
+#[test]
+fn what_another_version_wrote_is_refused_with_what_to_do() {
+    let scene = written("faults-version");
+    let saved = snapshots(&scene).pop().unwrap();
+    rewrite(&scene, |s| s.body[0] += 1);
+    refuses(&scene, "use the binary that wrote it");
+    std::fs::remove_file(snapshots(&scene).pop().unwrap()).unwrap();
+    assert_eq!(snapshots(&scene).pop(), Some(saved));
+
+    let file = scene.home.file("state/tidegate.redb");
+    let before = std::fs::read(&file).unwrap();
+    let store = RedbStore::open(&file).unwrap();
+    let newer = store::write(&store, |tx| {
+        let mut row = None;
+        tx.scan(Table::ActiveActions, &Range::all(), &mut |key, value| {
+            row = Some((key.to_vec(), String::from_utf8(value.to_vec()).unwrap()));
+            Ok(ControlFlow::Break(()))
+        })?;
+        let (key, value) = row.expect("an action");
+        let value = value.replacen("{\"v\":1,", "{\"v\":2,", 1);
+        tx.put(Table::ActiveActions, &key, value.as_bytes())?;
+        Ok(value)
+    });
+    assert!(newer.unwrap().starts_with("{\"v\":2,"));
+    drop(store);
+    refuses(&scene, "run the newer tidegate");
+    std::fs::write(&file, before).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T29 stored by a newer version",
+        "a snapshot, a row",
+        "no start, with the text that says which binary; untouched and whole afterwards",
+    );
+}

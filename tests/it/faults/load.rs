@@ -1,0 +1,263 @@
+//! (T7, T8, T43) Many keys, and a long time: memory stays where it was told to, and what matters is
+//! found all the same.
+//!
+//! Short on every change; `TIDEGATE_TEST_KEYS=10000000` and `TIDEGATE_TEST_SOAK=7200` for the long runs.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::row;
+use crate::harness::daemon::{Daemon, Home};
+use crate::harness::receiver::Receiver;
+use crate::harness::{kafka, lines, sized};
+
+/// True floods among the made-up keys, and their least size.
+const NEEDLES: u64 = 20;
+const NEEDLE_MIN: u64 = 50;
+/// `engine.memory` for each key, so that most of them find no room: 32 MiB for 200,000.
+const BYTES_PER_KEY: u64 = 168;
+/// What the rest of the process may take beside it, in KiB (docs/operations.md).
+const BESIDE: u64 = 144 << 10;
+
+fn home(topic: &str, memory: &str, receiver: &Receiver) -> Home {
+    let body = super::body(&kafka::shared().bootstrap(), topic, &receiver.url());
+    let home = Home::new(topic, &body);
+    let file = home.file("tidegate.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, config.replace("memory: 2GiB", memory)).unwrap();
+    home
+}
+
+/// A request at so many milliseconds after eight o'clock.
+fn request(out: &mut String, n: u64, millis: u64, address: &str) {
+    let (minute, second, milli) = (millis / 60_000 % 60, millis / 1000 % 60, millis % 1000);
+    writeln!(
+        out,
+        "{{\"event.kind\":\"recovery.requested\",\"event.id\":\"k-{n}\",\
+         \"time\":\"2026-01-12T08:{minute:02}:{second:02}.{milli:03}Z\",\
+         \"source.ip\":\"{address}\",\"user.target.id\":\"u-{n}\"}}"
+    )
+    .unwrap();
+}
+
+/// How many events the n-th flood has: 50 to 150.
+fn size(needle: u64) -> u64 {
+    NEEDLE_MIN + needle * 5
+}
+
+/// `keys` networks that ask once each within ten minutes, and the floods spread among them.
+fn spray(keys: u64) -> String {
+    let mut out = String::new();
+    for n in 0..keys {
+        let millis = n * 590_000 / keys;
+        let [.., a, b, c, d] = n.to_be_bytes();
+        request(
+            &mut out,
+            n,
+            millis,
+            &format!(
+                "2001:db8:{:x}:{:x}::1",
+                u16::from_be_bytes([a, b]),
+                u16::from_be_bytes([c, d])
+            ),
+        );
+        for needle in 0..NEEDLES {
+            let every = keys / size(needle);
+            if n % every == needle && n / every < size(needle) {
+                request(
+                    &mut out,
+                    keys * (needle + 1) + n,
+                    millis,
+                    &format!("203.0.113.{needle}"),
+                );
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn made_up_keys_neither_fill_memory_nor_hide_a_flood() {
+    let topic = "faults-keys";
+    let keys = sized("TIDEGATE_TEST_KEYS", 200_000);
+    kafka::shared().topic(topic, 1);
+    let receiver = Receiver::start("200");
+    let memory = (keys * BYTES_PER_KEY) >> 20;
+    let home = home(topic, &format!("memory: {memory}MiB"), &receiver);
+    let events = spray(keys);
+    let records = events.lines().count() as u64;
+    let file = home.file("events.jsonl");
+    std::fs::write(&file, events).unwrap();
+    kafka::shared().produce(topic, &file);
+
+    let daemon = home.start().ready();
+    let began = Instant::now();
+    let (mut evicting, mut told) = (None, None);
+    daemon.until("all records", |d| {
+        if d.metric("tidegate_evictions_total", &[]) > 0 {
+            evicting.get_or_insert_with(Instant::now);
+            if told.is_none() && explosions(d) > 0 {
+                told = Some(Instant::now());
+            }
+        }
+        (d.received() >= records).then_some(())
+    });
+    let took = began.elapsed();
+    daemon.settled(records);
+    daemon.until("the explosion is told", |d| {
+        if told.is_none() && explosions(d) > 0 {
+            told = Some(Instant::now());
+        }
+        told.map(|_| ())
+    });
+    let after = told.unwrap() - evicting.expect("keys that went");
+    assert!(
+        after <= Duration::from_secs(10),
+        "told {after:?} after the first loss"
+    );
+    let highest = daemon.memory("VmHWM");
+    assert!(
+        highest <= (memory << 10) * 115 / 100 + BESIDE,
+        "{highest} KiB at most"
+    );
+    daemon.stop();
+
+    let mut found = BTreeSet::new();
+    for line in lines(&home.file("alerts.ndjson")) {
+        let alert: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let Some(address) = alert["key"]["source.ip"].as_str() else {
+            continue;
+        };
+        let number = address
+            .strip_prefix("203.0.113.")
+            .and_then(|n| n.parse::<u64>().ok());
+        let needle = number.unwrap_or_else(|| panic!("no flood: {line}"));
+        let counted = alert["observed"]["event_count"].as_f64().unwrap();
+        assert!(counted <= (size(needle) + 10) as f64, "{line}");
+        found.insert(needle);
+    }
+    assert_eq!(found.len() as u64, NEEDLES, "found {found:?}");
+    row(
+        "T7, T8 made-up keys",
+        &format!(
+            "{keys} networks, engine.memory {memory} MiB, {NEEDLES} floods of {NEEDLE_MIN} and more"
+        ),
+        &format!(
+            "{} of {NEEDLES} found, no other; at most {} MiB resident; key explosion told after {:.1} s; {:.0} events/s",
+            found.len(),
+            highest / 1024,
+            after.as_secs_f64(),
+            records as f64 / took.as_secs_f64()
+        ),
+    );
+}
+
+fn explosions(daemon: &Daemon) -> usize {
+    let all = daemon.list("/api/v1/alerts");
+    let named = all
+        .iter()
+        .filter(|a| a["detector"]["id"] == "tidegate-key-explosion");
+    named.count()
+}
+
+/// What is looked at twice a second.
+struct Sample {
+    at: f64,
+    resident: f64,
+    files: usize,
+}
+
+/// By how much it grows in an hour, as a share of where it begins: the line of least squares.
+fn growth(samples: &[Sample]) -> f64 {
+    let n = samples.len() as f64;
+    let mean = |of: fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / n;
+    let (at, resident) = (mean(|s| s.at), mean(|s| s.resident));
+    let over: f64 = samples
+        .iter()
+        .map(|s| (s.at - at) * (s.resident - resident))
+        .sum();
+    let under: f64 = samples.iter().map(|s| (s.at - at).powi(2)).sum();
+    over / under * 3600.0 / samples[0].resident
+}
+
+#[test]
+fn hours_of_events_leave_memory_and_files_as_they_are() {
+    let topic = "faults-soak";
+    let seconds = sized("TIDEGATE_TEST_SOAK", 40);
+    let rate = sized("TIDEGATE_TEST_RATE", 1000);
+    kafka::shared().topic(topic, 4);
+    let receiver = Receiver::start("200");
+    let home = home(topic, "memory: 64MiB", &receiver);
+    let daemon = home.start().ready();
+    let began = Instant::now();
+    let file = home.file("some.jsonl");
+    let (mut n, mut samples, mut rounds) = (0, Vec::new(), 0u64);
+    while began.elapsed() < Duration::from_secs(seconds) {
+        let mut some = String::new();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        for i in 0..rate / 2 {
+            // One in ten is part of a flood: ten addresses of five requests in each round.
+            let kind = if i % 10 == 0 {
+                "recovery.requested"
+            } else {
+                "login.success"
+            };
+            let address = (rounds * 10 + i / 10 % 10) % 50_000;
+            writeln!(
+                some,
+                "{{\"event.kind\":\"{kind}\",\"event.id\":\"s-{n}\",\"time\":{},\
+                 \"source.ip\":\"198.18.{}.{}\",\"user.target.id\":\"u-{}\"}}",
+                now.as_millis() - u128::from(rate / 2 - i) / 4,
+                address / 250,
+                address % 250,
+                n % 997
+            )
+            .unwrap();
+            n += 1;
+        }
+        std::fs::write(&file, some).unwrap();
+        kafka::shared().produce(topic, &file);
+        rounds += 1;
+        samples.push(Sample {
+            at: began.elapsed().as_secs_f64(),
+            resident: daemon.memory("VmRSS") as f64,
+            files: daemon.files(),
+        });
+        let next = Duration::from_millis(500 * rounds);
+        std::thread::sleep(next.saturating_sub(began.elapsed()));
+    }
+    daemon.settled(n);
+    assert_eq!(daemon.metric("tidegate_consumer_lag_events", &[]), 0);
+    daemon.stop();
+    // Windows and buffers fill at first.
+    let steady = &samples[samples.len() / 2..];
+    let (first, last) = (&steady[0], &steady[steady.len() - 1]);
+    let an_hour = growth(steady);
+    let (least, most) = (
+        steady.iter().map(|s| s.files).min().unwrap(),
+        steady.iter().map(|s| s.files).max().unwrap(),
+    );
+    assert!(most - least <= 8, "{least} to {most} open files");
+    // In the first hour the newest records, which are kept for trying detectors, take their 16 MiB.
+    let more = (last.resident - first.resident) / 1024.0;
+    assert!(more < 20.0, "{more:.1} MiB more memory in the second half");
+    // A slope says something of hours, not of seconds.
+    if seconds >= 3600 {
+        assert!(
+            an_hour < 0.01,
+            "{:.1} % more memory in an hour",
+            an_hour * 100.0
+        );
+    }
+    row(
+        "T43 soak",
+        &format!("{seconds} s, {} events/s", n / seconds),
+        &format!(
+            "{:.0} MiB resident, {more:+.1} MiB over the second half; {least} to {most} open files; lag 0",
+            last.resident / 1024.0
+        ),
+    );
+}

@@ -1,0 +1,288 @@
+//! (T18, T19, T20) Time that is not in order: shuffled and late events, producers and hosts whose
+//! clocks are wrong, partitions that are silent.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Scene, floods, row};
+use crate::harness::daemon::{Daemon, Home};
+use crate::harness::receiver::Receiver;
+use crate::harness::{kafka, lines};
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+const LATENESS: i64 = 5 * MINUTE;
+/// 2026-01-12T08:00:00Z
+const MORNING: i64 = 1_768_204_800_000;
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+/// Numbers without order, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: i64) -> i64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        i64::try_from((self.0 >> 33) % u64::try_from(limit).unwrap()).unwrap()
+    }
+}
+
+/// A request from an address at a time in milliseconds.
+fn request(n: usize, time: i64, address: &str) -> String {
+    format!(
+        "{{\"event.kind\":\"recovery.requested\",\"event.id\":\"t-{n}\",\"time\":{time},\
+         \"source.ip\":\"{address}\",\"user.target.id\":\"u-{n}\"}}\n"
+    )
+}
+
+/// Bursts of addresses spread over `minutes`, each of 40 requests within a minute, in order of time.
+fn bursts(start: i64, minutes: i64, addresses: i64) -> Vec<(i64, String)> {
+    let mut all = Vec::new();
+    for address in 0..addresses {
+        let begin = start + address * minutes * MINUTE / addresses;
+        for n in 0..40 {
+            all.push((begin + n * 1500, format!("203.0.113.{address}")));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn text(events: &[(i64, String)]) -> String {
+    let line = |(n, (time, address)): (usize, &(i64, String))| request(n, *time, address);
+    events.iter().enumerate().map(line).collect()
+}
+
+fn told<'a>(lines: impl IntoIterator<Item = &'a String>, what: &str) -> BTreeSet<String> {
+    let value = |line: &String| {
+        let alert: serde_json::Value = serde_json::from_str(line).unwrap();
+        alert[what].to_string()
+    };
+    lines.into_iter().map(value).collect()
+}
+
+fn ids<'a>(alerts: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    told(alerts, "alert_id")
+}
+
+/// Who was found; each address floods once.
+fn episodes<'a>(alerts: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    told(alerts, "key")
+}
+
+#[test]
+fn disorder_within_the_lateness_changes_no_alert_and_what_is_later_is_counted() {
+    let topic = "faults-disorder";
+    kafka::shared().topic(topic, 1);
+    let sorted = bursts(MORNING, 30, 60);
+    let mut dice = Dice(18);
+    // Each comes up to five minutes after its time; one in a hundred ten minutes after it.
+    let mut arriving: Vec<(i64, usize)> = Vec::new();
+    let mut spared = Vec::new();
+    for (n, (time, _)) in sorted.iter().enumerate() {
+        let is_late = n % 100 == 99;
+        let delay = if is_late {
+            10 * MINUTE
+        } else {
+            dice.below(LATENESS)
+        };
+        arriving.push((time + delay, n));
+    }
+    arriving.sort_unstable();
+    let (mut newest, mut late, mut stream) = (i64::MIN, 0, String::new());
+    for (_, n) in &arriving {
+        let (time, address) = &sorted[*n];
+        if newest != i64::MIN && *time <= newest - LATENESS {
+            late += 1;
+        } else {
+            spared.push((*time, *n, address.clone()));
+        }
+        newest = newest.max(*time);
+        stream.push_str(&request(*n, *time, address));
+    }
+    assert!(late > 10, "{late} of {} are late", sorted.len());
+    spared.sort();
+    let want: String = spared.iter().map(|(t, n, a)| request(*n, *t, a)).collect();
+    let scene = Scene::over(topic, "disorder", &want);
+    let file = scene.home.file("stream.jsonl");
+    std::fs::write(&file, stream).unwrap();
+    kafka::shared().produce(topic, &file);
+    let daemon = scene.home.start().ready();
+    daemon.settled(sorted.len() as u64);
+    assert_eq!(daemon.metric("tidegate_events_late_total", &[]), late);
+    daemon.stop();
+    // `replay` sorts within the lateness; a stream that lives is told as it comes, and where a bound
+    // is crossed in another slot of time the alert has another id.
+    assert_eq!(super::replayed(&file), scene.want, "replay of the disorder");
+    let live = lines(&scene.home.file("alerts.ndjson"));
+    assert_eq!(episodes(&live), episodes(&scene.want));
+    let (got, want) = (ids(&live), ids(&scene.want));
+    row(
+        "T18 out of order",
+        &format!(
+            "{} events shuffled within 5 min, 1 % 10 min late",
+            sorted.len()
+        ),
+        &format!(
+            "the {} alerts of the sorted stream, {} with its very ids; replay: equal bytes; {late} of {late} late ones counted",
+            want.len(),
+            got.intersection(&want).count()
+        ),
+    );
+}
+
+#[test]
+fn producers_with_wrong_clocks_make_no_good_event_late() {
+    let topic = "faults-producer-clock";
+    kafka::shared().topic(topic, 1);
+    // What is wrong is judged by the broker's clock: the good events are of the last minute.
+    let good = bursts(now() - MINUTE, 0, 8);
+    let scene = Scene::over(topic, "producer-clock", &text(&good));
+    let mut stream = String::new();
+    let (mut behind, mut wrong) = (0, 0);
+    for (n, (time, address)) in good.iter().enumerate() {
+        if n % 10 == 5 {
+            let (step, stranger) = [
+                (70 * 365 * 1440 * MINUTE, "198.51.100.1"),
+                (-1440 * MINUTE, "198.51.100.2"),
+                (60 * MINUTE, "198.51.100.3"),
+                (-90 * MINUTE, "198.51.100.4"),
+            ][n / 10 % 4];
+            // Few from each: wrong clocks, not floods.
+            let address = format!("{stranger}{}", n / 40 % 10);
+            stream.push_str(&request(n + 10_000, time + step, &address));
+            behind += u64::from(step < 0);
+            wrong += 1;
+        }
+        stream.push_str(&request(n, *time, address));
+    }
+    let file = scene.home.file("stream.jsonl");
+    std::fs::write(&file, &stream).unwrap();
+    kafka::shared().produce(topic, &file);
+    let daemon = scene.home.start().ready();
+    daemon.settled(stream.lines().count() as u64);
+    assert_eq!(
+        daemon.metric("tidegate_events_late_total", &[]),
+        behind,
+        "late are those of clocks that are behind, and no other"
+    );
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T19 producers' clocks",
+        &format!(
+            "{wrong} events of {} are +70 years, -1 day, +1 h, -90 min",
+            good.len() + wrong
+        ),
+        &format!("no good event is late; lost 0, extra 0 of {}", tally.alerts),
+    );
+}
+
+#[test]
+fn a_host_clock_that_is_stepped_changes_no_id_and_ends_no_action() {
+    let topic = "faults-host-clock";
+    kafka::shared().topic(topic, 1);
+    let events = floods(8, 60);
+    let shim = super::shim("clock");
+    let step = crate::harness::scratch("clock").join("step");
+    let env = [
+        ("LD_PRELOAD", shim.to_str().unwrap().to_owned()),
+        ("CLOCK_STEP", step.to_str().unwrap().to_owned()),
+    ];
+    // The receiver stands on the same machine.
+    let receiver = Receiver::start_with("200", &env);
+    let bootstrap = kafka::shared().bootstrap();
+    let scene = Scene::to(receiver, &bootstrap, topic, "host-clock", &events);
+    let daemon = scene.home.start_with(&env).ready();
+    let third = events.lines().count() / 3;
+    let lines: Vec<&str> = events.lines().collect();
+    let mut records = 0;
+    for (part, seconds) in lines.chunks(third + 1).zip(["0", "3600", "-3600"]) {
+        std::fs::write(&step, seconds).unwrap();
+        let file = scene.home.file("part.jsonl");
+        std::fs::write(&file, part.join("\n") + "\n").unwrap();
+        kafka::shared().produce(topic, &file);
+        records += part.len() as u64;
+        daemon.settled(records);
+        let active = daemon.metric("tidegate_actions_active", &[]);
+        assert_eq!(active, 8, "after a step of {seconds} s");
+        let ended = |state: &str| daemon.metric("tidegate_actions_total", &[state]);
+        assert_eq!(ended("state=\"expired\"") + ended("state=\"reverted\""), 0);
+    }
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T19 the host's clock",
+        "+1 h, then -1 h, while running",
+        &format!(
+            "no action of an hour ends; lost 0, extra 0 of {}, same ids",
+            tally.alerts
+        ),
+    );
+}
+
+/// How far event time is behind the clock, in seconds; large while it stands still.
+fn delay(daemon: &Daemon) -> u64 {
+    daemon.metric("tidegate_watermark_delay_seconds", &[])
+}
+
+#[test]
+fn silent_partitions_hold_event_time_back_no_longer_than_two_seconds() {
+    let topic = "faults-silent";
+    kafka::shared().topic(topic, 64);
+    let receiver = Receiver::start("200");
+    let body = super::body(&kafka::shared().bootstrap(), topic, &receiver.url());
+    let home = Home::new(topic, &body);
+    let file = home.file("tidegate.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let config = config.replace("memory: 2GiB", "memory: 2GiB, lateness: 1s");
+    std::fs::write(file, config).unwrap();
+    let daemon = home.start().ready();
+    let mut slowest = Duration::ZERO;
+    let mut records = 0;
+    for round in 0..3 {
+        let mut some = String::new();
+        let happened = Instant::now();
+        for n in 0..100 {
+            write!(some, "{}", request(round * 100 + n, now(), "203.0.113.1")).unwrap();
+        }
+        produce_to(&home, topic, &some);
+        records += 100;
+        daemon.until("the records", |d| (d.received() >= records).then_some(()));
+        // Event time goes on from the last event: what it was late by it stays, and a second of
+        // lateness, and what this allows.
+        let allowed = happened.elapsed().as_secs() + 4;
+        let began = Instant::now();
+        daemon.until("event time moves", |d| (delay(d) <= allowed).then_some(()));
+        slowest = slowest.max(began.elapsed());
+        std::thread::sleep(Duration::from_secs(2));
+        let after = delay(&daemon);
+        assert!(after <= allowed, "event time stands still: {after} s");
+    }
+    assert!(slowest <= Duration::from_secs(2), "{slowest:?}");
+    daemon.stop();
+    row(
+        "T20 63 of 64 partitions are silent",
+        "three bursts into one",
+        &format!(
+            "event time goes on {:.1} s after the end of the log, and as fast as the clock",
+            slowest.as_secs_f64()
+        ),
+    );
+}
+
+fn produce_to(home: &Home, topic: &str, text: &str) {
+    let file = home.file("burst.jsonl");
+    std::fs::write(&file, text).unwrap();
+    kafka::shared().produce_to(topic, 5, Path::new(&file));
+}
