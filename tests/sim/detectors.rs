@@ -39,10 +39,14 @@ pub fn compiled(set: Set) -> Plan {
 }
 
 fn own() -> Vec<SourceFile> {
-    vec![SourceFile {
-        path: "tests/sim/detectors.yml".to_owned(),
-        text: include_str!("detectors.yml").to_owned(),
+    let file = |path: &str, text: &str| SourceFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
         runbook_exists: true,
         tests_exist: true,
-    }]
+    };
+    vec![
+        file("tests/sim/detectors.yml", include_str!("detectors.yml")),
+        file("tests/sim/newer.yml", include_str!("newer.yml")),
+    ]
 }

@@ -4,6 +4,8 @@
 //! Owns the facts in order of event time, each with a time of its own (but for the floods that test
 //! equal times); knows nothing of partitions, disorder or faults.
 
+mod newer;
+
 use std::collections::BTreeSet;
 
 use tidegate::simulate::{Options, START_MS, Scenario, Traffic};
@@ -29,6 +31,7 @@ pub fn own(seed: u64, minutes: i64) -> Vec<Fact> {
     flow.takeovers();
     flow.tokens();
     flow.mails(minutes);
+    flow.newer(minutes);
     finish(flow.facts)
 }
 
@@ -162,7 +165,9 @@ impl Flow {
                 } else {
                     "login.failure"
                 };
-                self.add(at, kind, &[("source.ip", &ip), ("user.target.id", &user)]);
+                let session = format!("f{n}-s{}", self.random.between(0, 4));
+                let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];
+                self.add(at, kind, &[who[0], who[1], ("session.id", &session)]);
             }
         }
     }
@@ -255,7 +260,7 @@ impl Flow {
             let mut at = self.end - 8 * 60 * S;
             for _ in 0..200 {
                 at += self.random.between(200, 1500);
-                self.add(at, "message.sent", &[("message.id", "burst")]);
+                self.add(at, "message.sent", &[]).burst = Some("mail-spike");
             }
         }
     }
