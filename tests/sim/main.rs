@@ -14,6 +14,7 @@
 )]
 
 mod arrival;
+mod crash;
 mod detectors;
 mod disk;
 mod fact;
@@ -34,6 +35,8 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+use tidegate::crash::POINTS;
 
 use mutant::Mutant;
 use profile::Profile;
@@ -71,6 +74,7 @@ fn number(variable: &str) -> Option<u64> {
 fn seeds() {
     let count = number("TIDEGATE_SIM_SEEDS").unwrap_or(SEEDS);
     let (begin, mut steps, mut injected) = (Instant::now(), 0, BTreeMap::<_, u64>::new());
+    let mut died: BTreeMap<&str, u64> = POINTS.iter().map(|point| (*point, 0)).collect();
     let mut failed = Vec::new();
     for seed in 0..count {
         match simulate(seed, Mutant::None) {
@@ -78,6 +82,9 @@ fn seeds() {
                 steps += outcome.steps;
                 for (name, n) in outcome.injected {
                     *injected.entry(name).or_default() += n;
+                }
+                for (point, n) in outcome.died {
+                    *died.entry(point).or_default() += n;
                 }
             }
             Err(violation) => {
@@ -92,11 +99,14 @@ fn seeds() {
         steps as f64 / seconds
     );
     println!("faults: {injected:?}");
+    println!("died at: {died:?}");
     assert!(
         failed.is_empty(),
         "{} seeds failed: {failed:?}",
         failed.len()
     );
+    let never: Vec<_> = died.iter().filter(|(_, n)| **n == 0).collect();
+    assert!(count < SEEDS || never.is_empty(), "never died at {never:?}");
 }
 
 #[test]
@@ -150,4 +160,16 @@ fn every_mutant_is_caught() {
         survivors.is_empty(),
         "not caught in {MUTANT_SEEDS} seeds: {survivors:?}"
     );
+}
+
+#[test]
+#[ignore]
+fn tmp_dump() {
+    let seed = number("TIDEGATE_SIM_SEED").unwrap();
+    let key = std::env::var("KEY").unwrap();
+    for f in workload::own(seed, 30, false) {
+        if f.fields.values().any(|v| *v == key) {
+            println!("{} {} {:?}", f.time, f.kind, f.fields);
+        }
+    }
 }

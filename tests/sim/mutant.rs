@@ -41,10 +41,41 @@ pub enum Mutant {
     ExpiredSent,
     /// Every batch is taken for the end of the input.
     EndsEarly,
+    /// Unchanged rules lose their state at a reload.
+    ReloadForgets,
+    /// Nobody ends actions whose time is over.
+    NeverExpires,
+    /// What a human took back may be redone at once.
+    HoldForgotten,
+    /// Budgets are not looked at.
+    BudgetIgnored,
+    /// Rules may use more memory than there is.
+    MemoryUnbounded,
+    /// Evidence keeps its weight.
+    NoDecay,
+    /// An event just after a deadline still breaks the silence.
+    QuietEdge,
+    /// Steps may come a millisecond late.
+    StepEdge,
+    /// Keys count as known from their first observation.
+    NewAtOnce,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 17] = [
+    /// Whether it lives in the compiled rules.
+    pub const fn spoils_rules(self) -> bool {
+        matches!(
+            self,
+            Self::WindowEdge
+                | Self::BoundEdge
+                | Self::NoDecay
+                | Self::QuietEdge
+                | Self::StepEdge
+                | Self::NewAtOnce
+        )
+    }
+
+    pub const ALL: [Self; 26] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -62,5 +93,14 @@ impl Mutant {
         Self::SettledBeforeSent,
         Self::ExpiredSent,
         Self::EndsEarly,
+        Self::ReloadForgets,
+        Self::NeverExpires,
+        Self::HoldForgotten,
+        Self::BudgetIgnored,
+        Self::MemoryUnbounded,
+        Self::NoDecay,
+        Self::QuietEdge,
+        Self::StepEdge,
+        Self::NewAtOnce,
     ];
 }

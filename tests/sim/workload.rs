@@ -18,7 +18,7 @@ pub const START: i64 = START_MS;
 const S: i64 = 1000;
 
 /// The own detectors' traffic over `minutes` of event time.
-pub fn own(seed: u64, minutes: i64) -> Vec<Fact> {
+pub fn own(seed: u64, minutes: i64, sprays: bool) -> Vec<Fact> {
     let mut flow = Flow {
         random: Random::new(seed, "workload"),
         end: START + minutes * 60 * S,
@@ -32,6 +32,9 @@ pub fn own(seed: u64, minutes: i64) -> Vec<Fact> {
     flow.tokens();
     flow.mails(minutes);
     flow.newer(minutes);
+    if sprays {
+        flow.spray();
+    }
     finish(flow.facts)
 }
 
@@ -65,6 +68,17 @@ struct Flow {
 }
 
 impl Flow {
+    /// One request from each of very many addresses for as many accounts.
+    fn spray(&mut self) {
+        let mut at = START + 600 * S;
+        for n in 0..5000 {
+            at += self.random.between(5, 80);
+            let (ip, user) = (format!("100.64.{}.{}", n / 250, n % 250), format!("x{n}"));
+            let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];
+            self.add(at, "recovery.requested", &who);
+        }
+    }
+
     /// Some moments whose gaps are around `gap`, every third one a round part of `span` after an
     /// earlier one: the window's edges are where mistakes live.
     fn moments(&mut self, count: i64, gap: i64, span: i64) -> Vec<i64> {

@@ -87,7 +87,9 @@ impl Temporal {
             steps: vec![Step::default(); ctx.rule.inputs.len()],
             newest: o.time,
             span,
-            keep: span.max(ctx.detector.suppress.0).max(episode::SLOT_MAX),
+            keep: span
+                .saturating_add(ctx.detector.suppress.0)
+                .max(episode::SLOT_MAX),
             count: 0,
             origins: Origins::default(),
             text: Box::default(),

@@ -32,3 +32,17 @@ fn an_event_serves_the_step_that_lets_the_chain_begin_latest() {
          3s update both: Both: one and two within 10s for user.id u",
     );
 }
+
+/// The hold begins where the window ends: the key is remembered until then.
+#[test]
+fn a_hold_outlives_the_window() {
+    let held = "title: Two\nname: two\nlogsource: {product: tidegate}\n\
+         detection:\n  a: {event.kind: custom.a}\n  b: {event.kind: custom.b}\n\
+         correlation:\n  type: temporal\n  rules: [a, b]\n  group-by: [user.id]\n  timespan: 100s\nsuppress: 60s\n";
+    check(
+        held,
+        "0s custom.a user.id=u\n50s custom.b user.id=u\n151s custom.a user.id=u\n155s custom.b user.id=u
+         1h custom.a user.id=other",
+        "50s open two: Two: a and b within 100s for user.id u",
+    );
+}
