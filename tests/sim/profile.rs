@@ -22,7 +22,7 @@ use crate::random::Random;
 pub const ENDPOINTS: [&str; 2] = ["soc", "enforcer"];
 /// Byte budget of the engine, and where keys must go for want of memory.
 const MEMORY: usize = 64 << 20;
-const MEMORY_SMALL: usize = 6 << 20;
+const MEMORY_SMALL: usize = 4 << 20;
 /// Actions in a minute and of a verb at once where budgets are reached.
 const TIGHT: (u32, u32) = (4, 8);
 /// How long what a human took back stays back.

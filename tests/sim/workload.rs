@@ -71,7 +71,7 @@ impl Flow {
     /// One request from each of very many addresses for as many accounts.
     fn spray(&mut self) {
         let mut at = START + 600 * S;
-        for n in 0..5000 {
+        for n in 0..4000 {
             at += self.random.between(5, 80);
             let (ip, user) = (format!("100.64.{}.{}", n / 250, n % 250), format!("x{n}"));
             let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];

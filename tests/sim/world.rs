@@ -214,11 +214,7 @@ impl World {
             receivers: vec![Receiver::default(), Receiver::default()],
             node: None,
             start_at: 0,
-            shards: if faulty && !profile.is_small {
-                profile.shards
-            } else {
-                1
-            },
+            shards: if faulty { profile.shards } else { 1 },
             lives: 0,
             faults,
             passing: Vec::new(),

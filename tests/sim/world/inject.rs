@@ -87,14 +87,14 @@ impl World {
             }
             Fault::Reshard { shards, down } => {
                 self.stop(down);
-                self.reshard(shards);
+                self.shards = shards;
             }
             Fault::Rebuild { shards, down } => {
                 self.die(down);
                 // Where the log has lost something, nothing can be rebuilt from it.
                 if self.originals.is_none() {
                     self.disk.clear();
-                    self.reshard(shards);
+                    self.shards = shards;
                 }
             }
             Fault::Truncate {
@@ -140,14 +140,6 @@ impl World {
         self.crashes.restart();
         self.kept_house = None;
         self.start_at = self.now + down;
-    }
-
-    /// Every table keeps some keys however small its share; with more shards than one that is more than
-    /// a small memory has.
-    fn reshard(&mut self, shards: usize) {
-        if !self.profile.is_small {
-            self.shards = shards;
-        }
     }
 
     /// In good order: what was taken is committed, and a snapshot written.
