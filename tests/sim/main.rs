@@ -161,15 +161,3 @@ fn every_mutant_is_caught() {
         "not caught in {MUTANT_SEEDS} seeds: {survivors:?}"
     );
 }
-
-#[test]
-#[ignore]
-fn tmp_dump() {
-    let seed = number("TIDEGATE_SIM_SEED").unwrap();
-    let key = std::env::var("KEY").unwrap();
-    for f in workload::own(seed, 30, false) {
-        if f.fields.values().any(|v| *v == key) {
-            println!("{} {} {:?}", f.time, f.kind, f.fields);
-        }
-    }
-}

@@ -35,6 +35,7 @@ use crate::workload::{self, START};
 /// also those of an hour's hold after an hour's window.
 const REST: i64 = 130 * 60_000;
 const REST_STEP: i64 = 60_000;
+const REST_SNAPSHOT: i64 = 25 * 60_000;
 /// Steps between two looks at every alert.
 const WHOLE_EVERY: u64 = 40;
 
@@ -392,7 +393,9 @@ impl World {
         }
         node.deliver(&mut self.receivers, now, &mut self.random)?;
         if self.now >= self.snapshot_at && read.is_ok() && !self.is_full() {
-            self.snapshot_at = self.now + self.profile.snapshot_every;
+            let rests = self.now > self.end;
+            let every = self.profile.snapshot_every;
+            self.snapshot_at = self.now + if rests { REST_SNAPSHOT } else { every };
             self.snapshot(node)?;
             if self.tear.take().is_some() {
                 return Err(Stopped::Died);

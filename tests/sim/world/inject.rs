@@ -105,6 +105,15 @@ impl World {
                 self.die(down);
                 self.truncate(partition, beginning);
             }
+            Fault::Human { answer, pick } => self.answer(answer, pick),
+            Fault::Reload { down } => self.reload(down),
+            passing => self.begin(passing),
+        }
+    }
+
+    /// Begins what passes by itself.
+    fn begin(&mut self, fault: Fault) {
+        match fault {
             Fault::Lost { partition, time } => {
                 self.log.borrow_mut().lost.insert(partition);
                 self.lasts(time, fault);
@@ -128,8 +137,7 @@ impl World {
                 self.lasts(time, fault);
             }
             Fault::Lag { time } => self.lasts(time, fault),
-            Fault::Human { answer, pick } => self.answer(answer, pick),
-            Fault::Reload { down } => self.reload(down),
+            at_once => unreachable!("{at_once:?}"),
         }
     }
 
