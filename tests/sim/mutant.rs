@@ -2,6 +2,8 @@
 //!
 //! Owns the list; the seams are in `rig`, `node`, `sender` and `profile`.
 
+use crate::profile::Profile;
+
 /// What is broken in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutant {
@@ -62,6 +64,18 @@ pub enum Mutant {
 }
 
 impl Mutant {
+    /// Whether a run can show it at all: a log that loses something, people who answer, and so on.
+    pub const fn shows_in(self, profile: &Profile) -> bool {
+        match self {
+            Self::FrontierUnchecked => profile.truncates,
+            Self::ReloadForgets => profile.reloads,
+            Self::HoldForgotten => profile.has_humans,
+            Self::BudgetIgnored => profile.is_tight,
+            Self::MemoryUnbounded => profile.is_small,
+            _ => true,
+        }
+    }
+
     /// Whether it lives in the compiled rules.
     pub const fn spoils_rules(self) -> bool {
         matches!(

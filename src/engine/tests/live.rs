@@ -30,7 +30,7 @@ fn settings(sorted: bool, lateness: i64) -> Settings {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Keys come from different partitions, one behind the other.
     #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use tidegate::engine::containment::policy::{Change, Step};
 use tidegate::engine::containment::{Phase, Record};
 
+use tidegate::model::WallTime;
+
 use super::{Book, Sight, ensure};
 use crate::profile::HUMAN_HOLD;
 
@@ -20,6 +22,9 @@ fn slot(record: &Record) -> String {
 }
 
 pub fn taken_back_stays_back(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+    // Over once the clock has come that far, even if it is then set back.
+    let now = WallTime(sight.world.clock());
+    book.held.retain(|_, until| *until > now);
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
