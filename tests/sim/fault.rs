@@ -147,11 +147,13 @@ fn draw(random: &mut Random, partitions: usize) -> Fault {
     let partition = usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
     let moods = [Mood::Down, Mood::Failing, Mood::Slow, Mood::Busy];
     match random.between(0, 26) {
-        22..26 => Fault::CrashAt {
-            point: *random.pick(POINTS),
-            n: u64::try_from(random.between(1, 4)).unwrap(),
-            down,
-        },
+        22..26 => {
+            let point = *random.pick(POINTS);
+            // A process drains once.
+            let most = if point == "draining" { 1 } else { 3 };
+            let n = u64::try_from(random.between(1, most + 1)).unwrap();
+            Fault::CrashAt { point, n, down }
+        }
         0..3 => Fault::Crash { down },
         3..6 => Fault::CrashInStore {
             step: random.bits() % 60,

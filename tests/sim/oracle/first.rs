@@ -17,7 +17,7 @@ pub struct First {
 }
 
 impl First {
-    fn value<'a>(self, fact: &'a Fact) -> Option<Vec<&'a str>> {
+    fn value(self, fact: &Fact) -> Option<Vec<&str>> {
         self.fields.iter().map(|f| fact.get(f)).collect()
     }
 }

@@ -69,6 +69,9 @@ impl World {
             Fault::CrashAt { point, n, down } => {
                 self.crashes.arm(point, n);
                 self.down_after_crash = down;
+                if point == "draining" {
+                    self.stop(down);
+                }
             }
             Fault::CrashInSnapshot { tear, down } => {
                 let tear = if self.originals.is_some() {
