@@ -17,6 +17,10 @@ use super::program::Program;
 use super::rule::{Context, Findings, Probe, State, Usage};
 use super::watermark::queue::TimeQueue;
 
+/// Observations whose state is fetched together: so many loads from memory wait for each other
+/// no more, and it is still in the cache when its turn comes.
+const TOGETHER: usize = 16;
+
 /// All shards of an engine, wherever they run.
 pub trait Shards {
     fn count(&self) -> usize;
@@ -174,14 +178,26 @@ impl Shard {
 
     /// Takes in a packet and runs the rules that are fed by events only.
     fn handle(&mut self, packet: &Packet, out: &mut Findings) {
-        for o in &packet.observations {
-            let text = packet.text_of(o);
-            match self.program.level(usize::from(o.rule)) {
-                0 => self.observe(o, text, packet.progress, out),
-                level => self.later[level].push(*o, text),
+        for together in packet.observations.chunks(TOGETHER) {
+            self.touch(together);
+            for o in together {
+                let text = packet.text_of(o);
+                match self.program.level(usize::from(o.rule)) {
+                    0 => self.observe(o, text, packet.progress, out),
+                    level => self.later[level].push(*o, text),
+                }
             }
         }
         self.finish_level(0, packet.progress, out);
+    }
+
+    fn touch(&mut self, observations: &[Observation]) {
+        let known = observations.iter().filter(|o| {
+            let state = self.states.get_mut(usize::from(o.rule));
+            state.is_some_and(|s| s.table().touch(o.key))
+        });
+        // Nobody needs the number, but its being counted must not be optimised away.
+        std::hint::black_box(known.count());
     }
 
     /// Runs the rules of a higher level on what lower ones detected and on their own events.

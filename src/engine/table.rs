@@ -1,6 +1,7 @@
 //! Keyed state with a hard bound: a fixed-capacity table that never grows past its share.
 //!
-//! Open addressing over fingerprints, entries in chunks that never move. When it is full, a new
+//! Open addressing over fingerprints, entries in chunks that never move. The index carries half of
+//! each key, so that a search stays in it until it has found its entry. When it is full, a new
 //! key replaces the lightest of a few candidates (entries whose window has passed first), so a
 //! flood of fresh keys evicts fresh keys, not an attacker's slowly growing one. Entries that are
 //! pinned (an open episode) stay.
@@ -35,11 +36,34 @@ struct Entry<E> {
     state: E,
 }
 
+/// A place of the index.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Index + 1 into the entries; 0 is free.
+    entry: u32,
+    /// The lower half of the key: it tells nearly every other key apart, and where its own place is.
+    tag: u32,
+}
+
+impl Slot {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    fn new(index: usize, key: u64) -> Self {
+        Self {
+            entry: index as u32 + 1,
+            tag: key as u32,
+        }
+    }
+
+    /// The entry it leads to, if any.
+    const fn index(self) -> Option<usize> {
+        (self.entry as usize).checked_sub(1)
+    }
+}
+
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub struct Table<E> {
-    /// Index + 1 into the entries; 0 is free.
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     chunks: Vec<Vec<Option<Entry<E>>>>,
     free: Vec<u32>,
     len: usize,
@@ -60,11 +84,18 @@ pub trait Bounded {
 
     /// Sets the bound; if the table holds more than that, the lightest keys go.
     fn limit(&mut self, bytes_max: usize);
+
+    /// Brings a key's entry into the processor's cache; says whether there is one.
+    fn touch(&self, key: u64) -> bool;
 }
 
 impl<E: Weigh> Bounded for Table<E> {
     fn memory(&self) -> (usize, usize) {
         (self.bytes(), self.bytes_max)
+    }
+
+    fn touch(&self, key: u64) -> bool {
+        self.get(key).is_some()
     }
 
     fn limit(&mut self, bytes_max: usize) {
@@ -96,7 +127,7 @@ impl<E: Weigh> Table<E> {
     /// A table that keeps itself below `bytes_max`.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        let per_key = size_of::<Option<Entry<E>>>() + 8;
+        let per_key = size_of::<Option<Entry<E>>>() + 2 * size_of::<Slot>();
         let keys_max = (bytes_max / per_key).clamp(KEYS_MIN, 1 << 27);
         Self {
             slots: Vec::new(),
@@ -136,7 +167,9 @@ impl<E: Weigh> Table<E> {
     /// Bytes in use: entries, index and what entries hold on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Option<Entry<E>>>() + self.slots.len() * 4 + self.heap
+        self.chunks.len() * CHUNK * size_of::<Option<Entry<E>>>()
+            + self.slots.len() * size_of::<Slot>()
+            + self.heap
     }
 
     fn entry(&self, index: usize) -> Option<&Entry<E>> {
@@ -153,18 +186,17 @@ impl<E: Weigh> Table<E> {
     /// The slot of a key: `Ok((slot, entry index))`, or the free slot where it would stand.
     fn find(&self, key: u64) -> Result<(usize, usize), usize> {
         let mask = self.slots.len() - 1;
-        let mut at = usize::try_from(key & mask as u64).unwrap_or(0);
+        let wanted = Slot::new(0, key);
+        let mut at = wanted.tag as usize & mask;
         loop {
-            match self.slots[at] {
-                0 => return Err(at),
-                n => {
-                    let index = n as usize - 1;
-                    if self.entry(index).is_some_and(|e| e.key == key) {
-                        return Ok((at, index));
-                    }
-                    at = (at + 1) & mask;
-                }
+            let slot = self.slots[at];
+            let Some(index) = slot.index() else {
+                return Err(at);
+            };
+            if slot.tag == wanted.tag && self.entry(index).is_some_and(|e| e.key == key) {
+                return Ok((at, index));
             }
+            at = (at + 1) & mask;
         }
     }
 
@@ -249,7 +281,7 @@ impl<E: Weigh> Table<E> {
         let Err(slot) = self.find(key) else {
             return None;
         };
-        self.slots[slot] = u32::try_from(index + 1).ok()?;
+        self.slots[slot] = Slot::new(index, key);
         *self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)? = Some(Entry {
             key,
             heap: 0,
@@ -259,16 +291,16 @@ impl<E: Weigh> Table<E> {
         Some(index)
     }
 
-    /// Doubles the index (4 bytes a key; entries do not move), up to what `keys_max` needs.
+    /// Doubles the index; entries do not move.
     fn widen(&mut self) {
         let size = (self.slots.len() * 2).max(64);
-        self.slots = vec![0; size];
-        for index in 0..self.chunks.len() * CHUNK {
-            if let Some(key) = self.entry(index).map(|e| e.key)
-                && let Err(slot) = self.find(key)
-            {
-                self.slots[slot] = u32::try_from(index + 1).unwrap_or(0);
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        for slot in old.into_iter().filter(|s| s.index().is_some()) {
+            let mut at = slot.tag as usize & (size - 1);
+            while self.slots[at].index().is_some() {
+                at = (at + 1) & (size - 1);
             }
+            self.slots[at] = slot;
         }
     }
 
@@ -362,11 +394,8 @@ impl<E: Weigh> Table<E> {
         let mask = self.slots.len() - 1;
         let mut gap = slot;
         let mut at = (slot + 1) & mask;
-        while self.slots[at] != 0 {
-            let index = self.slots[at] as usize - 1;
-            let home = self
-                .entry(index)
-                .map_or(at, |e| usize::try_from(e.key & mask as u64).unwrap_or(0));
+        while self.slots[at].index().is_some() {
+            let home = self.slots[at].tag as usize & mask;
             let moves = (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask);
             if moves {
                 self.slots[gap] = self.slots[at];
@@ -374,7 +403,7 @@ impl<E: Weigh> Table<E> {
             }
             at = (at + 1) & mask;
         }
-        self.slots[gap] = 0;
+        self.slots[gap] = Slot::default();
     }
 
     /// All keys and states, ordered by key: nothing that is output depends on the table's layout.

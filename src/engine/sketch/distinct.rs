@@ -9,13 +9,56 @@ use super::ring::Ring;
 /// Distinct values counted exactly per key.
 pub const EXACT_MAX: usize = 128;
 
+/// A value and its latest two times; `i64::MIN` where there is none.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    value: u64,
+    latest: i64,
+    earlier: i64,
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Columns", into = "Columns")]
 pub struct Distinct {
+    few: Vec<Seen>,
+    ring: Option<Box<Ring>>,
+}
+
+/// As snapshots have it.
+#[derive(Serialize, Deserialize)]
+struct Columns {
     values: Vec<u64>,
-    /// Latest and second latest time of each value; `i64::MIN` where there is none.
     latest: Vec<i64>,
     earlier: Vec<i64>,
     ring: Option<Box<Ring>>,
+}
+
+impl From<Distinct> for Columns {
+    fn from(d: Distinct) -> Self {
+        Self {
+            values: d.few.iter().map(|s| s.value).collect(),
+            latest: d.few.iter().map(|s| s.latest).collect(),
+            earlier: d.few.iter().map(|s| s.earlier).collect(),
+            ring: d.ring,
+        }
+    }
+}
+
+impl From<Columns> for Distinct {
+    fn from(c: Columns) -> Self {
+        let times = c.latest.into_iter().zip(c.earlier);
+        let few = c.values.into_iter().zip(times);
+        Self {
+            few: few
+                .map(|(value, (latest, earlier))| Seen {
+                    value,
+                    latest,
+                    earlier,
+                })
+                .collect(),
+            ring: c.ring,
+        }
+    }
 }
 
 impl Distinct {
@@ -24,29 +67,29 @@ impl Distinct {
             ring.insert(value, time);
             return;
         }
-        if let Some(i) = self.values.iter().position(|v| *v == value) {
-            let older = self.latest[i].min(time);
-            self.earlier[i] = self.earlier[i].max(older);
-            self.latest[i] = self.latest[i].max(time);
+        if let Some(seen) = self.few.iter_mut().find(|s| s.value == value) {
+            seen.earlier = seen.earlier.max(seen.latest.min(time));
+            seen.latest = seen.latest.max(time);
             return;
         }
-        if self.values.len() == EXACT_MAX {
-            self.drop_before(time - 2 * span);
+        if self.few.len() == EXACT_MAX {
+            self.few.retain(|s| s.latest > time - 2 * span);
         }
-        if self.values.len() < EXACT_MAX {
-            self.values.push(value);
-            self.latest.push(time);
-            self.earlier.push(i64::MIN);
+        if self.few.len() < EXACT_MAX {
+            self.few.push(Seen {
+                value,
+                latest: time,
+                earlier: i64::MIN,
+            });
             return;
         }
         let mut ring = Box::new(Ring::new(span));
-        let mut order: Vec<usize> = (0..self.values.len()).collect();
-        order.sort_by_key(|i| self.latest[*i]);
-        for i in order {
-            if self.earlier[i] != i64::MIN {
-                ring.insert(self.values[i], self.earlier[i]);
+        self.few.sort_by_key(|s| s.latest);
+        for seen in self.few.drain(..) {
+            if seen.earlier != i64::MIN {
+                ring.insert(seen.value, seen.earlier);
             }
-            ring.insert(self.values[i], self.latest[i]);
+            ring.insert(seen.value, seen.latest);
         }
         ring.insert(value, time);
         *self = Self {
@@ -62,26 +105,13 @@ impl Distinct {
         }
     }
 
-    fn drop_before(&mut self, time: i64) {
-        let mut i = 0;
-        while i < self.values.len() {
-            if self.latest[i] <= time {
-                self.values.swap_remove(i);
-                self.latest.swap_remove(i);
-                self.earlier.swap_remove(i);
-            } else {
-                i += 1;
-            }
-        }
-    }
-
     /// Distinct values in `(from, to]`.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "at most EXACT_MAX")]
     pub fn count(&self, from: i64) -> f64 {
         match &self.ring {
             Some(ring) => ring.distinct(),
-            None => self.latest.iter().filter(|t| **t > from).count() as f64,
+            None => self.few.iter().filter(|s| s.latest > from).count() as f64,
         }
     }
 
@@ -92,9 +122,9 @@ impl Distinct {
             Some(ring) => ring.once_share(from),
             None => {
                 let (mut all, mut once) = (0u32, 0u32);
-                for (latest, earlier) in self.latest.iter().zip(&self.earlier) {
-                    all += u32::from(*latest > from);
-                    once += u32::from(*latest > from && *earlier <= from);
+                for seen in &self.few {
+                    all += u32::from(seen.latest > from);
+                    once += u32::from(seen.latest > from && seen.earlier <= from);
                 }
                 if all == 0 {
                     0.0
@@ -109,8 +139,8 @@ impl Distinct {
     /// values are estimated.
     #[must_use]
     pub fn first_after(&self, from: i64) -> Option<i64> {
-        let times = self.latest.iter().chain(&self.earlier);
-        times.copied().filter(|t| *t > from).min()
+        let times = self.few.iter().flat_map(|s| [s.latest, s.earlier]);
+        times.filter(|t| *t > from).min()
     }
 
     /// Until when (exclusive) at least `n` distinct values stay in the window if nothing comes.
@@ -119,7 +149,7 @@ impl Distinct {
         match &self.ring {
             Some(ring) => ring.holds_until(),
             None => {
-                let mut times = self.latest.clone();
+                let mut times: Vec<i64> = self.few.iter().map(|s| s.latest).collect();
                 let Some(at) = times.len().checked_sub(n) else {
                     return i64::MIN;
                 };
@@ -140,7 +170,7 @@ impl Distinct {
 
     #[must_use]
     pub fn heap(&self) -> usize {
-        self.values.capacity() * 24 + self.ring.as_ref().map_or(0, |r| r.heap())
+        self.few.capacity() * size_of::<Seen>() + self.ring.as_ref().map_or(0, |r| r.heap())
     }
 }
 

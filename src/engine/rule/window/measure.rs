@@ -12,6 +12,7 @@ use crate::engine::exchange::Observation;
 use crate::engine::program::slot_of;
 use crate::engine::rule::Bounds;
 use crate::engine::rule::episode::Episode;
+use crate::engine::sketch::distinct::Distinct;
 use crate::engine::window::buckets::Buckets;
 use crate::engine::window::stamps::Stamps;
 
@@ -191,7 +192,7 @@ impl Measure {
         let store = |spec: &StoreSpec| match spec.kind {
             StoreKind::Count { .. } => Store::Count(Stamps::default()),
             StoreKind::Rate => Store::Rate(Box::new(Buckets::new(span))),
-            StoreKind::Distinct => Store::Distinct(Box::default()),
+            StoreKind::Distinct => Store::Distinct(Distinct::default()),
             StoreKind::Sums => Store::Sums(Box::default()),
             StoreKind::Tally => Store::Tally(Box::default()),
         };

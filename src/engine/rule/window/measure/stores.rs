@@ -13,7 +13,7 @@ use crate::engine::window::tally::Tally;
 pub(super) enum Store {
     Count(Stamps),
     Rate(Box<Buckets>),
-    Distinct(Box<Distinct>),
+    Distinct(Distinct),
     Sums(Box<Sums>),
     Tally(Box<Tally>),
 }
@@ -48,7 +48,7 @@ impl Store {
         match self {
             Self::Count(s) => s.heap(),
             Self::Rate(_) => Buckets::HEAP + size_of::<Buckets>(),
-            Self::Distinct(d) => d.heap() + size_of::<Distinct>(),
+            Self::Distinct(d) => d.heap(),
             Self::Sums(s) => s.heap() + size_of::<Sums>(),
             Self::Tally(t) => t.heap() + size_of::<Tally>(),
         }
