@@ -24,9 +24,10 @@ pub trait Weigh {
 const CANDIDATES: usize = 16;
 /// Entries looked at for expiry with each new key.
 const SWEEP: usize = 2;
-const CHUNK: usize = 1024;
+/// Entries allocated at once: a rule with one key must not cost as if it had a thousand.
+const CHUNK: usize = 64;
 /// The least capacity of a table, however small its share.
-const KEYS_MIN: usize = 1024;
+const KEYS_MIN: usize = 64;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry<E> {

@@ -1,6 +1,8 @@
 //! The engine against its definition: an oracle of a few lines per rule kind, and the promise that
 //! packets, shards, disorder and restarts change nothing.
 
+mod live;
+
 use super::*;
 use crate::engine::detector::plan::{
     Aggregate, Bound, Burst, Detector, From, Function, Input as Stream, Kind, NewValue, Op, Plan,

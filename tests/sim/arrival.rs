@@ -42,7 +42,7 @@ pub struct Producers {
 pub struct Line {
     pub time: i64,
     pub payload: String,
-    /// What it is about: an address, else an account.
+    /// What it is about: a user, an organization, a service, an address, else an account.
     key: Option<String>,
     /// Goes to the partition of its key in any case.
     together: bool,
@@ -52,10 +52,15 @@ pub struct Line {
 impl Line {
     /// Line number `index` of the own workload.
     pub fn of_fact(index: usize, fact: &Fact) -> Self {
-        let key = fact
-            .get("source.ip")
-            .or(fact.get("user.target.id"))
-            .or(fact.get("device.id"));
+        let parts = [
+            "user.id",
+            "organization.id",
+            "deploy.service",
+            "source.ip",
+            "user.target.id",
+            "device.id",
+        ];
+        let key = parts.iter().find_map(|part| fact.get(part));
         Self {
             time: fact.time,
             payload: fact.json(),

@@ -14,6 +14,8 @@ pub struct Fact {
     pub kind: &'static str,
     pub fields: BTreeMap<&'static str, String>,
     pub amount: Option<i64>,
+    /// The detector that must tell of the burst it belongs to; the stream does not say so.
+    pub burst: Option<&'static str>,
 }
 
 impl Fact {
@@ -24,6 +26,7 @@ impl Fact {
             kind,
             fields: fields.iter().map(|(n, v)| (*n, (*v).to_owned())).collect(),
             amount: None,
+            burst: None,
         }
     }
 

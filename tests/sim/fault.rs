@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use tidegate::crash::POINTS;
+use tidegate::engine::containment::policy::Answer;
+
 use crate::disk::Tear;
+use crate::profile::Profile;
 use crate::random::Random;
 use crate::receiver::Mood;
 
@@ -17,6 +21,12 @@ pub enum Fault {
     Crash { down: i64 },
     /// It dies at the n-th step of the store from now.
     CrashInStore { step: u64, down: i64 },
+    /// It dies the n-th time it passes one of the product's own crash points.
+    CrashAt {
+        point: &'static str,
+        n: u64,
+        down: i64,
+    },
     /// It dies while it writes a snapshot.
     CrashInSnapshot { tear: Tear, down: i64 },
     /// It is stopped in good order and started again.
@@ -46,6 +56,10 @@ pub enum Fault {
         mood: Mood,
         time: i64,
     },
+    /// A human answers about one of the actions that stand or wait; `pick` says which.
+    Human { answer: Answer, pick: u64 },
+    /// The detectors' files change: while it runs, or while it is down.
+    Reload { down: Option<i64> },
 }
 
 impl Fault {
@@ -54,6 +68,7 @@ impl Fault {
         match self {
             Self::Crash { .. } => "crash",
             Self::CrashInStore { .. } => "crash-in-store",
+            Self::CrashAt { .. } => "crash-at",
             Self::CrashInSnapshot { .. } => "crash-in-snapshot",
             Self::Restart { .. } => "restart",
             Self::ClockStep { .. } => "clock-step",
@@ -65,6 +80,8 @@ impl Fault {
             Self::Lost { .. } => "lost-partition",
             Self::FullDisk { .. } => "full-disk",
             Self::Webhook { .. } => "webhook",
+            Self::Human { .. } => "human",
+            Self::Reload { .. } => "reload",
         }
     }
 }
@@ -72,8 +89,10 @@ impl Fault {
 /// Faults by the wall time at which they begin.
 pub type Plan = BTreeMap<i64, Fault>;
 
-/// About one fault in two minutes between `from` and `to`.
-pub fn plan(seed: u64, (from, to): (i64, i64), partitions: usize, truncate: bool) -> Plan {
+/// About one fault in two minutes between `from` and `to`, and what people do.
+pub fn plan(profile: &Profile, (from, to): (i64, i64)) -> Plan {
+    let (seed, partitions) = (profile.seed, profile.producers.partitions);
+    let truncate = profile.truncates;
     let mut random = Random::new(seed, "faults");
     let mut plan = Plan::new();
     let mut at = from;
@@ -84,6 +103,7 @@ pub fn plan(seed: u64, (from, to): (i64, i64), partitions: usize, truncate: bool
         }
         plan.insert(at, draw(&mut random, partitions));
     }
+    people(profile, (from, to), &mut plan);
     if truncate {
         let partition =
             usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
@@ -101,13 +121,39 @@ pub fn plan(seed: u64, (from, to): (i64, i64), partitions: usize, truncate: bool
     plan
 }
 
+/// Answers to actions, and detectors that change.
+fn people(profile: &Profile, (from, to): (i64, i64), plan: &mut Plan) {
+    let mut random = Random::new(profile.seed, "people");
+    let answers = [Answer::Approve, Answer::Deny, Answer::Revert];
+    let mut at = from;
+    while profile.has_humans && at < to {
+        at += random.between(S, 2 * M);
+        let answer = *random.pick(&answers);
+        let pick = random.bits();
+        plan.insert(at, Fault::Human { answer, pick });
+    }
+    at = from;
+    while profile.reloads && at < to {
+        at += random.between(10 * S, 8 * M);
+        let down = random.chance(250).then_some(10 * S);
+        plan.insert(at, Fault::Reload { down });
+    }
+}
+
 fn draw(random: &mut Random, partitions: usize) -> Fault {
     let down = *random.pick(&[S, 10 * S, M, 4 * M]);
     let time = *random.pick(&[10 * S, M, 3 * M, 8 * M]);
     let shards = usize::try_from(random.between(1, 5)).unwrap();
     let partition = usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
     let moods = [Mood::Down, Mood::Failing, Mood::Slow, Mood::Busy];
-    match random.between(0, 22) {
+    match random.between(0, 26) {
+        22..26 => {
+            let point = *random.pick(POINTS);
+            // A process drains once.
+            let most = if point == "draining" { 1 } else { 3 };
+            let n = u64::try_from(random.between(1, most + 1)).unwrap();
+            Fault::CrashAt { point, n, down }
+        }
         0..3 => Fault::Crash { down },
         3..6 => Fault::CrashInStore {
             step: random.bits() % 60,

@@ -3,6 +3,7 @@
 //! One catalogue: id, sentence, check. ARCHITECTURE.md and docs name the same numbers. What can only
 //! be said at the end of a run (lost, extra, delivered) stands in `verdict`.
 
+mod people;
 mod sight;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate::engine::containment::policy::Step;
 use tidegate::engine::containment::{Action, Phase};
 use tidegate::engine::outbox::Message;
+use tidegate::model::WallTime;
 
+pub use people::HUMAN;
 pub use sight::{Rows, Sight};
 
 /// One promise.
@@ -37,6 +40,8 @@ pub struct Book {
     last_seq: u64,
     changes: usize,
     requested: BTreeSet<String>,
+    /// Until when what a human took back must stay back, by target and verb.
+    held: BTreeMap<String, WallTime>,
     /// Rows of the last look, to look only at what is new.
     steps: u64,
 }
@@ -82,6 +87,21 @@ pub const CATALOGUE: &[Invariant] = &[
         id: "INV-11",
         says: "no action without an alert",
         check: actions_have_reasons,
+    },
+    Invariant {
+        id: "INV-18",
+        says: "what a human took back stays back for its time",
+        check: people::taken_back_stays_back,
+    },
+    Invariant {
+        id: "INV-19",
+        says: "no more actions are issued in a minute, nor stand at once, than budgets allow",
+        check: people::budgets_hold,
+    },
+    Invariant {
+        id: "INV-20",
+        says: "no action stands past its end",
+        check: people::nothing_outstays,
     },
     Invariant {
         id: "INV-12",

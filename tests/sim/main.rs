@@ -14,6 +14,7 @@
 )]
 
 mod arrival;
+mod crash;
 mod detectors;
 mod disk;
 mod fact;
@@ -34,6 +35,8 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+use tidegate::crash::POINTS;
 
 use mutant::Mutant;
 use profile::Profile;
@@ -71,6 +74,7 @@ fn number(variable: &str) -> Option<u64> {
 fn seeds() {
     let count = number("TIDEGATE_SIM_SEEDS").unwrap_or(SEEDS);
     let (begin, mut steps, mut injected) = (Instant::now(), 0, BTreeMap::<_, u64>::new());
+    let mut died: BTreeMap<&str, u64> = POINTS.iter().map(|point| (*point, 0)).collect();
     let mut failed = Vec::new();
     for seed in 0..count {
         match simulate(seed, Mutant::None) {
@@ -78,6 +82,9 @@ fn seeds() {
                 steps += outcome.steps;
                 for (name, n) in outcome.injected {
                     *injected.entry(name).or_default() += n;
+                }
+                for (point, n) in outcome.died {
+                    *died.entry(point).or_default() += n;
                 }
             }
             Err(violation) => {
@@ -92,11 +99,14 @@ fn seeds() {
         steps as f64 / seconds
     );
     println!("faults: {injected:?}");
+    println!("died at: {died:?}");
     assert!(
         failed.is_empty(),
         "{} seeds failed: {failed:?}",
         failed.len()
     );
+    let never: Vec<_> = died.iter().filter(|(_, n)| **n == 0).collect();
+    assert!(count < SEEDS || never.is_empty(), "never died at {never:?}");
 }
 
 #[test]
@@ -130,10 +140,8 @@ fn a_seed_repeats_itself() {
 fn every_mutant_is_caught() {
     let mut survivors = Vec::new();
     for mutant in Mutant::ALL {
-        // Whether a lost log is noticed shows only where a log loses something.
-        let fits =
-            |seed: &u64| mutant != Mutant::FrontierUnchecked || Profile::new(*seed).truncates;
-        let mut seeds = (0..MUTANT_SEEDS).filter(fits);
+        let shows = |seed: &u64| mutant.shows_in(&Profile::new(*seed));
+        let mut seeds = (0..MUTANT_SEEDS).filter(shows);
         let caught = seeds.find_map(|seed| simulate(seed, mutant).err());
         match caught {
             Some(Violation { seed, what, .. }) => {

@@ -2,6 +2,8 @@
 //!
 //! Owns the list; the seams are in `rig`, `node`, `sender` and `profile`.
 
+use crate::profile::Profile;
+
 /// What is broken in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutant {
@@ -41,10 +43,53 @@ pub enum Mutant {
     ExpiredSent,
     /// Every batch is taken for the end of the input.
     EndsEarly,
+    /// Unchanged rules lose their state at a reload.
+    ReloadForgets,
+    /// Nobody ends actions whose time is over.
+    NeverExpires,
+    /// What a human took back may be redone at once.
+    HoldForgotten,
+    /// Budgets are not looked at.
+    BudgetIgnored,
+    /// Rules may use more memory than there is.
+    MemoryUnbounded,
+    /// Evidence keeps its weight.
+    NoDecay,
+    /// An event just after a deadline still breaks the silence.
+    QuietEdge,
+    /// Steps may come a millisecond late.
+    StepEdge,
+    /// Keys count as known from their first observation.
+    NewAtOnce,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 17] = [
+    /// Whether a run can show it at all: a log that loses something, people who answer, and so on.
+    pub const fn shows_in(self, profile: &Profile) -> bool {
+        match self {
+            Self::FrontierUnchecked => profile.truncates,
+            Self::ReloadForgets => profile.reloads,
+            Self::HoldForgotten => profile.has_humans,
+            Self::BudgetIgnored => profile.is_tight,
+            Self::MemoryUnbounded => profile.is_small,
+            _ => true,
+        }
+    }
+
+    /// Whether it lives in the compiled rules.
+    pub const fn spoils_rules(self) -> bool {
+        matches!(
+            self,
+            Self::WindowEdge
+                | Self::BoundEdge
+                | Self::NoDecay
+                | Self::QuietEdge
+                | Self::StepEdge
+                | Self::NewAtOnce
+        )
+    }
+
+    pub const ALL: [Self; 26] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -62,5 +107,14 @@ impl Mutant {
         Self::SettledBeforeSent,
         Self::ExpiredSent,
         Self::EndsEarly,
+        Self::ReloadForgets,
+        Self::NeverExpires,
+        Self::HoldForgotten,
+        Self::BudgetIgnored,
+        Self::MemoryUnbounded,
+        Self::NoDecay,
+        Self::QuietEdge,
+        Self::StepEdge,
+        Self::NewAtOnce,
     ];
 }

@@ -12,19 +12,21 @@ use tidegate::app::stage::{Beside, Stage};
 use tidegate::app::state_dir::{Place, Snapshots};
 use tidegate::decode::DeadLetter;
 use tidegate::deliver::body;
-use tidegate::engine::containment::policy::Policy;
+use tidegate::engine::containment::policy::{Answer, Policy};
 use tidegate::engine::exchange::{Origin, Routed};
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::Program;
 use tidegate::engine::snapshot::Refused;
 use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
+use tidegate::model::ids::Id;
 use tidegate::model::{EventTime, WallTime};
 use tidegate::source::ledger::Frontier;
 use tidegate::source::{Batch, Notice, Partition, Source};
 use tidegate::store::outbox::StoreOutbox;
 use tidegate::store::{self, Store, StoreError, rows};
 
+use crate::crash::Crashes;
 use crate::log::{Reader, SharedLog, TOPIC};
 use crate::mutant::Mutant;
 use crate::profile::{ENDPOINTS, Profile};
@@ -69,6 +71,7 @@ pub struct Node {
     /// Whether it began with a snapshot, and with how many shards.
     pub restored: bool,
     pub shards: usize,
+    crashes: Crashes,
     mutant: Mutant,
 }
 
@@ -80,6 +83,7 @@ pub struct Site<'a> {
     pub log: SharedLog,
     pub shards: usize,
     pub random: Random,
+    pub crashes: Crashes,
     pub mutant: Mutant,
 }
 
@@ -93,7 +97,7 @@ impl Node {
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
         let engine = |shards| {
-            let rig = Rig::new(site.program, shards, site.mutant);
+            let rig = Rig::new(site.program, shards, site.mutant, site.random.clone());
             Engine::over(Arc::clone(site.program), rig)
         };
         let (mut shards, mut running) = (site.shards, engine(site.shards));
@@ -110,7 +114,7 @@ impl Node {
                 Err(refused) => return Err(refused.to_string()),
             }
         }
-        let policy = Policy::new(site.profile.policy(), &site.program.key).unwrap();
+        let policy = Policy::new(site.profile.policy(site.mutant), &site.program.key).unwrap();
         let delivery = site.profile.delivery();
         let plan = Arc::clone(&site.program.plan);
         let desk = Desk::open(Arc::clone(&site.store), policy, delivery.clone(), plan).unwrap();
@@ -138,6 +142,7 @@ impl Node {
             dead: Vec::new(),
             restored,
             shards,
+            crashes: site.crashes,
             mutant: site.mutant,
         })
     }
@@ -147,6 +152,7 @@ impl Node {
         self.finish(now)?;
         self.batch.clear();
         self.reader.poll(&mut self.batch, Duration::ZERO).unwrap();
+        self.crashes.point("source-polled")?;
         if self.batch.is_empty() {
             if self.mutant != Mutant::NoTimers {
                 self.course.engine.advance(WallTime(now));
@@ -169,13 +175,19 @@ impl Node {
                 broker_time: record.stamp.time().map(|t| EventTime(t.0)),
                 ..Beside::default()
             };
+            self.crashes.point("record-decoding")?;
             self.stage
                 .work(record.payload, &beside, &mut routed, &mut self.dead);
         }
+        self.crashes.point("batch-decoded")?;
         self.notices = self.batch.notices.clone();
         self.spoil(&mut routed);
         self.course.take(&routed, &self.notices);
         self.uncommitted = true;
+        self.crashes.point("batch-taken")?;
+        if !self.dead.is_empty() {
+            self.crashes.point("dead-letters-written")?;
+        }
         self.misbehave(now, early)?;
         self.finish(now)?;
         Ok(Some(self.batch.len()))
@@ -186,7 +198,10 @@ impl Node {
         if !self.uncommitted {
             return Ok(());
         }
-        self.course.commit(WallTime(now))?;
+        let committed = self.course.commit(WallTime(now))?;
+        if !committed.is_empty() {
+            self.crashes.point("alerts-told")?;
+        }
         for notice in std::mem::take(&mut self.notices) {
             self.course.heed(&notice);
         }
@@ -197,8 +212,34 @@ impl Node {
 
     /// Ends actions whose time is over.
     pub fn keep_house(&mut self, now: i64) -> Result<(), Stopped> {
-        self.course.desk.tick(WallTime(now))?;
+        if self.mutant != Mutant::NeverExpires {
+            self.course.desk.tick(WallTime(now))?;
+        }
         Ok(())
+    }
+
+    /// A human answers about an action, as through the API; tells whether it was done.
+    pub fn answer(
+        &mut self,
+        id: Id,
+        answer: Answer,
+        note: &str,
+        now: i64,
+    ) -> Result<bool, Stopped> {
+        self.finish(now)?;
+        let done = self.course.desk.answer(id, answer, note, WallTime(now))?;
+        Ok(done.is_ok())
+    }
+
+    /// Goes over to other detectors, as the daemon does between two batches; tells how many rules kept
+    /// their state.
+    pub fn reload(&mut self, program: &Arc<Program>, now: i64) -> Result<usize, Stopped> {
+        self.finish(now)?;
+        let tables = Arc::new(Tables::default());
+        self.stage = Stage::new(program, program.projection(&[]), tables);
+        let kept = self.course.engine.reload(Arc::clone(program)).kept;
+        self.course.desk.set_plan(Arc::clone(&program.plan));
+        Ok(kept)
     }
 
     /// Sends what may go. Its trouble with the disk is not the engine's.
@@ -209,9 +250,10 @@ impl Node {
         random: &mut Random,
     ) -> Result<(), Stopped> {
         for (sender, receiver) in self.senders.iter_mut().zip(receivers) {
-            let result = sender.step(&self.outbox, receiver, now, random, self.mutant);
-            if result.is_err_and(|e| !e.class.may_pass()) {
-                return Err(Stopped::Died);
+            let broken = (&self.crashes, self.mutant);
+            match sender.step(&self.outbox, receiver, now, random, broken) {
+                Err(Stopped::Died) => return Err(Stopped::Died),
+                Ok(()) | Err(Stopped::Stuck) => {}
             }
         }
         Ok(())

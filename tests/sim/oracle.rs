@@ -5,7 +5,10 @@
 //! Invariant: it sees facts and laws only, never what the engine did.
 
 mod absence;
+mod first;
 pub mod laws;
+mod score;
+mod waits;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +44,7 @@ pub fn openings(facts: &[Fact], until: i64) -> BTreeSet<Opening> {
     sorted.sort_by_key(|f| f.time);
     let mut found: BTreeMap<&str, Found<'_>> = BTreeMap::new();
     let mut all = BTreeSet::new();
-    for law in laws::LAWS {
+    for law in laws::LAWS.iter().chain(laws::newer::LAWS) {
         let items = items(law, &sorted, &found);
         let result = judge(law, items);
         if law.alerts {
@@ -115,7 +118,14 @@ fn judge<'a>(law: &Law, items: Vec<Item<'a>>) -> Found<'a> {
     for (key, items) in by_key {
         let opened = match law.meaning {
             Meaning::Holds(holds) => window::openings(&items, law.span, law.suppress, holds),
-            Meaning::Each => window::matches(&items, law.suppress),
+            Meaning::Each => {
+                let all = items.iter().map(|i| (i.time, i.fact)).collect();
+                window::held(all, law.suppress)
+            }
+            Meaning::First(first) => first::openings(&items, law.span, law.suppress, first),
+            Meaning::Score(weights) => score::openings(&items, law.span, law.suppress, weights),
+            Meaning::Quiet(usual) => waits::silences(&items, law.span, law.suppress, usual),
+            Meaning::Chain(within) => waits::missed(&items, law.suppress, within),
             Meaning::Absence { lookback } => {
                 let (opened, settled) = absence::openings(&items, law.span, law.suppress, lookback);
                 found.settled.extend(settled);

@@ -1,6 +1,7 @@
-//! The seams at which a mutant misbehaves: shards that lose detections, a store that forgets rows.
+//! The seams between the product's parts: shards whose findings come in any order, a store in which the
+//! process may die; and what mutants make of them.
 //!
-//! Without a mutant they pass everything on as it is; the product itself is never changed.
+//! Without a mutant all is passed on as it is; the product itself is never changed.
 
 use std::sync::Arc;
 
@@ -12,19 +13,24 @@ use tidegate::engine::shard::{Local, ShardImage};
 use tidegate::store::memory::MemoryStore;
 use tidegate::store::{Range, Store, StoreError, Table, Tx, View, Visit};
 
+use crate::crash::Crashes;
 use crate::mutant::Mutant;
+use crate::node::Stopped;
+use crate::random::Random;
 
-/// Shards in one thread.
+/// Shards in one thread, as if each had its own: which is heard first is left to chance.
 pub struct Rig {
     local: Local,
     mutant: Mutant,
+    random: Random,
 }
 
 impl Rig {
-    pub fn new(program: &Arc<Program>, shards: usize, mutant: Mutant) -> Self {
+    pub fn new(program: &Arc<Program>, shards: usize, mutant: Mutant, random: Random) -> Self {
         Self {
             local: Local::new(program, shards),
             mutant,
+            random,
         }
     }
 }
@@ -41,6 +47,10 @@ impl Shards for Rig {
             }
         }
         self.local.handle(level, parts, findings);
+        for last in (1..findings.len()).rev() {
+            let other = self.random.between(0, i64::try_from(last).unwrap() + 1);
+            findings.swap(last, usize::try_from(other).unwrap());
+        }
     }
 
     fn usage(&mut self) -> Vec<Usage> {
@@ -68,13 +78,17 @@ impl Shards for Rig {
     }
 
     fn reload(&mut self, program: &Arc<Program>, keep: &[Option<usize>]) {
-        self.local.reload(program, keep);
+        let forget = self.mutant == Mutant::ReloadForgets;
+        let none = vec![None; keep.len()];
+        self.local
+            .reload(program, if forget { &none } else { keep });
     }
 }
 
 /// The store as the product's parts see it.
 pub struct Seen {
     pub store: MemoryStore,
+    pub crashes: Crashes,
     pub mutant: Mutant,
 }
 
@@ -94,9 +108,17 @@ impl Store for Seen {
         &self,
         work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mutant = self.mutant;
-        self.store
-            .transact(&mut |tx| work(&mut Hiding { tx, mutant }))
+        let (mutant, crashes) = (self.mutant, &self.crashes);
+        self.store.transact(&mut |tx| {
+            let mut seen = Hiding {
+                tx,
+                mutant,
+                crashes,
+            };
+            work(&mut seen)?;
+            crashes.point("commit-begun").map_err(died)
+        })?;
+        crashes.point("commit-done").map_err(died)
     }
 
     fn read(
@@ -113,9 +135,14 @@ impl Store for Seen {
     }
 }
 
+fn died(_: Stopped) -> StoreError {
+    StoreError::Crashed(0)
+}
+
 struct Hiding<'a> {
     tx: &'a mut dyn Tx,
     mutant: Mutant,
+    crashes: &'a Crashes,
 }
 
 impl View for Hiding<'_> {
@@ -133,7 +160,11 @@ impl View for Hiding<'_> {
 
 impl Tx for Hiding<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.tx.put(table, key, value)
+        self.tx.put(table, key, value)?;
+        if table == Table::Alerts {
+            self.crashes.point("alert-written").map_err(died)?;
+        }
+        Ok(())
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<bool, StoreError> {

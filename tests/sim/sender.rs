@@ -10,7 +10,9 @@ use tidegate::deliver::sink::Outcome;
 use tidegate::engine::outbox::{Message, Outbox, OutboxError, Settled};
 use tidegate::model::WallTime;
 
+use crate::crash::Crashes;
 use crate::mutant::Mutant;
+use crate::node::Stopped;
 use crate::random::Random;
 use crate::receiver::Receiver;
 
@@ -44,10 +46,14 @@ impl Sender {
         receiver: &mut Receiver,
         now: i64,
         random: &mut Random,
-        mutant: Mutant,
-    ) -> Result<(), OutboxError> {
+        (crashes, mutant): (&Crashes, Mutant),
+    ) -> Result<(), Stopped> {
         self.attempted.clear();
-        let mut messages = outbox.load(&self.endpoint, self.queue.last_accepted(), LOAD)?;
+        let loaded = outbox.load(&self.endpoint, self.queue.last_accepted(), LOAD);
+        let mut messages = loaded.map_err(stopped)?;
+        if !messages.is_empty() {
+            crashes.point("outbox-loaded")?;
+        }
         if mutant == Mutant::ExpiredSent {
             for message in &mut messages {
                 (message.draft.expires_at, message.draft.slot) = (None, None);
@@ -59,31 +65,45 @@ impl Sender {
             let due = |(at, ..): &(i64, Arc<Message>, Outcome)| *at <= now;
             while let Some(n) = self.under_way.iter().position(due) {
                 let (at, message, outcome) = self.under_way.remove(n);
+                crashes.point("message-sent")?;
                 self.queue.sent(message.number, &outcome, WallTime(at));
             }
             match self.queue.next(WallTime(now), &|_| None) {
                 Pick::Wait(_) => break,
                 Pick::Send(message) => {
+                    crashes.point("message-sending")?;
                     self.attempted.push((now, Arc::clone(&message)));
                     if mutant == Mutant::SettledBeforeSent {
                         self.queue
                             .sent(message.number, &Outcome::Delivered, WallTime(now));
-                        self.settle(outbox)?;
+                        self.settle(outbox, crashes)?;
                     }
                     let (outcome, took) = receiver.attempt(&message, random);
                     self.under_way.push((now + took, message, outcome));
                 }
             }
         }
-        self.settle(outbox)
+        self.settle(outbox, crashes)
     }
 
-    fn settle(&mut self, outbox: &dyn Outbox) -> Result<(), OutboxError> {
+    fn settle(&mut self, outbox: &dyn Outbox, crashes: &Crashes) -> Result<(), Stopped> {
         self.unsettled.extend(self.queue.take_settled());
         if !self.unsettled.is_empty() {
-            outbox.settle(&self.endpoint, &self.unsettled)?;
+            crashes.point("message-settling")?;
+            let settled = outbox.settle(&self.endpoint, &self.unsettled);
+            settled.map_err(stopped)?;
             self.unsettled.clear();
+            crashes.point("message-settled")?;
         }
         Ok(())
+    }
+}
+
+/// Trouble with a full disk passes; else the process is dead.
+fn stopped(error: OutboxError) -> Stopped {
+    if error.class.may_pass() {
+        Stopped::Stuck
+    } else {
+        Stopped::Died
     }
 }

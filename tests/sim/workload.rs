@@ -4,6 +4,8 @@
 //! Owns the facts in order of event time, each with a time of its own (but for the floods that test
 //! equal times); knows nothing of partitions, disorder or faults.
 
+mod newer;
+
 use std::collections::BTreeSet;
 
 use tidegate::simulate::{Options, START_MS, Scenario, Traffic};
@@ -16,7 +18,7 @@ pub const START: i64 = START_MS;
 const S: i64 = 1000;
 
 /// The own detectors' traffic over `minutes` of event time.
-pub fn own(seed: u64, minutes: i64) -> Vec<Fact> {
+pub fn own(seed: u64, minutes: i64, sprays: bool) -> Vec<Fact> {
     let mut flow = Flow {
         random: Random::new(seed, "workload"),
         end: START + minutes * 60 * S,
@@ -29,6 +31,10 @@ pub fn own(seed: u64, minutes: i64) -> Vec<Fact> {
     flow.takeovers();
     flow.tokens();
     flow.mails(minutes);
+    flow.newer(minutes);
+    if sprays {
+        flow.spray();
+    }
     finish(flow.facts)
 }
 
@@ -62,6 +68,17 @@ struct Flow {
 }
 
 impl Flow {
+    /// One request from each of very many addresses for as many accounts.
+    fn spray(&mut self) {
+        let mut at = START + 600 * S;
+        for n in 0..4000 {
+            at += self.random.between(5, 80);
+            let (ip, user) = (format!("100.64.{}.{}", n / 250, n % 250), format!("x{n}"));
+            let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];
+            self.add(at, "recovery.requested", &who);
+        }
+    }
+
     /// Some moments whose gaps are around `gap`, every third one a round part of `span` after an
     /// earlier one: the window's edges are where mistakes live.
     fn moments(&mut self, count: i64, gap: i64, span: i64) -> Vec<i64> {
@@ -162,7 +179,9 @@ impl Flow {
                 } else {
                     "login.failure"
                 };
-                self.add(at, kind, &[("source.ip", &ip), ("user.target.id", &user)]);
+                let session = format!("f{n}-s{}", self.random.between(0, 4));
+                let who = [("source.ip", ip.as_str()), ("user.target.id", &user)];
+                self.add(at, kind, &[who[0], who[1], ("session.id", &session)]);
             }
         }
     }
@@ -255,7 +274,7 @@ impl Flow {
             let mut at = self.end - 8 * 60 * S;
             for _ in 0..200 {
                 at += self.random.between(200, 1500);
-                self.add(at, "message.sent", &[("message.id", "burst")]);
+                self.add(at, "message.sent", &[]).burst = Some("mail-spike");
             }
         }
     }

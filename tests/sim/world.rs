@@ -16,6 +16,7 @@ use tidegate::store::Store;
 use tidegate::store::memory::MemoryStore;
 
 use crate::arrival::{self, Arrival, Line};
+use crate::crash::Crashes;
 use crate::detectors::Set;
 use crate::disk::{Disk, Tear};
 use crate::fact::Fact;
@@ -24,7 +25,7 @@ use crate::invariants::{Book, Rows, Sight};
 use crate::log::{Lane, Log, SharedLog};
 use crate::mutant::Mutant;
 use crate::node::{Node, Site, Stopped};
-use crate::profile::{MEMORY, Profile};
+use crate::profile::Profile;
 use crate::random::Random;
 use crate::receiver::Receiver;
 use crate::rig::Seen;
@@ -34,6 +35,7 @@ use crate::workload::{self, START};
 /// also those of an hour's hold after an hour's window.
 const REST: i64 = 130 * 60_000;
 const REST_STEP: i64 = 60_000;
+const REST_SNAPSHOT: i64 = 25 * 60_000;
 /// Steps between two looks at every alert.
 const WHOLE_EVERY: u64 = 40;
 
@@ -51,13 +53,19 @@ pub struct Outcome {
     pub injected: BTreeMap<&'static str, u64>,
     /// A hash over everything that happened, in order.
     pub trace: blake3::Hash,
+    /// Where the process died at crash points, and how often.
+    pub died: BTreeMap<&'static str, u64>,
+    /// Keys that went for want of memory.
+    pub evicted: u64,
     pub facts: Vec<Fact>,
     pub world: World,
 }
 
 pub struct World {
     pub profile: Profile,
+    /// The program in force, and the one after the next change of the detectors.
     pub program: Arc<Program>,
+    other: Arc<Program>,
     mutant: Mutant,
     pub now: i64,
     /// When the last event has arrived.
@@ -73,6 +81,10 @@ pub struct World {
     cut: Option<usize>,
     pub store: MemoryStore,
     rows: Arc<dyn Store>,
+    crashes: Crashes,
+    pub evicted: u64,
+    /// When actions whose time was over were last ended, by the process's clock.
+    pub kept_house: Option<i64>,
     disk: Disk,
     pub receivers: Vec<Receiver>,
     pub node: Option<Node>,
@@ -100,7 +112,7 @@ pub struct World {
 /// The facts and lines of a seed, and how they come into the log.
 fn input(profile: &Profile) -> (Vec<Fact>, Vec<Arrival>) {
     let facts = match profile.set {
-        Set::Own => workload::own(profile.seed, profile.minutes),
+        Set::Own => workload::own(profile.seed, profile.minutes, profile.is_small),
         Set::Shipped => Vec::new(),
     };
     let lines: Vec<Line> = match profile.set {
@@ -141,7 +153,10 @@ pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, V
     }
     let trace = world.trace.finalize();
     let (steps, injected) = (world.steps, world.injected.clone());
+    let (died, evicted) = (world.crashes.hit(), world.evicted);
     Ok(Outcome {
+        died,
+        evicted,
         steps,
         injected,
         trace,
@@ -158,21 +173,22 @@ impl World {
         mutant: Mutant,
         end: i64,
     ) -> Self {
-        let program = profile.program(mutant);
+        let program = profile.program(mutant, false);
         let store = MemoryStore::new();
+        let crashes = Crashes::new(&store);
         let rows = Seen {
             store: store.clone(),
+            crashes: crashes.clone(),
             mutant,
         };
         let lanes = vec![Lane::default(); profile.producers.partitions];
-        let partitions = lanes.len();
         let log = Log {
             lanes,
             ..Log::default()
         };
         let first = arrivals.first().map_or(START, |a| a.at);
         let faults = if faulty {
-            fault::plan(profile.seed, (first, end), partitions, profile.truncates)
+            fault::plan(profile, (first, end))
         } else {
             fault::Plan::new()
         };
@@ -192,6 +208,10 @@ impl World {
             rows: Arc::new(rows),
             disk: Disk::new(program.key.clone()),
             program,
+            other: profile.program(mutant, true),
+            crashes,
+            evicted: 0,
+            kept_house: None,
             receivers: vec![Receiver::default(), Receiver::default()],
             node: None,
             start_at: 0,
@@ -287,6 +307,7 @@ impl World {
             log: Rc::clone(&self.log),
             shards: self.shards,
             random: Random::new(self.profile.seed, &format!("reader {}", self.lives)),
+            crashes: self.crashes.clone(),
             mutant: self.mutant,
         }
     }
@@ -366,18 +387,25 @@ impl World {
         if read.is_ok() {
             match node.keep_house(now) {
                 Err(Stopped::Died) => return Err(Stopped::Died),
-                Ok(()) | Err(Stopped::Stuck) => {}
+                Ok(()) => self.kept_house = Some(now),
+                Err(Stopped::Stuck) => {}
             }
         }
         node.deliver(&mut self.receivers, now, &mut self.random)?;
         if self.now >= self.snapshot_at && read.is_ok() && !self.is_full() {
-            self.snapshot_at = self.now + self.profile.snapshot_every;
-            self.snapshot(node);
+            let rests = self.now > self.end;
+            let every = self.profile.snapshot_every;
+            self.snapshot_at = self.now + if rests { REST_SNAPSHOT } else { every };
+            self.snapshot(node)?;
             if self.tear.take().is_some() {
                 return Err(Stopped::Died);
             }
         }
-        let counts = node.course.engine.counts();
+        let stats = node.course.engine.stats();
+        self.evicted = self
+            .evicted
+            .max(stats.usage.iter().map(|u| u.evicted).sum());
+        let counts = stats.counts;
         let told = self
             .receivers
             .iter()
@@ -385,15 +413,15 @@ impl World {
             .collect::<Vec<_>>();
         self.note(&format!(
             "{counts:?} {:?} {told:?} {}",
-            node.course.engine.stats().watermark,
+            stats.watermark,
             self.store.steps()
         ));
         Ok(())
     }
 
-    fn snapshot(&mut self, node: &mut Node) {
+    fn snapshot(&mut self, node: &mut Node) -> Result<(), Stopped> {
         let Some((body, place)) = node.course.snapshot() else {
-            return;
+            return Ok(());
         };
         self.note(&format!(
             "snapshot {} {:?}",
@@ -404,12 +432,25 @@ impl World {
             Some(tear) => self
                 .disk
                 .write_and_die(&mut node.snapshots, body, &place, tear),
-            None => drop(node.snapshots.save(body, &place).unwrap()),
+            None => {
+                self.crashes.point("snapshot-begun")?;
+                if let Err(stopped) = self.crashes.point("snapshot-written") {
+                    let aside = Tear::BeforeRename;
+                    self.disk
+                        .write_and_die(&mut node.snapshots, body, &place, aside);
+                    return Err(stopped);
+                }
+                node.snapshots.save(body, &place).unwrap();
+                self.crashes.point("snapshot-renamed")?;
+                node.reader.publish(&place.frontier);
+                self.crashes.point("frontier-published")?;
+            }
         }
+        Ok(())
     }
 
     /// Bytes that all rules may use.
     pub const fn memory(&self) -> usize {
-        MEMORY
+        self.profile.memory()
     }
 }

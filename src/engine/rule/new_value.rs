@@ -85,7 +85,13 @@ impl NewValues {
             rising: Vec::new(),
             last: None,
         };
-        let change = |entry: &mut Entry| entry.meet(ctx, rule, o, text, out);
+        let change = |entry: &mut Entry| {
+            // Not when the table sweeps it: that depends on how far event time has come.
+            if o.time > entry.newest.saturating_add(entry.keep) {
+                *entry = fresh();
+            }
+            entry.meet(ctx, rule, o, text, out);
+        };
         let known = self.table.update(o.key, ctx.watermark, fresh, change);
         out.overflow += u64::from(known.is_none());
     }

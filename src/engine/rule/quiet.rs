@@ -36,8 +36,7 @@ struct Entry {
 impl Weigh for Entry {
     fn dead(&self, watermark: i64) -> bool {
         // A silence that is still to be told, or to be ended, is not over.
-        let over = self.episode.as_ref().is_none_or(|e| !e.open) && self.timer == NEVER;
-        over && self.newest.saturating_add(self.keep) < watermark
+        self.timer == NEVER && self.is_forgotten(watermark)
     }
     /// Not even while it is silent: what never comes again must not hold its place for ever.
     fn pinned(&self) -> bool {
@@ -86,6 +85,10 @@ impl Quiets {
         };
         let change = |entry: &mut Entry| {
             entry.settle(ctx, rule, o.time, out);
+            // Whether its timers have run by now depends on how the input was cut.
+            if entry.is_forgotten(o.time) {
+                *entry = fresh();
+            }
             entry.hear(ctx, rule, o, text, out);
             entry.schedule(ctx, rule)
         };
@@ -140,6 +143,12 @@ impl Quiets {
 }
 
 impl Entry {
+    /// Whether nothing of it matters any more, everything due before `time` having been told.
+    fn is_forgotten(&self, time: i64) -> bool {
+        let over = self.episode.as_ref().is_none_or(|e| !e.open);
+        over && self.newest.saturating_add(self.keep) < time
+    }
+
     /// When its silence is told, if nothing comes and it is not told already.
     fn deadline(&self, ctx: &Context<'_>, rule: Quiet) -> Option<i64> {
         let silent = self.episode.as_ref().is_some_and(|e| e.open && !e.below);

@@ -126,6 +126,10 @@ impl Shares {
         let fresh = || Entry::new(ctx, rule, o.time);
         let change = |entry: &mut Entry| {
             entry.turn(ctx, rule, o.time, out);
+            // An episode that this closed had kept it.
+            if entry.dead(o.time) {
+                *entry = fresh();
+            }
             entry.count(o, ctx.rule.timespan.0);
             if o.is_followed() {
                 return false;

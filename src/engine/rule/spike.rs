@@ -113,6 +113,10 @@ impl SpikeRule {
         let open = &mut self.open;
         let change = |entry: &mut Entry| {
             entry.turn(ctx, spike, (o.time, text), out);
+            // An episode that this closed had kept it.
+            if entry.dead(o.time) {
+                *entry = fresh();
+            }
             entry.count(o);
             let score = entry.score(entry.newest);
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {

@@ -87,7 +87,9 @@ impl Temporal {
             steps: vec![Step::default(); ctx.rule.inputs.len()],
             newest: o.time,
             span,
-            keep: span.max(ctx.detector.suppress.0).max(episode::SLOT_MAX),
+            keep: span
+                .saturating_add(ctx.detector.suppress.0)
+                .max(episode::SLOT_MAX),
             count: 0,
             origins: Origins::default(),
             text: Box::default(),
@@ -201,18 +203,16 @@ impl Entry {
     fn gather(&mut self, o: &Observation, sets: &[Vec<usize>], span: i64) -> Option<(i64, i64)> {
         self.remember(o)?;
         let end = self.newest;
-        let mut used = Vec::with_capacity(self.steps.len());
-        let mut complete = |steps: &[&Step]| {
-            used.clear();
-            assign(steps, end - span, &mut used)
-        };
+        let latest = |steps: &[&Step]| latest_start(steps, end - span);
+        // Of several sets the one that holds longest: until then it is one episode.
         let first = if sets.is_empty() {
-            complete(&self.steps.iter().collect::<Vec<_>>())
+            latest(&self.steps.iter().collect::<Vec<_>>())
         } else {
             let of = |set: &Vec<usize>| set.iter().filter_map(|i| self.steps.get(*i)).collect();
             sets.iter()
                 .map(of)
-                .find_map(|steps: Vec<&Step>| complete(&steps))
+                .filter_map(|steps: Vec<&Step>| latest(&steps))
+                .max()
         }?;
         Some((first, end))
     }
@@ -274,22 +274,46 @@ pub(super) fn join(known: &[u8], newer: &[u8]) -> Box<[u8]> {
     parts.join(&SEPARATOR).into_boxed_slice()
 }
 
-/// Chooses for each step a distinct event younger than `from`, newest first; returns the oldest chosen time.
-fn assign(steps: &[&Step], from: i64, used: &mut Vec<u32>) -> Option<i64> {
-    let Some((step, rest)) = steps.split_first() else {
-        return Some(i64::MAX);
-    };
-    for seen in step.seen.iter().rev().filter(|s| s.time > from) {
-        if used.contains(&seen.event) {
-            continue;
+/// The latest time at which distinct events after `from`, one for each step, can begin.
+fn latest_start(steps: &[&Step], from: i64) -> Option<i64> {
+    let live = |s: &Seen| s.time > from;
+    let newest: Option<Vec<Seen>> = steps
+        .iter()
+        .map(|s| s.seen.last().copied().filter(live))
+        .collect();
+    let newest = newest?;
+    let alone = |(at, s): (usize, &Seen)| newest.iter().take(at).all(|o| o.event != s.event);
+    if newest.iter().enumerate().all(alone) {
+        return newest.iter().map(|s| s.time).min();
+    }
+    // Newest first, each event finds a step, if others can move on; the one that completes is the start.
+    let all = steps.iter().flat_map(|s| &s.seen).copied().filter(live);
+    let mut events: Vec<Seen> = all.collect();
+    events.sort_unstable_by_key(|s| std::cmp::Reverse((s.time, s.event)));
+    events.dedup();
+    let mut served = vec![None; steps.len()];
+    for seen in events {
+        let mut tried = vec![false; steps.len()];
+        if serve(steps, seen.event, &mut served, &mut tried) && served.iter().all(Option::is_some) {
+            return Some(seen.time);
         }
-        used.push(seen.event);
-        if let Some(first) = assign(rest, from, used) {
-            return Some(first.min(seen.time));
-        }
-        used.pop();
     }
     None
+}
+
+/// Gives an event a step to serve, moving those that stand in its way to other steps.
+fn serve(steps: &[&Step], event: u32, served: &mut [Option<u32>], tried: &mut [bool]) -> bool {
+    for (at, step) in steps.iter().enumerate() {
+        if tried[at] || step.seen.iter().all(|s| s.event != event) {
+            continue;
+        }
+        tried[at] = true;
+        if served[at].is_none_or(|other| serve(steps, other, served, tried)) {
+            served[at] = Some(event);
+            return true;
+        }
+    }
+    false
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]

@@ -1,6 +1,6 @@
 //! Rules told as data: detectors as they are written, events a line each, and the alerts that must
 //! come, all of them. Every case is also run cut into single events, over three shards, and with a
-//! restart in its middle; none of these may change a byte.
+//! restart in its middle, and as a live stream that is not put in order; none of these may change a byte.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ mod repeat;
 mod roll_up;
 mod score;
 mod spike;
+mod temporal;
 mod window;
 
 /// Where a case's clock begins: a full day.
@@ -61,12 +62,15 @@ fn events(fields: &Fields, script: &str) -> (Vec<Event>, Option<EventTime>) {
     (list, until)
 }
 
-fn program(detectors: &str) -> Arc<Program> {
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         lateness: Span::seconds(1),
         ..Settings::default()
-    };
-    program_in(detectors, settings)
+    }
+}
+
+fn program(detectors: &str) -> Arc<Program> {
+    program_in(detectors, settings())
 }
 
 fn program_in(detectors: &str, settings: Settings) -> Arc<Program> {
@@ -161,6 +165,19 @@ fn alerts(detectors: &str, script: &str) -> Vec<Alert> {
     let half = Some(events.len() / 2);
     for way in [(1, 1, None), (1, 3, None), (7, 2, None), (1, 1, half)] {
         assert_eq!(run(&program, &events, until, way), plain, "{way:?}");
+    }
+    let live = Settings {
+        sorted: false,
+        ..settings()
+    };
+    let live = program_in(detectors, live);
+    let by_id = |mut alerts: Vec<Alert>| {
+        alerts.sort_by_key(|a| (a.alert_id, a.revision));
+        alerts
+    };
+    for way in [(usize::MAX, 1, None), (1, 3, None), (7, 2, half)] {
+        let told = run(&live, &events, until, way);
+        assert_eq!(by_id(told), by_id(plain.clone()), "live, {way:?}");
     }
     plain
 }

@@ -208,10 +208,13 @@ impl Rows {
     /// or that it was given up.
     pub fn may_go(&self, message: &Message, now: i64) -> bool {
         let draft = &message.draft;
+        // An action's message ends in its seq; the clock may have been set back since.
+        let last = draft.webhook_id.rsplit('_').next();
+        let seq: u64 = last.and_then(|n| n.parse().ok()).unwrap_or(u64::MAX);
         let later = |c: &Change| {
             let slot = format!("{} {}", c.record.action.verb.name(), c.record.action.target);
             let told = body::action(c).is_some_and(|d| d.webhook_id != draft.webhook_id);
-            draft.slot.as_deref() == Some(&slot) && told && c.record.changed_at >= draft.created_at
+            draft.slot.as_deref() == Some(&slot) && told && c.record.action.seq > seq
         };
         draft.expires_at.is_some_and(|end| end.0 <= now)
             || self.changes.iter().rev().any(later)

@@ -3,9 +3,13 @@
 //! A law is data and one predicate over the contents of a window; the order of laws is such that a
 //! law stands behind those it builds on.
 
+pub mod newer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Item;
+use super::first::First;
+use super::score::Weights;
 use crate::fact::Fact;
 
 /// What feeds a law.
@@ -26,6 +30,12 @@ pub enum Meaning {
         lookback: i64,
     },
     Each,
+    First(First),
+    Score(Weights),
+    /// So many events within so long make a stream that is missed.
+    Quiet((usize, i64)),
+    /// The time of each step after the first.
+    Chain(&'static [i64]),
 }
 
 /// One detector.

@@ -47,15 +47,13 @@ pub fn openings<'a>(
     opened
 }
 
-/// Plain detections: each match, unless the last one is at most `suppress` ago.
-pub fn matches<'a>(items: &[Item<'a>], suppress: i64) -> Vec<Opened<'a>> {
+/// Detections that are over as they are made: each opens, unless the last one is at most `suppress` ago.
+pub fn held<'a>(detected: Vec<(i64, &'a Fact)>, suppress: i64) -> Vec<Opened<'a>> {
     let mut last: Option<i64> = None;
-    let mut opened = Vec::new();
-    for item in items {
-        if suppress == 0 || last.is_none_or(|last| item.time - last > suppress) {
-            opened.push((item.time, item.fact, true));
-        }
-        last = Some(item.time);
-    }
-    opened
+    let opens = |(time, fact): (i64, &'a Fact)| {
+        let before = last.replace(time);
+        let held = suppress > 0 && before.is_some_and(|before| time - before <= suppress);
+        (time, fact, !held)
+    };
+    detected.into_iter().map(opens).collect()
 }

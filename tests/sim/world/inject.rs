@@ -1,9 +1,16 @@
 //! Carries out the plan of faults: begins them, ends those that pass, lets the process die.
 
+use tidegate::engine::containment::Record;
+use tidegate::engine::containment::policy::Answer;
+use tidegate::engine::detector::plan::Detector;
+use tidegate::model::ids::Id;
 use tidegate::source::Source;
 
+use crate::detectors::EDITED;
 use crate::disk::Tear;
 use crate::fault::Fault;
+use crate::invariants::HUMAN;
+use crate::node::Stopped;
 use crate::receiver::Mood;
 
 use super::World;
@@ -59,6 +66,13 @@ impl World {
                 self.store.crash_at(step);
                 self.down_after_crash = down;
             }
+            Fault::CrashAt { point, n, down } => {
+                self.crashes.arm(point, n);
+                self.down_after_crash = down;
+                if point == "draining" {
+                    self.stop(down);
+                }
+            }
             Fault::CrashInSnapshot { tear, down } => {
                 let tear = if self.originals.is_some() {
                     Tear::After
@@ -94,6 +108,15 @@ impl World {
                 self.die(down);
                 self.truncate(partition, beginning);
             }
+            Fault::Human { answer, pick } => self.answer(answer, pick),
+            Fault::Reload { down } => self.reload(down),
+            passing => self.begin(passing),
+        }
+    }
+
+    /// Begins what passes by itself.
+    fn begin(&mut self, fault: Fault) {
+        match fault {
             Fault::Lost { partition, time } => {
                 self.log.borrow_mut().lost.insert(partition);
                 self.lasts(time, fault);
@@ -117,6 +140,7 @@ impl World {
                 self.lasts(time, fault);
             }
             Fault::Lag { time } => self.lasts(time, fault),
+            at_once => unreachable!("{at_once:?}"),
         }
     }
 
@@ -124,6 +148,8 @@ impl World {
         self.note("dies");
         self.node = None;
         self.store.restart();
+        self.crashes.restart();
+        self.kept_house = None;
         self.start_at = self.now + down;
     }
 
@@ -131,11 +157,64 @@ impl World {
     pub(super) fn stop(&mut self, down: i64) {
         if let Some(mut node) = self.node.take() {
             let now = self.clock();
-            if node.finish(now).is_ok() && !self.is_full() {
-                self.snapshot(&mut node);
+            let finished = node
+                .finish(now)
+                .and_then(|()| self.crashes.point("draining"));
+            if finished.is_ok() && !self.is_full() {
+                drop(self.snapshot(&mut node));
             }
         }
         self.die(down);
+    }
+
+    /// Somebody answers about an action that waits or stands, or by mistake about another one.
+    fn answer(&mut self, answer: Answer, pick: u64) {
+        let now = self.clock();
+        let Some(mut node) = self.node.take() else {
+            return;
+        };
+        let state = node.course.desk.state();
+        let of = |records: Vec<&Record>| -> Vec<Id> {
+            records.iter().map(|r| r.action.action_id).collect()
+        };
+        let (waiting, standing) = (of(state.pending().collect()), of(state.active().collect()));
+        let fits = match answer {
+            Answer::Approve | Answer::Deny => &waiting,
+            Answer::Revert => &standing,
+        };
+        let place = |many: usize| usize::try_from(pick).unwrap_or(0) % many.max(1);
+        let wrong = Id([7; 32]);
+        let id = fits.get(place(fits.len())).copied().unwrap_or(wrong);
+        match node.answer(id, answer, HUMAN, now) {
+            Err(Stopped::Died) => self.die(self.down_after_crash),
+            Ok(done) => {
+                assert_eq!(done, id != wrong, "{answer:?} of {id}");
+                self.node = Some(node);
+            }
+            Err(Stopped::Stuck) => self.node = Some(node),
+        }
+    }
+
+    /// The detectors' files change, while it runs or while it is down; those that stay keep their state.
+    fn reload(&mut self, down: Option<i64>) {
+        if let Some(down) = down {
+            self.stop(down);
+        }
+        std::mem::swap(&mut self.program, &mut self.other);
+        let (now, program) = (self.clock(), self.program.clone());
+        let Some(node) = &mut self.node else {
+            return;
+        };
+        match node.reload(&program, now) {
+            Ok(kept) => {
+                let stay = |d: &&Detector| !EDITED.contains(&d.name.as_str());
+                let unchanged = program.plan.detectors.iter().filter(stay).count();
+                assert_eq!(kept, unchanged, "rules that kept their state");
+            }
+            Err(Stopped::Died) => self.die(self.down_after_crash),
+            // The old detectors stay in force until what they said can be kept.
+            Err(Stopped::Stuck) => std::mem::swap(&mut self.program, &mut self.other),
+        }
     }
 
     /// The log loses what the next life would read first.

@@ -94,3 +94,19 @@ fn a_hold_keeps_a_flapping_stream_in_one_episode() {
         ),
     );
 }
+
+/// What is over by event time is forgotten whether or not its timer has run.
+#[test]
+fn a_key_whose_hold_is_over_begins_anew_however_the_input_is_cut() {
+    check(
+        &canary("suppress: 30m\n"),
+        &format!(
+            "{BEATS}\n{OTHERS}\n2h custom.canary deploy.service=mailer\n3h10m x3/5m custom.canary deploy.service=mailer\n4h login.success user.id=u1"
+        ),
+        &format!(
+            "{FOUND}
+             2h closed canary: Canary: no event for 65m after 12 for deploy.service mailer
+             3h30m open canary: Canary: no event for 10m after 3 for deploy.service mailer"
+        ),
+    );
+}

@@ -1,0 +1,48 @@
+//! Steps in any order: some of them, and events that could serve several.
+
+use super::check;
+
+const THREE: &str = "title: Three\nname: three\nlogsource: {product: tidegate}\n\
+     detection:\n  a: {event.kind: custom.a}\n  b: {event.kind: custom.b}\n  c: {event.kind: custom.c}\n  d: {event.kind: custom.d}\n\
+     correlation:\n  type: temporal\n  rules: [a, b, c, d]\n  group-by: [user.id]\n  timespan: 100s\n  condition: {gte: 3}\n";
+
+/// At 60s b, c and d are together though a, b and c were first: they hold until 110s, not 100s.
+#[test]
+fn one_episode_lasts_as_long_as_any_of_the_sets_holds() {
+    check(
+        THREE,
+        "0s custom.a user.id=u\n10s custom.b user.id=u\n20s custom.c user.id=u
+         60s custom.d user.id=u\n105s custom.d user.id=u\n106s custom.b user.id=u",
+        "20s open three: Three: a and b and c within 100s for user.id u
+         1m46s update three: Three: b and c and d within 100s for user.id u",
+    );
+}
+
+/// Of the two steps e3 could serve, it leaves to e2 the one that e2 can: they begin at 2s, not at 0s.
+#[test]
+fn an_event_serves_the_step_that_lets_the_chain_begin_latest() {
+    let both = "title: Both\nname: both\nlogsource: {product: tidegate}\n\
+         detection:\n  one: {event.kind: [custom.a, custom.ab]}\n  two: {event.kind: [custom.b, custom.ab]}\n\
+         correlation:\n  type: temporal\n  rules: [one, two]\n  group-by: [user.id]\n  timespan: 10s\n";
+    check(
+        both,
+        "0s custom.b user.id=u\n2s custom.a user.id=u\n3s custom.ab user.id=u
+         10500ms custom.a user.id=u",
+        "2s open both: Both: one and two within 10s for user.id u
+         3s update both: Both: one and two within 10s for user.id u",
+    );
+}
+
+/// The hold begins where the window ends: the key is remembered until then.
+#[test]
+fn a_hold_outlives_the_window() {
+    let held = "title: Two\nname: two\nlogsource: {product: tidegate}\n\
+         detection:\n  a: {event.kind: custom.a}\n  b: {event.kind: custom.b}\n\
+         correlation:\n  type: temporal\n  rules: [a, b]\n  group-by: [user.id]\n  timespan: 100s\nsuppress: 60s\n";
+    check(
+        held,
+        "0s custom.a user.id=u\n50s custom.b user.id=u\n151s custom.a user.id=u\n155s custom.b user.id=u
+         1h custom.a user.id=other",
+        "50s open two: Two: a and b within 100s for user.id u",
+    );
+}
