@@ -157,8 +157,8 @@ fn clock(mut ms: i64) -> String {
     out
 }
 
-/// All alerts of a case, after making sure that they do not depend on how it is run.
-fn alerts(detectors: &str, script: &str) -> Vec<Alert> {
+/// All alerts of a case in sorted input, after making sure that they do not depend on how it is run.
+fn sorted(detectors: &str, script: &str) -> Vec<Alert> {
     let program = program(detectors);
     let (events, until) = events(&program.plan.fields, script);
     let plain = run(&program, &events, until, (usize::MAX, 1, None));
@@ -166,11 +166,19 @@ fn alerts(detectors: &str, script: &str) -> Vec<Alert> {
     for way in [(1, 1, None), (1, 3, None), (7, 2, None), (1, 1, half)] {
         assert_eq!(run(&program, &events, until, way), plain, "{way:?}");
     }
+    plain
+}
+
+/// The same, and a live stream tells them, too.
+fn alerts(detectors: &str, script: &str) -> Vec<Alert> {
+    let plain = sorted(detectors, script);
     let live = Settings {
         sorted: false,
         ..settings()
     };
     let live = program_in(detectors, live);
+    let (events, until) = events(&live.plan.fields, script);
+    let half = Some(events.len() / 2);
     let by_id = |mut alerts: Vec<Alert>| {
         alerts.sort_by_key(|a| (a.alert_id, a.revision));
         alerts
@@ -184,7 +192,11 @@ fn alerts(detectors: &str, script: &str) -> Vec<Alert> {
 
 /// The alerts of a case are these lines and no others.
 fn check(detectors: &str, script: &str, expect: &str) {
-    let got: Vec<String> = alerts(detectors, script).iter().map(line).collect();
+    compare(&alerts(detectors, script), script, expect);
+}
+
+fn compare(alerts: &[Alert], script: &str, expect: &str) {
+    let got: Vec<String> = alerts.iter().map(line).collect();
     let want: Vec<&str> = expect
         .lines()
         .map(str::trim)

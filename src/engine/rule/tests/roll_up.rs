@@ -76,12 +76,14 @@ fn a_narrower_group_that_fires_ends_the_wider_alert() {
 /// A hot address, and the address that is asked for at the same moment.
 #[test]
 fn a_moment_is_looked_at_as_a_whole() {
-    check(
-        DETECTORS,
-        "0s x3/1s recovery.requested source.ip=9.9.9.1 source.cidr=9.9.9.0/24
+    // A live stream may bring a moment in two packets; then the wider group may open for a moment.
+    let script = "0s x3/1s recovery.requested source.ip=9.9.9.1 source.cidr=9.9.9.0/24
          3s recovery.requested source.ip=9.9.9.2 source.cidr=9.9.9.0/24
          3s recovery.requested source.ip=9.9.9.1 source.cidr=9.9.9.0/24
-         1m end",
+         1m end";
+    compare(
+        &sorted(DETECTORS, script),
+        script,
         "3s open flood: Flood: event_count 4 (>= 4) within 10s for source.ip 9.9.9.1
          10s closed flood: Flood: event_count 4 (>= 4) within 10s for source.ip 9.9.9.1",
     );
@@ -245,7 +247,7 @@ proptest! {
         let level = |name: &str| {
             ["source.ip", "source.cidr", "source.as.number"].iter().position(|n| *n == name).unwrap()
         };
-        let mut got: Vec<(i64, usize, u64)> = alerts(&detectors, &script)
+        let mut got: Vec<(i64, usize, u64)> = sorted(&detectors, &script)
             .iter()
             .filter(|a| a.revision == 0)
             .map(|a| (a.time.0 - START, level(&a.key.0[0].0), a.key.0[0].1.parse().unwrap()))
