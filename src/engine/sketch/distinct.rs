@@ -2,7 +2,7 @@
 //!
 //! Exact up to `EXACT_MAX` values by keeping each value's latest two times; beyond, a `Ring`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ring::Ring;
 
@@ -17,47 +17,38 @@ struct Seen {
     earlier: i64,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Columns", into = "Columns")]
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
 pub struct Distinct {
     few: Vec<Seen>,
     ring: Option<Box<Ring>>,
 }
 
-/// As snapshots have it.
-#[derive(Serialize, Deserialize)]
-struct Columns {
-    values: Vec<u64>,
-    latest: Vec<i64>,
-    earlier: Vec<i64>,
-    ring: Option<Box<Ring>>,
-}
-
-impl From<Distinct> for Columns {
-    fn from(d: Distinct) -> Self {
-        Self {
-            values: d.few.iter().map(|s| s.value).collect(),
-            latest: d.few.iter().map(|s| s.latest).collect(),
-            earlier: d.few.iter().map(|s| s.earlier).collect(),
-            ring: d.ring,
-        }
+/// Stored column by column: values, latest times, earlier times, and the ring.
+impl Serialize for Distinct {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let values: Vec<u64> = self.few.iter().map(|seen| seen.value).collect();
+        let latest: Vec<i64> = self.few.iter().map(|seen| seen.latest).collect();
+        let earlier: Vec<i64> = self.few.iter().map(|seen| seen.earlier).collect();
+        (values, latest, earlier, &self.ring).serialize(s)
     }
 }
 
-impl From<Columns> for Distinct {
-    fn from(c: Columns) -> Self {
-        let times = c.latest.into_iter().zip(c.earlier);
-        let few = c.values.into_iter().zip(times);
-        Self {
-            few: few
-                .map(|(value, (latest, earlier))| Seen {
-                    value,
-                    latest,
-                    earlier,
-                })
-                .collect(),
-            ring: c.ring,
-        }
+type Columns = (Vec<u64>, Vec<i64>, Vec<i64>, Option<Box<Ring>>);
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let (values, latest, earlier, ring) = Columns::deserialize(d)?;
+        let columns = values.into_iter().zip(latest).zip(earlier);
+        let few = columns.map(|((value, latest), earlier)| Seen {
+            value,
+            latest,
+            earlier,
+        });
+        Ok(Self {
+            few: few.collect(),
+            ring,
+        })
     }
 }
 
