@@ -21,7 +21,7 @@ use crate::engine::detector::{self, plan::Detector};
 Examples:
   tidegate detectors show reset-flood-ip
   tidegate detectors tune reset-flood-ip --input last-week.jsonl.zst
-  tidegate detectors docs > docs/catalogue.md")]
+  tidegate detectors docs > docs/detectors.md")]
 pub enum Args {
     /// One line per detector
     List {
@@ -40,7 +40,7 @@ pub enum Args {
         detectors: Option<PathBuf>,
     },
     /// What each detector means and when it fires, as Markdown
-    #[command(after_help = "Example: tidegate detectors docs > docs/catalogue.md")]
+    #[command(after_help = "Example: tidegate detectors docs > docs/detectors.md")]
     Docs {
         /// Folder of detectors instead of the shipped ones
         #[arg(long, value_name = "DIR")]

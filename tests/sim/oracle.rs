@@ -1,7 +1,7 @@
 //! The second opinion: which detector must open an alert for which key at which event time.
 //!
 //! Slow and exact: the whole history is kept, sets are sets, and every value is computed anew from
-//! its definition (docs/detectors.md, "How time counts"). Shares no code with the engine.
+//! its definition (docs/language.md, "How time counts"). Shares no code with the engine.
 //! Invariant: it sees facts and laws only, never what the engine did.
 
 mod absence;

@@ -1,6 +1,6 @@
 //! The catalogue of detectors as Markdown: what each means, when it fires, what it asks for.
 //!
-//! Owns the form of `docs/catalogue.md`. Everything in it comes from the detectors' own files, so
+//! Owns the form of `docs/detectors.md`. Everything in it comes from the detectors' own files, so
 //! it is stale only if nobody ran `tidegate detectors docs`; a test says so.
 
 use std::fmt::Write as _;
@@ -15,8 +15,8 @@ use crate::model::Span;
 const HEAD: &str = "\
 # The detectors
 
-Written by `tidegate detectors docs > docs/catalogue.md` from the detectors' own files; do not edit.
-[Writing a detector](detectors.md) explains the words.
+Written by `tidegate detectors docs > docs/detectors.md` from the detectors' own files; do not edit.
+[Writing a detector](language.md) explains the words.
 ";
 
 /// The whole page. `files` are those of the folder the plan comes from.

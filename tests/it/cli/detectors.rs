@@ -69,10 +69,10 @@ fn a_case_that_does_not_hold_ends_with_1_and_says_why() {
 fn the_catalogue_page_is_fresh() {
     let done = tidegate(&["detectors", "docs"]).ok();
     let page = String::from_utf8(done.stdout).unwrap();
-    let kept = std::fs::read_to_string(root().join("docs/catalogue.md")).unwrap_or_default();
+    let kept = std::fs::read_to_string(root().join("docs/detectors.md")).unwrap_or_default();
     assert!(
         page == kept,
-        "docs/catalogue.md is stale; renew it: cargo run -- detectors docs > docs/catalogue.md"
+        "docs/detectors.md is stale; renew it: cargo run -- detectors docs > docs/detectors.md"
     );
     for folder in SHIPPED {
         assert!(
