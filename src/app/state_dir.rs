@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::shape::StoreKind;
 use crate::model::HashKey;
-use crate::source::ledger::Frontier;
+use crate::source::ledger::{Frontier, Last};
 use crate::store::redb::RedbStore;
 use crate::store::rows;
 use crate::store::snapshot::{self, Snapshot};
@@ -78,6 +78,9 @@ pub struct Place {
     /// The topics by the numbers that the snapshot uses.
     pub topics: Vec<String>,
     pub frontier: Frontier,
+    /// The records just before it.
+    #[serde(default)]
+    pub last: Last,
     /// The commits that what was read up to there has brought about.
     #[serde(default)]
     pub commits: u64,
