@@ -1,7 +1,7 @@
 //! The engine's state as bytes: what it stands on (key, rules) and what it holds.
 //!
-//! Versioned; a snapshot made under another hash key is refused, never merged. The file around it
-//! (checksum, rename) is the store's.
+//! Versioned: older forms are read as far back as `OLDEST`, newer ones refused; a snapshot made under
+//! another hash key is refused, never merged. The file around it (checksum, rename) is the store's.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,26 @@ use super::program::Program;
 use super::shard::ShardImage;
 use super::watermark::Sequencer;
 
-/// Format of the bytes; raised with every change of a state's shape.
+mod older;
+
+/// Form of the bytes; raised with every change of a state's shape, and what changed is said in `older`.
 pub const VERSION: u32 = 3;
+/// The oldest form that is read. Form 1 named a rule by numbers of fields that depended on what else was
+/// loaded: which rule a state of it belongs to cannot be told any more.
+pub const OLDEST: u32 = 2;
 /// The longest form of a length.
 const LENGTH_MAX: usize = 10;
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct Head<'a> {
     version: u32,
     key_id: String,
     /// Identity of each rule, in order.
     rules: Vec<u64>,
     sequencer: Sequencer,
-    /// Last, since `write` puts them behind the rest.
-    shards: Vec<Vec<u8>>,
+    /// Last, since `write` puts them behind the rest; where they stand, since they are most of it.
+    #[serde(borrow)]
+    shards: Vec<&'a [u8]>,
 }
 
 /// What a snapshot gave back, or a reload kept.
@@ -50,7 +56,7 @@ pub enum Refused {
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
     #[error(
-        "the snapshot has format {found}, this binary reads {VERSION}; use the binary that wrote it, or start from an older snapshot"
+        "the snapshot has format {found}, this binary reads {OLDEST} to {VERSION}; use the binary that wrote it, or move the snapshots away: what the log still holds is read again then"
     )]
     Version { found: u32 },
     #[error(
@@ -106,8 +112,7 @@ fn put_length(length: usize, bytes: &mut Vec<u8>) {
 /// How many shards a snapshot was cut into, if it is one.
 #[must_use]
 pub fn shards(bytes: &[u8]) -> Option<usize> {
-    let head: Head = postcard::from_bytes(bytes).ok()?;
-    Some(head.shards.len())
+    Some(head(bytes).ok()?.shards.len())
 }
 
 pub(super) fn read(
@@ -116,11 +121,7 @@ pub(super) fn read(
     shards: usize,
     topics: &[String],
 ) -> Result<Image, Refused> {
-    let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
-    if found != VERSION {
-        return Err(Refused::Version { found });
-    }
-    let head: Head = postcard::from_bytes(bytes).map_err(damaged)?;
+    let head = head(bytes)?;
     if head.key_id != program.key.id() {
         return Err(Refused::Key {
             found: head.key_id,
@@ -135,7 +136,7 @@ pub(super) fn read(
     }
     let mut images: Vec<ShardImage> = Vec::with_capacity(shards);
     for shard in &head.shards {
-        images.push(postcard::from_bytes(shard).map_err(damaged)?);
+        images.push(of_form(head.version, shard)?);
     }
     let keep = program.keep(&head.rules);
     let mut sequencer = head.sequencer;
@@ -154,6 +155,23 @@ pub(super) fn read(
         keep,
         restored,
     })
+}
+
+/// Everything but what is in the shards.
+fn head(bytes: &[u8]) -> Result<Head<'_>, Refused> {
+    let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
+    if !(OLDEST..=VERSION).contains(&found) {
+        return Err(Refused::Version { found });
+    }
+    of_form(found, bytes)
+}
+
+fn of_form<'de, T: Deserialize<'de>>(version: u32, bytes: &'de [u8]) -> Result<T, Refused> {
+    let read = match version {
+        VERSION => postcard::from_bytes(bytes),
+        older => older::read(older, older::LATER, bytes),
+    };
+    read.map_err(damaged)
 }
 
 fn damaged(error: postcard::Error) -> Refused {
