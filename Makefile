@@ -26,6 +26,8 @@ KILLS ?= 20
 RELOADS ?= 10
 FAULTS ?=
 STORE ?= redb
+# An older tidegate to take turns with: make faults FAULTS=upgrade OLDER=/path/to/it
+OLDER ?=
 
 scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
@@ -63,8 +65,10 @@ faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
+	  $(if $(OLDER),TIDEGATE_TEST_OLDER=$(OLDER)) \
 	  $(CARGO) test --locked $(if $(filter sled,$(STORE)),--features sled) --test it -- \
-	  $(or $(addprefix faults::,$(FAULTS)),faults fuzz) 2>&1 \
+	  $(or $(addprefix faults::,$(FAULTS)),faults fuzz) \
+	  $(if $(OLDER),--include-ignored --skip leaves_its_state) 2>&1 \
 	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
 	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
 
