@@ -128,7 +128,7 @@ impl<S: Shards> Course<S> {
     }
 
     /// The engine's state and where it stands; `None` while it holds something uncommitted.
-    pub fn snapshot(&mut self) -> Option<(Vec<u8>, Place)> {
+    pub fn snapshot(&mut self) -> Option<(Vec<Vec<u8>>, Place)> {
         if !self.uncommitted.is_empty() || self.engine.has_output() {
             return None;
         }

@@ -163,12 +163,12 @@ impl Snapshots {
         Ok(Some((snapshot.body, place)))
     }
 
-    /// Writes a snapshot durably. Returns its size.
+    /// Writes a snapshot, given in parts, durably. Returns its size.
     ///
     /// # Errors
     /// It could not be written; the ones before it are untouched.
-    pub fn save(&mut self, body: Vec<u8>, place: &Place) -> anyhow::Result<usize> {
-        let size = body.len();
+    pub fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> anyhow::Result<usize> {
+        let size = body.iter().map(Vec::len).sum();
         let frontier = serde_json::to_vec(place)?;
         let generation = self.generation + 1;
         let snapshot = Snapshot {

@@ -16,8 +16,6 @@ pub const VERSION: u32 = 3;
 /// The oldest form that is read. Form 1 named a rule by numbers of fields that depended on what else was
 /// loaded: which rule a state of it belongs to cannot be told any more.
 pub const OLDEST: u32 = 2;
-/// The longest form of a length.
-const LENGTH_MAX: usize = 10;
 
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
@@ -77,9 +75,10 @@ pub(super) struct Image {
     pub restored: Restored,
 }
 
-/// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets.
+/// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets: its bytes in parts
+/// that follow one another, since the shards are most of it and need not be copied for it.
 #[must_use]
-pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<u8> {
+pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let rules = program.identities();
     let head = Head {
         version: VERSION,
@@ -89,24 +88,20 @@ pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> 
         shards: Vec::new(),
     };
     let mut bytes = postcard::to_stdvec(&head).unwrap_or_default();
-    // The shards take the place of the empty list's length. Each is dropped when it is in: the state
-    // stands in memory once as bytes, not twice.
+    // The shards take the place of the empty list's length.
     bytes.pop();
-    bytes.reserve_exact(shards.iter().map(|s| s.len() + LENGTH_MAX).sum::<usize>() + LENGTH_MAX);
-    put_length(shards.len(), &mut bytes);
+    bytes.extend(length(shards.len()));
+    let mut parts = vec![bytes];
     for shard in shards {
-        put_length(shard.len(), &mut bytes);
-        bytes.extend_from_slice(&shard);
+        parts.push(length(shard.len()));
+        parts.push(shard);
     }
-    bytes
+    parts
 }
 
-fn put_length(length: usize, bytes: &mut Vec<u8>) {
-    let mut room = [0; LENGTH_MAX];
-    // Fails only without room.
-    if let Ok(encoded) = postcard::to_slice(&length, &mut room) {
-        bytes.extend_from_slice(encoded);
-    }
+/// A list's length as it stands before the list.
+fn length(of: usize) -> Vec<u8> {
+    postcard::to_stdvec(&of).unwrap_or_default()
 }
 
 /// How many shards a snapshot was cut into, if it is one.

@@ -130,7 +130,7 @@ fn a_snapshot_of_every_form_goes_on_where_it_was() {
         whole.handle(&Input::Batch(batch));
     }
     let before = told(&mut whole);
-    let body = whole.snapshot();
+    let body = whole.snapshot().concat();
     let rest = |engine: &mut Engine| {
         for batch in second {
             engine.handle(&Input::Batch(batch));
@@ -171,7 +171,7 @@ fn a_snapshot_of_every_form_goes_on_where_it_was() {
 fn a_snapshot_of_a_form_unknown_is_refused_with_what_to_do() {
     let program = program();
     let mut engine = Engine::new(Arc::clone(&program), 1);
-    let mut bytes = engine.snapshot();
+    let mut bytes = engine.snapshot().concat();
     // The version stands first, as a number of one byte.
     assert_eq!(u32::from(bytes[0]), VERSION);
     for other in [OLDEST - 1, VERSION + 1] {
