@@ -30,7 +30,6 @@ use tidegate::simulate::{self, Scenario, Traffic};
 use tidegate::store::snapshot::{self, Snapshot};
 
 const BATCH: u64 = 1024;
-const GIB: f64 = (1u64 << 30) as f64;
 /// As `state.snapshot_every` is unless set.
 const SNAPSHOT_EVERY_MS: i64 = 30_000;
 
@@ -86,20 +85,17 @@ fn durations(out: &mut impl Write, keys: u64) {
     });
     assert_eq!(restored, keys);
 
-    let mib = |bytes: f64| bytes / f64::from(1 << 20);
-    writeln!(
-        out,
-        "{keys} keys, {:.0} MiB of state, {} observations that wait; {:.0} MiB as a snapshot",
-        mib(state as f64),
-        stats.held,
-        mib(size as f64),
-    )
-    .unwrap();
-    for (of, bytes) in [("state", state as f64), ("snapshot", size as f64)] {
-        let each = |time: f64| time / (bytes / GIB);
+    let (mib, gib) = (f64::from(1 << 20), (1u64 << 30) as f64);
+    let (state, size) = (state as f64, size as f64);
+    for (of, bytes) in [("state", state), ("a snapshot", size)] {
+        let each = |time: f64| time / (bytes / gib);
         writeln!(
             out,
-            "s/GiB of {of}: to bytes at first {:.2}, later {:.2}, to the file {:.2}, back to a running engine {:.2}",
+            "| restart, for each GiB of {of} | {keys} keys, {} observations that wait: {:.0} MiB of state, {:.0} MiB as a snapshot | \
+             to bytes {:.2} s at first, {:.2} s from then on, to the file {:.2} s, back to a running engine {:.2} s |",
+            stats.held,
+            state / mib,
+            size / mib,
             each(first),
             each(next),
             each(written),
@@ -150,8 +146,8 @@ fn changes(out: &mut impl Write, events: u64) {
     let at = |part: f64| 100.0 * shares[(part * (shares.len() - 1) as f64) as usize];
     writeln!(
         out,
-        "{events} events of a mixed day, a snapshot every 30 s, second half: of {keys} keys {:.0} % are touched \
-         between two (tenth {:.0} %, nine tenths {:.0} %)",
+        "| between two snapshots | {events} events of a mixed day, one every 30 s, second half | of {keys} keys {:.1} % are \
+         touched (tenth {:.1} %, nine tenths {:.1} %) |",
         at(0.5),
         at(0.1),
         at(0.9)
