@@ -17,7 +17,7 @@ pub const VERSION: u32 = 3;
 /// loaded: which rule a state of it belongs to cannot be told any more.
 pub const OLDEST: u32 = 2;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Head<'a> {
     version: u32,
     key_id: String,
@@ -79,17 +79,9 @@ pub(super) struct Image {
 /// that follow one another, since the shards are most of it and need not be copied for it.
 #[must_use]
 pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let rules = program.identities();
-    let head = Head {
-        version: VERSION,
-        key_id: program.key.id(),
-        rules,
-        sequencer: sequencer.clone(),
-        shards: Vec::new(),
-    };
+    // A `Head`, field by field: the sequencer need not be copied for it, either.
+    let head = (VERSION, program.key.id(), program.identities(), sequencer);
     let mut bytes = postcard::to_stdvec(&head).unwrap_or_default();
-    // The shards take the place of the empty list's length.
-    bytes.pop();
     bytes.extend(length(shards.len()));
     let mut parts = vec![bytes];
     for shard in shards {
