@@ -226,17 +226,12 @@ impl Shards for Threads {
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.others.iter().for_each(|r| r.send(Ask::Snapshot));
         let mut images = vec![self.first.snapshot().unwrap_or_default()];
-        images.extend(self.each(
-            || Ask::Snapshot,
-            |a| {
-                if let Answer::Snapshot(b) = a {
-                    Some(b)
-                } else {
-                    None
-                }
-            },
-        ));
+        images.extend(self.others.iter().filter_map(|r| match r.receive() {
+            Some(Answer::Snapshot(image)) => Some(image),
+            _ => None,
+        }));
         images
     }
 

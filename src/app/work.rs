@@ -143,6 +143,7 @@ impl Work {
             self.change_rules(&intake.rules)?;
         }
         self.course.take(&intake.routed, &intake.notices);
+        self.course.note_last(&intake.last);
         crate::crash::point("batch-taken");
         let passed = self.course.engine.take_passed();
         let events = passed.iter().map(|p| p.events).sum();
@@ -267,7 +268,7 @@ impl Work {
             } => tracing::warn!(
                 partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
                 next,
-                ?cause,
+                %cause,
                 "the loss is accepted: reading goes on at what the log still holds"
             ),
             Notice::End { .. } => self.shared.caught_up(),
@@ -281,16 +282,16 @@ impl Work {
                 tracing::error!(
                     partition = name,
                     next,
-                    ?cause,
+                    %cause,
                     "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
                 );
-                let halted =
-                    self.shared
-                        .halted(topic, &name, &format!("{cause:?} at offset {next}"));
+                let halted = self
+                    .shared
+                    .halted(topic, &name, &format!("offset {next}: {cause}"));
                 self.measures.halted(topic, halted);
                 let place = (topic, partition.number);
                 let (key, now) = (&self.rules.program.key, self.clock.now());
-                let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
+                let alert = meta::partition_halted(key, place, *next, *cause, now);
                 self.raise(&alert)?;
             }
             Notice::Stalled { partition, next } => {
