@@ -88,6 +88,14 @@ impl Observation {
         values
     }
 
+    /// Its text among those of its packet.
+    #[must_use]
+    pub fn text_in<'a>(&self, all: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        all.get(start..start + usize::from(self.len))
+            .unwrap_or_default()
+    }
+
     /// No event: a narrower group has fired and takes what it brought out of its wider ones
     /// (`roll-up`). `input` then says how many groups are narrower still.
     #[must_use]
@@ -196,10 +204,7 @@ impl Packet {
     /// The text of one of its observations.
     #[must_use]
     pub fn text_of(&self, o: &Observation) -> &[u8] {
-        let start = o.start as usize;
-        self.text
-            .get(start..start + usize::from(o.len))
-            .unwrap_or_default()
+        o.text_in(&self.text)
     }
 
     /// Adds an observation with its text.
@@ -239,7 +244,7 @@ pub struct Router {
     scratch_value: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Key {
     fingerprint: u64,
     start: u32,
@@ -330,15 +335,9 @@ impl Router {
         if let Some(Some(key)) = self.keys.get(layout) {
             return *key;
         }
-        let key = program.layouts.get(layout).map_or(
-            Key {
-                fingerprint: 0,
-                start: 0,
-                len: 0,
-                whole: false,
-            },
-            |l| self.extract(program, l, event, &mut out.text),
-        );
+        let found = program.layouts.get(layout);
+        let key = found.map(|l| self.extract(program, l, event, &mut out.text));
+        let key = key.unwrap_or_default();
         if let Some(place) = self.keys.get_mut(layout) {
             *place = Some(key);
             self.used.push(layout);

@@ -134,7 +134,7 @@ impl Obligations {
         let pending = self.table.get(key).map_or(0, |e| e.chains.len());
         Probe {
             numbers: vec![("pending".to_owned(), pending as f64)],
-            open: false,
+            ..Probe::default()
         }
     }
 }

@@ -188,6 +188,7 @@ impl SpikeRule {
         Probe {
             numbers,
             open: entry.pinned(),
+            ..Probe::default()
         }
     }
 }

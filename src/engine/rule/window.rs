@@ -134,16 +134,16 @@ impl<M: Memory> WindowRule<M> {
     }
 
     #[must_use]
-    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+    pub fn probe(&self, rule: &Rule, key: u64, now: i64) -> Probe {
         let Some(entry) = self.table.get(key) else {
             return Probe::default();
         };
-        let numbers = Measure::new(rule)
-            .read(&entry.stores, entry.newest, entry.span)
-            .observed;
+        let now = entry.newest.max(now);
+        let reading = Measure::new(rule).read(&entry.stores, now, entry.span);
         Probe {
-            numbers,
+            numbers: reading.observed,
             open: entry.pinned(),
+            events: entry.memory.events(now - entry.span),
         }
     }
 }

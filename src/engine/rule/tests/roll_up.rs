@@ -4,7 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const DETECTORS: &str = "
+pub(crate) const DETECTORS: &str = "
 title: Flood
 name: flood
 logsource: {product: tidegate}
@@ -124,7 +124,7 @@ fn a_claim_takes_its_values_along() {
 }
 
 /// An event: its time, and the group it is in at each level.
-type Seen = (i64, [u64; 3]);
+pub(crate) type Seen = (i64, [u64; 3]);
 
 /// One group by the definition: when it fired, and while it holds.
 #[derive(Clone, Copy)]
@@ -135,18 +135,29 @@ struct Open {
 
 /// The crossings of any traffic, from the words of the documentation alone: per moment, level by
 /// level, a group counts the events of its window that no narrower group has told of.
-struct Definition {
+pub(crate) struct Definition {
     span: i64,
     bounds: [usize; 3],
-    events: Vec<Seen>,
+    pub(crate) events: Vec<Seen>,
     /// Per event the level of the alert that tells of it; 3 is none.
     told: Vec<usize>,
     open: std::collections::BTreeMap<(usize, u64), Open>,
-    crossings: Vec<(i64, usize, u64)>,
+    pub(crate) crossings: Vec<(i64, usize, u64)>,
 }
 
 impl Definition {
-    fn count(&self, level: usize, group: u64, now: i64) -> usize {
+    pub(crate) fn new(span: i64, bounds: [usize; 3]) -> Self {
+        Self {
+            span,
+            bounds,
+            events: Vec::new(),
+            told: Vec::new(),
+            open: std::collections::BTreeMap::new(),
+            crossings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn count(&self, level: usize, group: u64, now: i64) -> usize {
         let events = self.events.iter().zip(&self.told);
         let counts = |(e, told): &(&Seen, &usize)| {
             e.1[level] == group && e.0 > now - self.span && e.0 <= now && **told >= level
@@ -166,7 +177,7 @@ impl Definition {
         }
     }
 
-    fn moment(&mut self, now: i64, of: &[Seen]) {
+    pub(crate) fn moment(&mut self, now: i64, of: &[Seen]) {
         let open: Vec<(usize, u64)> = self.open.keys().copied().collect();
         for (level, group) in open {
             self.close(level, group, now);
@@ -233,14 +244,7 @@ proptest! {
             ));
             list.push((time, groups));
         }
-        let mut definition = Definition {
-            span: span * 1000,
-            bounds,
-            events: Vec::new(),
-            told: Vec::new(),
-            open: std::collections::BTreeMap::new(),
-            crossings: Vec::new(),
-        };
+        let mut definition = Definition::new(span * 1000, bounds);
         for moment in list.chunk_by(|a, b| a.0 == b.0) {
             definition.moment(moment[0].0, moment);
         }

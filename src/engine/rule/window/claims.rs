@@ -35,6 +35,9 @@ pub trait Memory: Clone + Debug + Default {
     /// The time of the newest event that is left.
     fn newest(&self) -> Option<i64>;
 
+    /// How many are left of those after `from`; `None` where nothing is remembered.
+    fn events(&self, from: i64) -> Option<u64>;
+
     /// The numbers of what is left.
     fn recount(&self, measure: &Measure, span: i64) -> Stores;
 
@@ -54,6 +57,10 @@ impl Memory for () {
     }
 
     fn newest(&self) -> Option<i64> {
+        None
+    }
+
+    fn events(&self, _: i64) -> Option<u64> {
         None
     }
 
@@ -115,6 +122,10 @@ impl Memory for Log {
 
     fn newest(&self) -> Option<i64> {
         self.0.iter().map(|e| e.time).max()
+    }
+
+    fn events(&self, from: i64) -> Option<u64> {
+        Some(self.0.iter().filter(|e| e.time > from).count() as u64)
     }
 
     fn recount(&self, measure: &Measure, span: i64) -> Stores {
