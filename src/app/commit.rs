@@ -10,13 +10,14 @@ mod mutes;
 use std::sync::Arc;
 
 use self::mutes::Mutes;
+use super::meta;
 use crate::deliver::{Settings as Delivery, body};
 use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
 use crate::model::ids::Id;
-use crate::model::{EventTime, WallTime};
+use crate::model::{EventTime, Span, WallTime};
 use crate::store::rows::{self, actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
@@ -230,8 +231,8 @@ impl Desk {
         self.save(plan, state)
     }
 
-    /// Takes out closed alerts and ended actions from before these times, up to `limit` of each;
-    /// tells how many went.
+    /// Takes out alerts that are over and ended actions from before these times, up to `limit` of
+    /// each; tells how many went.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -242,9 +243,23 @@ impl Desk {
         limit: usize,
     ) -> Result<usize, StoreError> {
         store::write(&*self.store, |tx| {
-            let gone = alert_rows::prune(tx, alerts, limit)?;
+            let is_over = |alert: &Alert| self.is_over(alert, alerts);
+            let gone = alert_rows::prune(tx, alerts, is_over, limit)?;
             Ok(gone.max(actions::prune(tx, ended, limit)?))
         })
+    }
+
+    /// Whether nothing more comes of an alert at this event time: it is closed, or a moment that no
+    /// hold lengthens any more.
+    fn is_over(&self, alert: &Alert, now: EventTime) -> bool {
+        let rule = |d: &Detector| self.plan.rules.get(d.rule);
+        let hold = match self.detector(alert) {
+            Some(d) if rule(d).is_some_and(|r| !r.kind.closes()) => Some(d.suppress),
+            Some(_) => None,
+            None => meta::is_moment(&alert.detector).then_some(Span::ZERO),
+        };
+        let ends = hold.map(|hold| alert.last.0.saturating_add(hold.0));
+        alert.status == Status::Closed || ends.is_some_and(|end| end < now.0)
     }
 
     /// A human approves, denies or reverts an action.

@@ -2,22 +2,23 @@ use super::*;
 use crate::app::meta;
 use crate::engine::alert::Number;
 use crate::engine::containment::policy::Settings;
+use crate::engine::detector::{Options, SourceFile, compile};
 use crate::model::HashKey;
 use crate::store::memory::MemoryStore;
 use crate::store::rows::tests::alert;
+
+fn desk(store: &Arc<MemoryStore>, plan: &Arc<Plan>) -> Desk {
+    let policy = Policy::new(Settings::default(), &HashKey::fixed()).unwrap();
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    Desk::open(store, policy, Delivery::default(), Arc::clone(plan)).unwrap()
+}
 
 /// Removed: its open alerts are closed, once, with what was known of them; nobody else's is, and
 /// none that is closed already.
 #[test]
 fn alerts_of_lost_detectors_are_closed() {
     let store = Arc::new(MemoryStore::default());
-    let mut desk = Desk::open(
-        Arc::clone(&store) as Arc<dyn Store>,
-        Policy::new(Settings::default(), &HashKey::fixed()).unwrap(),
-        Delivery::default(),
-        Arc::default(),
-    )
-    .unwrap();
+    let mut desk = desk(&store, &Arc::default());
     let of = |id: u8, detector: &str, revision| {
         let mut alert = alert(id, revision, i64::from(id) * 1000);
         alert.detector.id = detector.into();
@@ -57,4 +58,80 @@ fn alerts_of_lost_detectors_are_closed() {
     assert_eq!(ids, ["stays", own.detector.id.as_str()]);
     assert!(meta::is_own(&own.detector) && !meta::is_own(&left[0].detector));
     assert!(desk.close_lost(lost, WallTime(3)).unwrap().is_empty());
+}
+
+const KINDS: &str = "\
+title: Decoy
+name: decoy
+detection: {s: {event.kind: honeytoken.hit}, condition: s}
+---
+title: Decoys, held
+name: held
+detection: {s: {event.kind: honeytoken.hit}, condition: s}
+suppress: 1h
+---
+title: Many
+name: many
+detection: {s: {event.kind: recovery.requested}, condition: s}
+correlation: {type: event_count, group-by: [source.ip], timespan: 10m, condition: {gte: 5}}
+";
+
+/// What is only a moment never closes, and must not stay for ever; an episode that is open does.
+#[test]
+fn moments_are_over_when_they_have_been_told() {
+    let store = Arc::new(MemoryStore::default());
+    let file = SourceFile {
+        path: "d.yml".into(),
+        text: KINDS.into(),
+        ..SourceFile::default()
+    };
+    let plan = Arc::new(compile(&[file], &Options::default()).plan);
+    let mut desk = desk(&store, &plan);
+    let of = |n: u8, detector: &str, at| {
+        let mut alert = alert(n, 0, at);
+        alert.detector.id = plan
+            .detectors
+            .iter()
+            .find(|d| d.name == detector)
+            .unwrap()
+            .id
+            .clone();
+        alert
+    };
+    let hour = Span::hours(1).0;
+    let exploded = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
+    let halted = meta::partition_halted(&HashKey::fixed(), ("t", 0), 7, "Truncated", WallTime(0));
+    let mut all = vec![
+        of(1, "decoy", 0),
+        of(2, "held", 0),
+        of(3, "many", 0),
+        exploded,
+        halted.clone(),
+    ];
+    // Held: its last event was later than its first.
+    all.push(of(4, "held", 0));
+    all[5].last = EventTime(hour);
+    desk.record(&all, WallTime(0)).unwrap();
+    let left = |desk: &Desk, at: i64| {
+        desk.prune(EventTime(at), WallTime(at), 100).unwrap();
+        let all = store::read(&*store, |v| {
+            alert_rows::list(v, &alert_rows::Filter::default(), 9)
+        });
+        let mut ids: Vec<u8> = all.unwrap().iter().map(|a| a.alert_id.0[0]).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let stays = halted.alert_id.0[0];
+    let with = |mut ids: Vec<u8>| {
+        ids.push(stays);
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(left(&desk, hour / 2), with(vec![2, 3, 4]));
+    assert_eq!(left(&desk, hour + 1), with(vec![3, 4]));
+    assert_eq!(
+        left(&desk, 3 * hour),
+        with(vec![3]),
+        "an open episode stays"
+    );
 }

@@ -112,6 +112,27 @@ pub enum Kind {
     },
 }
 
+impl Kind {
+    /// Whether its alerts end by being closed. Those of the other kinds are moments: over as soon as
+    /// they are told.
+    #[must_use]
+    pub const fn closes(&self) -> bool {
+        match self {
+            Self::Each
+            | Self::Temporal { .. }
+            | Self::Absence { .. }
+            | Self::NewValue(_)
+            | Self::Obligations { .. } => false,
+            Self::Window { .. }
+            | Self::Ratio { .. }
+            | Self::Share(_)
+            | Self::Spike(_)
+            | Self::Score(_)
+            | Self::Quiet(_) => true,
+        }
+    }
+}
+
 /// One number over a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregate {
