@@ -16,9 +16,10 @@ use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
+use crate::engine::program::Program;
 use crate::model::ids::Id;
 use crate::model::{EventTime, Span, WallTime};
-use crate::store::rows::{self, actions, alerts as alert_rows, messages};
+use crate::store::rows::{self, Definitions, actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
 /// Alerts closed in one transaction when detectors went.
@@ -90,11 +91,6 @@ impl Desk {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
-    }
-
-    /// Goes on with other detectors.
-    pub fn set_plan(&mut self, plan: Arc<Plan>) {
-        self.plan = plan;
     }
 
     fn detector(&self, alert: &Alert) -> Option<&Detector> {
@@ -191,13 +187,34 @@ impl Desk {
         Ok(sent)
     }
 
-    /// Closes the open alerts of detectors that are not as they were: nothing watches these episodes
-    /// any more. The last state of each stands, with the reason behind its summary. What stands of
-    /// their actions ends by itself.
+    /// Goes on with these detectors, at the start and after a reload, and closes the open alerts of
+    /// those that are not as they were: nothing watches these episodes any more. The last state of
+    /// each stands, with the reason behind its summary. What stands of their actions ends by itself.
     ///
     /// # Errors
     /// When the store cannot be written; what was closed before stays closed.
-    pub fn close_lost(
+    pub fn adopt(&mut self, program: &Program, now: WallTime) -> Result<Committed, StoreError> {
+        self.plan = Arc::clone(&program.plan);
+        let plan = Arc::clone(&program.plan);
+        let after = Definitions(program.definitions());
+        let before = store::read(&*self.store, |view| rows::definitions(view))?;
+        // Of one that nobody has remembered only its version tells.
+        let known = |of: &DetectorRef| {
+            let same = |d: &Detector| d.id == of.id && d.version == of.version;
+            plan.detectors.iter().any(same)
+        };
+        let is_lost = |of: &DetectorRef| match (before.0.get(&of.id), after.0.get(&of.id)) {
+            (Some(before), Some(after)) => before != after,
+            _ => !known(of),
+        };
+        let closed = self.close_lost(|of| !meta::is_own(of) && is_lost(of), now)?;
+        if before != after {
+            store::write(&*self.store, |tx| rows::set_definitions(tx, &after))?;
+        }
+        Ok(closed)
+    }
+
+    fn close_lost(
         &mut self,
         is_lost: impl Fn(&DetectorRef) -> bool,
         now: WallTime,

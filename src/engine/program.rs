@@ -5,6 +5,7 @@
 mod feed;
 mod index;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::detector::plan::{Detector, From, Input, Kind, Plan};
@@ -375,6 +376,17 @@ impl Program {
         }
         text.push_str(&format!("|{:?}", self.specs[rule].parts));
         self.key.fingerprint(self.named(&text).as_bytes()).0
+    }
+
+    /// Per detector's id what it is, as a number: equal as long as each of its rules is.
+    #[must_use]
+    pub fn definitions(&self) -> BTreeMap<String, u64> {
+        let mut all: BTreeMap<String, u64> = BTreeMap::new();
+        for rule in 0..self.plan.rules.len() {
+            let definition = all.entry(self.detector(rule).id.clone()).or_default();
+            *definition = definition.rotate_left(1) ^ self.identity(rule);
+        }
+        all
     }
 
     /// A debugging text with fields by name: their numbers depend on what else is loaded.

@@ -3,6 +3,7 @@ use crate::app::meta;
 use crate::engine::alert::Number;
 use crate::engine::containment::policy::Settings;
 use crate::engine::detector::{Options, SourceFile, compile};
+use crate::engine::program::Settings as ProgramSettings;
 use crate::model::HashKey;
 use crate::store::memory::MemoryStore;
 use crate::store::rows::tests::alert;
@@ -60,6 +61,15 @@ fn alerts_of_lost_detectors_are_closed() {
     assert!(desk.close_lost(lost, WallTime(3)).unwrap().is_empty());
 }
 
+fn compiled(text: &str) -> Arc<Plan> {
+    let file = SourceFile {
+        path: "d.yml".into(),
+        text: text.into(),
+        ..SourceFile::default()
+    };
+    Arc::new(compile(&[file], &Options::default()).plan)
+}
+
 const KINDS: &str = "\
 title: Decoy
 name: decoy
@@ -80,12 +90,7 @@ correlation: {type: event_count, group-by: [source.ip], timespan: 10m, condition
 #[test]
 fn moments_are_over_when_they_have_been_told() {
     let store = Arc::new(MemoryStore::default());
-    let file = SourceFile {
-        path: "d.yml".into(),
-        text: KINDS.into(),
-        ..SourceFile::default()
-    };
-    let plan = Arc::new(compile(&[file], &Options::default()).plan);
+    let plan = compiled(KINDS);
     let mut desk = desk(&store, &plan);
     let of = |n: u8, detector: &str, at| {
         let mut alert = alert(n, 0, at);
@@ -134,4 +139,51 @@ fn moments_are_over_when_they_have_been_told() {
         with(vec![3]),
         "an open episode stays"
     );
+}
+
+/// A detector that was changed without a new version, or taken out, while nothing ran.
+#[test]
+fn what_another_definition_opened_is_closed_at_the_start() {
+    let store = Arc::new(MemoryStore::default());
+    let program = |text: &str| {
+        let plan = compiled(text);
+        Program::new(plan, HashKey::fixed(), ProgramSettings::default())
+    };
+    let before = program(KINDS);
+    let start = |program: &Program, now| {
+        let mut desk = desk(&store, &Arc::default());
+        let closed = desk.adopt(program, WallTime(now)).unwrap();
+        let closed: Vec<String> = closed.alerts.iter().map(|a| a.summary.clone()).collect();
+        (desk, closed)
+    };
+    let of = |n: u8, detector: &str, version| {
+        let mut alert = alert(n, 0, 0);
+        let mut all = before.plan.detectors.iter();
+        alert.detector.id = all.find(|d| d.name == detector).unwrap().id.clone();
+        (alert.detector.version, alert.summary) = (version, detector.to_owned());
+        alert
+    };
+    let version = before.plan.detectors[0].version;
+    let own = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
+
+    // Nobody has remembered what opened these: their versions tell.
+    let mut desk = desk(&store, &Arc::default());
+    let old = [of(1, "decoy", version + 1), of(2, "many", version), own];
+    desk.record(&old, WallTime(0)).unwrap();
+    let why = "; closed because its detector was changed or taken out";
+    let (mut desk, closed) = start(&before, 1);
+    assert_eq!(closed, [format!("decoy{why}")]);
+    desk.record(&[of(3, "decoy", version)], WallTime(1))
+        .unwrap();
+    assert_eq!(start(&before, 2).1, [""; 0], "the same detectors");
+
+    let changed = program(&KINDS.replace("gte: 5", "gte: 6"));
+    assert_eq!(start(&changed, 3).1, [format!("many{why}")]);
+    assert_eq!(start(&changed, 4).1, [""; 0], "once");
+    let gone = program(&format!(
+        "title: Decoys{}",
+        KINDS.split_once("---\ntitle: Decoys").unwrap().1
+    ));
+    assert_eq!(gone.plan.detectors.len(), 2);
+    assert_eq!(start(&gone, 5).1, [format!("decoy{why}")]);
 }
