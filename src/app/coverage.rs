@@ -259,8 +259,7 @@ fn covered(plan: &Plan, detector: usize) -> Covered {
             watch.fires = Some(add("fires".to_owned()));
         }
     }
-    // The wider groups of a roll-up follow the narrowest.
-    for at in d.rule..d.rule + d.roll_up.len().max(1) {
+    for at in plan.rules_of(d.rule) {
         for bound in plan
             .rules
             .get(at)

@@ -225,35 +225,48 @@ impl Program {
             }
             // One way is enough for all that is passed on: it keeps the number of its input.
             From::Rest(_) if index > 0 => {}
-            From::Rule(producer) | From::Settled(producer) | From::Rest(producer) => {
-                let producing = &self.plan.rules[producer];
-                let find = |f: &FieldId| {
-                    let key = producing
-                        .inputs
-                        .iter()
-                        .find_map(|p| p.group_by.iter().position(|g| g == f));
-                    key.or_else(|| {
-                        let at = carried[producer].iter().position(|c| c == f)?;
-                        Some(producing.key_names.len() + at)
-                    })
+            from => {
+                let takes = match from {
+                    From::Settled(_) => Takes::Settled,
+                    From::Rest(_) => Takes::Rest,
+                    From::Rule(_) | From::Event(_) => Takes::Detections,
                 };
-                let consumer = Consumer {
-                    rule: r,
-                    input: i,
-                    takes: match input.from {
-                        From::Settled(_) => Takes::Settled,
-                        From::Rest(_) => Takes::Rest,
-                        From::Rule(_) | From::Event(_) => Takes::Detections,
-                    },
-                    parts: fields.iter().map(find).collect(),
-                    slots: slots
-                        .iter()
-                        .map(|s| (s.fields.iter().map(find).collect(), s.read))
-                        .collect(),
-                };
-                self.specs[producer].consumers.push(consumer);
+                for producer in self.plan.feeding(from) {
+                    let find = |f: &FieldId| self.place(producer, takes, *f, &carried[producer]);
+                    let consumer = Consumer {
+                        rule: r,
+                        input: i,
+                        takes,
+                        parts: fields.iter().map(find).collect(),
+                        slots: slots
+                            .iter()
+                            .map(|s| (s.fields.iter().map(find).collect(), s.read))
+                            .collect(),
+                    };
+                    self.specs[producer].consumers.push(consumer);
+                }
             }
         }
+    }
+
+    /// Where a field stands in the text of a rule that carries these behind its key.
+    fn place(
+        &self,
+        producer: usize,
+        takes: Takes,
+        field: FieldId,
+        carried: &[FieldId],
+    ) -> Option<usize> {
+        // A detection of a wider group is of none of the narrower ones inside it.
+        if takes != Takes::Rest && narrower(&self.plan, producer).contains(&field) {
+            return None;
+        }
+        let producing = &self.plan.rules[producer];
+        let in_key = |p: &Input| p.group_by.iter().position(|g| *g == field);
+        producing.inputs.iter().find_map(in_key).or_else(|| {
+            let at = carried.iter().position(|c| *c == field)?;
+            Some(producing.key_names.len() + at)
+        })
     }
 
     fn conditions(&self) -> Vec<&Predicate> {
@@ -367,7 +380,11 @@ impl Program {
                 .collect();
             let from = match input.from {
                 From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
-                From::Rule(p) => format!("rule {}", self.identity(p)),
+                // The widest of a roll-up says what the narrower ones are.
+                From::Rule(p) => {
+                    let widest = self.plan.rules_of(p).last().unwrap_or(p);
+                    format!("rule {}", self.identity(widest))
+                }
                 From::Settled(p) => format!("settled {}", self.identity(p)),
                 From::Rest(p) => format!("rest {}", self.identity(p)),
             };

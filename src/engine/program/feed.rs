@@ -11,7 +11,7 @@ use crate::model::FieldId;
 pub(super) fn levels(plan: &Plan) -> Vec<usize> {
     let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
-        let feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        let feeding = rule.inputs.iter().flat_map(|i| plan.feeding(i.from));
         let below = feeding.filter_map(|p| levels.get(p).map(|l| l + 1));
         levels.push(below.max().unwrap_or(0));
     }
@@ -24,7 +24,7 @@ pub(super) fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<F
     let mut fields = plan.detectors[own.detector].fields.clone();
     fields.extend(narrower(plan, rule));
     for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
-        let feeds = |i: &&Input| i.from.rule() == Some(rule);
+        let feeds = |i: &&Input| plan.feeding(i.from).contains(&rule);
         for input in consumer.inputs.iter().filter(feeds) {
             fields.extend(&input.group_by);
             fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));

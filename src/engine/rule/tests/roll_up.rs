@@ -123,6 +123,55 @@ fn a_claim_takes_its_values_along() {
     );
 }
 
+/// Who signs in after a flood, by network; and two floods of one system.
+const BUILT_ON: &str = "---
+title: In after a flood
+name: in
+logsource: {product: tidegate}
+detection: {s: {event.kind: login.success}}
+correlation: {type: temporal_ordered, rules: [flood, s], group-by: [source.cidr], timespan: 1m}
+---
+title: Floods of a system
+name: floods
+correlation: {type: event_count, rules: [flood], group-by: [source.as.number], timespan: 1m, condition: {gte: 2}}
+";
+
+/// Detections of an address and of a network are of the network; one of a system is of no network,
+/// though the event that brought it about came from one. None of them alerts by itself.
+#[test]
+fn other_rules_build_on_the_groups_that_have_their_key() {
+    let both = format!("{DETECTORS}{BUILT_ON}");
+    let network = "source.cidr=9.9.9.0/24 source.as.number=1";
+    let told = |script: &str, expect: &str| check(&both, script, expect);
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.1 {network}\n5s login.success {network}"
+        ),
+        "5s open in: In after a flood: flood, then s within 1m for source.cidr 9.9.9.0/24",
+    );
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.{{n}} {network}\n5s login.success {network}"
+        ),
+        "5s open in: In after a flood: flood, then s within 1m for source.cidr 9.9.9.0/24",
+    );
+    told(
+        "0s x7/1s recovery.requested source.ip=9.9.{n}.1 source.cidr=9.9.{n}.0/24 source.as.number=1
+         8s login.success source.cidr=9.9.7.0/24",
+        "",
+    );
+    // An address, then the system without it.
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.1 {network}
+             20s x7/1s recovery.requested source.ip=9.9.{{n}}.1 source.cidr=9.9.{{n}}.0/24 source.as.number=1
+             5m end"
+        ),
+        "26s open floods: Floods of a system: event_count 2 (>= 2) within 1m for source.as.number 1
+         1m3s closed floods: Floods of a system: event_count 2 (>= 2) within 1m for source.as.number 1",
+    );
+}
+
 /// An event: its time, and the group it is in at each level.
 pub(crate) type Seen = (i64, [u64; 3]);
 
