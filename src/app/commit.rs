@@ -161,6 +161,7 @@ impl Desk {
             return Ok(());
         };
         let plan = self.policy.decide(state, alert, detector, now);
+        self.mutes.count_withheld(tx, alert, &plan, now)?;
         alert.actions = plan.actions().to_vec();
         actions::save(tx, &plan, state)?;
         let began_at = Some(alert.first);
