@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::stage::{Fate, Stage};
 use super::trial::is_beside;
+use crate::engine::alert::Alert;
 use crate::engine::detector::case::Case;
 use crate::engine::detector::plan::{From, Function, Kind, Op, Plan, Rule};
 use crate::engine::exchange::{Observation, Origin, Routed};
@@ -156,14 +157,14 @@ impl Coverage {
                 // What a case says of its times is meant.
                 router.route(event, origin, true, &mut routed);
                 engine.handle(&Input::Batch(&routed));
-                note_alerts(&mut engine, &own, &mut fired);
+                note_alerts(&mut engine, &mut own, &mut fired);
                 for covered in &mut own {
                     covered.probe(&mut engine, &routed.observations);
                 }
             });
         }
         engine.handle(&Input::End { until: case.until });
-        note_alerts(&mut engine, &own, &mut fired);
+        note_alerts(&mut engine, &mut own, &mut fired);
         for covered in &mut own {
             covered.probe(&mut engine, &[]);
         }
@@ -175,10 +176,15 @@ impl Coverage {
     }
 }
 
-fn note_alerts(engine: &mut Engine, own: &[&mut Covered], fired: &mut [bool]) {
+fn note_alerts(engine: &mut Engine, own: &mut [&mut Covered], fired: &mut [bool]) {
+    let program = Arc::clone(engine.program());
     while let Some(Output::Alert(alert)) = engine.poll() {
-        for (covered, fired) in own.iter().zip(fired.iter_mut()) {
-            *fired |= covered.watch.id == alert.detector.id;
+        let all = own.iter_mut().zip(fired.iter_mut());
+        for (covered, fired) in all.filter(|(c, _)| c.watch.id == alert.detector.id) {
+            *fired = true;
+            if alert.revision == 0 {
+                covered.crossed(&program, &alert);
+            }
         }
     }
 }
@@ -202,6 +208,19 @@ impl Covered {
                     point.note(holds);
                 }
             });
+        }
+    }
+
+    /// Notes that all bounds of the group that an alert opens for have held.
+    fn crossed(&mut self, program: &Program, alert: &Alert) {
+        for (bound, point) in &self.watch.bounds {
+            let names = program.plan.rules.get(bound.rule).map(|r| &r.key_names);
+            let group = alert.key.0.iter().map(|(name, _)| name);
+            if names.is_some_and(|names| names.iter().eq(group))
+                && let Some(point) = self.points.get_mut(*point)
+            {
+                point.held = true;
+            }
         }
     }
 
