@@ -27,7 +27,7 @@ RELOADS ?= 10
 FAULTS ?=
 STORE ?= redb
 
-scripts := dev/setup dev/lib.sh dev/helm dev/kafka/kafka dev/kafka/check .ci/run
+scripts := dev/setup dev/lib.sh dev/faults/table dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
 # A line that says what comes next, and why it may take a while.
 say = @printf '==> %s\n' $(1) >&2
@@ -63,10 +63,7 @@ faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
-	  $(CARGO) test --locked $(if $(filter sled,$(STORE)),--features sled) --test it -- \
-	  $(or $(addprefix faults::,$(FAULTS)),faults fuzz) 2>&1 \
-	  | awk '/^\|/ { rows = rows $$0 "\n"; next } /FAILED|panicked|^test result/ { print } \
-	      END { printf "\n| fault | how | result |\n|---|---|---|\n%s", rows }'
+	  dev/faults/table $(FAULTS)
 
 # No sanitizer: this crate has no unsafe code, and librdkafka's configure cannot link with one.
 fuzz: ## libFuzzer at every door for strangers' bytes, with nightly (SECONDS=60 each; TARGET=decode for one)

@@ -73,8 +73,8 @@ fn main() {
     let gib = state as f64 / GIB;
     writeln!(
         out,
-        "{keys_then} keys, {:.0} MiB of state, {:.0} MiB as a snapshot\n\
-         to bytes {:.2} s/GiB, to the file {:.2} s/GiB, back to a running engine {:.2} s/GiB",
+        "| restart | {keys_then} keys, {:.0} MiB of state, {:.0} MiB as a snapshot | \
+         to bytes {:.2} s/GiB, to the file {:.2} s/GiB, back to a running engine {:.2} s/GiB |",
         gib * 1024.0,
         size as f64 / f64::from(1 << 20),
         encoded / gib,

@@ -14,7 +14,7 @@ use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
 pub use feed::slot_of;
-use feed::{carry, levels, narrower, slots};
+use feed::{carry, lasts, levels, narrower, slots};
 use index::Index;
 
 /// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
@@ -67,6 +67,8 @@ pub struct EventTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     Detections,
+    /// Detections, and again as long as they hold.
+    Presence,
     /// Everything settled (answered or not), not only detections.
     Settled,
     /// The observations no alert tells of, as they were.
@@ -229,6 +231,7 @@ impl Program {
                 let takes = match from {
                     From::Settled(_) => Takes::Settled,
                     From::Rest(_) => Takes::Rest,
+                    From::Rule(_) if lasts(&self.plan.rules[rule].kind, index) => Takes::Presence,
                     From::Rule(_) | From::Event(_) => Takes::Detections,
                 };
                 for producer in self.plan.feeding(from) {

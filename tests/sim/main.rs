@@ -34,6 +34,7 @@ mod workload;
 mod world;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::Instant;
 
 use tidegate::crash::POINTS;
@@ -66,6 +67,11 @@ fn report(violation: &Violation) -> String {
     )
 }
 
+/// One row of the table of `make faults`, past the capture of passing tests' output.
+fn row(fault: &str, how: &str, result: &str) {
+    writeln!(std::io::stderr(), "| {fault} | {how} | {result} |").ok();
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
@@ -93,10 +99,21 @@ fn seeds() {
             }
         }
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    println!(
-        "{count} seeds, {steps} steps, {:.0} steps/s, {seconds:.1} s",
-        steps as f64 / seconds
+    let rate = steps as f64 / begin.elapsed().as_secs_f64();
+    let hit = died.values().filter(|n| **n > 0).count();
+    row(
+        "T4 simulation",
+        &format!(
+            "{count} seeds, {} faults of {} kinds, {} deaths at {hit} of {} crash points",
+            injected.values().sum::<u64>(),
+            injected.len(),
+            died.values().sum::<u64>(),
+            died.len(),
+        ),
+        &format!(
+            "{} runs broke a law; {steps} steps, {rate:.0} steps/s",
+            failed.len()
+        ),
     );
     println!("faults: {injected:?}");
     println!("died at: {died:?}");
@@ -146,9 +163,11 @@ fn every_mutant_is_caught() {
         match caught {
             Some(Violation { seed, what, .. }) => {
                 let first = what.lines().next().unwrap_or_default();
-                println!(
-                    "{mutant:?}: seed {seed}: {}",
-                    first.chars().take(150).collect::<String>()
+                let first: String = first.chars().take(100).collect();
+                row(
+                    "T3, T4 a mutant",
+                    &format!("{mutant:?}"),
+                    &format!("caught by seed {seed}: {}", first.replace('|', "/")),
                 );
             }
             None => survivors.push(mutant),

@@ -92,3 +92,12 @@ pub fn slot_of(aggregate: &Aggregate) -> Option<Slot> {
         read,
     })
 }
+
+/// Whether an input of a rule of this kind stands for as long as what feeds it holds: where things are
+/// to hold together. What is to follow something else is to begin after it, so only its beginning counts.
+pub(super) const fn lasts(kind: &Kind, input: usize) -> bool {
+    match kind {
+        Kind::Temporal { ordered, .. } => !*ordered || input == 0,
+        _ => false,
+    }
+}

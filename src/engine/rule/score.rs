@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
 use super::temporal::join;
-use super::{Bounds, Context, Detected, Findings, Probe, Usage};
+use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule, Score};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -300,7 +300,7 @@ impl Entry {
             time,
             text: &self.text,
             origin: o.origin,
-            settled_only: false,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.episode = Some(Box::new(episode));
@@ -332,6 +332,9 @@ impl Entry {
         }
         if episode.update_due() || (joins && until.is_some()) {
             episode.update(ctx, facts, out);
+        }
+        if until.is_some() {
+            out.holds(ctx, o, &self.text);
         }
     }
 

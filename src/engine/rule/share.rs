@@ -9,7 +9,7 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Bounds, Context, Detected, Findings, Probe, Usage};
+use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Op, Share};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -141,6 +141,9 @@ impl Shares {
                 episode.origins.add(o.origin);
                 if episode.update_due() {
                     episode.update(ctx, facts(ctx, rule, reading, o.time), out);
+                }
+                if reading.holds(rule) {
+                    out.holds(ctx, o, text);
                 }
                 return false;
             }
@@ -301,7 +304,7 @@ impl Entry {
             time: o.time,
             text,
             origin: o.origin,
-            settled_only: false,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.episode = Some(Box::new(episode));

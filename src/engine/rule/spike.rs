@@ -13,7 +13,7 @@ use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
 use crate::engine::sketch::distinct::Distinct;
@@ -112,6 +112,7 @@ impl SpikeRule {
         let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0, counts_values);
         let open = &mut self.open;
         let change = |entry: &mut Entry| {
+            let before = entry.head;
             entry.turn(ctx, spike, (o.time, text), out);
             // An episode that this closed had kept it.
             if entry.dead(o.time) {
@@ -126,6 +127,10 @@ impl SpikeRule {
                 if episode.update_due() {
                     let facts = facts(ctx, spike, score, o.time);
                     episode.update(ctx, facts, out);
+                }
+                // Once a bucket is enough, and a spike has many events.
+                if entry.head > before && episode.until == entry.head * width {
+                    out.holds(ctx, o, text);
                 }
             } else if entry.fires(spike, score, width)
                 && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count)
@@ -402,7 +407,7 @@ impl Entry {
                 time: o.time,
                 text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         self.episode = Some(Box::new(episode));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -239,6 +239,7 @@ impl Entry {
                 let facts = facts(ctx, &self.steps, first, time);
                 last.update(ctx, facts, out);
             }
+            out.holds(ctx, o, &self.text);
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -254,7 +255,7 @@ impl Entry {
                 time,
                 text: &text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         self.text = text;
