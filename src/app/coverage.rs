@@ -1,8 +1,8 @@
 //! What the cases beside detectors exercise: every test of every condition met and not met, every
 //! bound reached and not reached.
 //!
-//! Owns the count of sides. Runs cases as `explain` does, event by event as written, and looks on at
-//! what rules are given; whether cases hold is `trial`'s. A detector is covered only by the cases in
+//! Owns the count of sides. Runs cases event by event in order of time, and looks on at what rules
+//! are given; whether cases hold is `trial`'s. A detector is covered only by the cases in
 //! its own folder.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::engine::exchange::{Observation, Origin, Routed};
 use crate::engine::program::{Program, Settings};
 use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
-use crate::model::{Event, HashKey};
+use crate::model::{Event, EventTime, HashKey};
 
 /// Something with two sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -138,7 +138,7 @@ impl Coverage {
         let mut stage = Stage::new(&program, program.projection(&[]), tables);
         let mut engine = Engine::new(Arc::clone(&program), 1);
         engine.look_on();
-        let mut routed = Routed::default();
+        let mut events: Vec<(EventTime, Routed)> = Vec::new();
         let mut fired: Vec<bool> = vec![false; own.len()];
         let lines = input.into_iter().flat_map(str::lines);
         let lines = lines.chain(case.events.iter().map(String::as_str));
@@ -153,15 +153,20 @@ impl Coverage {
                     partition: 0,
                     offset,
                 };
-                routed.clear();
+                let mut routed = Routed::default();
                 // What a case says of its times is meant.
                 router.route(event, origin, true, &mut routed);
-                engine.handle(&Input::Batch(&routed));
-                note_alerts(&mut engine, &mut own, &mut fired);
-                for covered in &mut own {
-                    covered.probe(&mut engine, &routed.observations);
-                }
+                events.push((event.time, routed));
             });
+        }
+        // In order of time, as the case is judged; one by one, to see each side of a bound.
+        events.sort_by_key(|(time, _)| *time);
+        for (_, routed) in &events {
+            engine.handle(&Input::Batch(routed));
+            note_alerts(&mut engine, &mut own, &mut fired);
+            for covered in &mut own {
+                covered.probe(&mut engine, &routed.observations);
+            }
         }
         engine.handle(&Input::End { until: case.until });
         note_alerts(&mut engine, &mut own, &mut fired);

@@ -24,10 +24,12 @@ use crate::model::{Event, HashKey, Value};
 use crate::source::{Batch, Polled, Record};
 use crate::telemetry::escape::escape;
 
+mod by_time;
 mod groups;
 mod mutes;
 
-use groups::{Group, Groups, Happened};
+use by_time::{ByTime, is_own};
+use groups::{Group, Groups, Happened, key_of};
 use mutes::{Lists, Mutes};
 
 /// Say for each event what each detector made of it
@@ -57,6 +59,9 @@ struct Explained {
     event: Option<Json>,
     dead_letter: Option<Json>,
     detectors: Vec<Verdict>,
+    /// What time has brought meanwhile; the last answer of all may hold nothing else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_time: Vec<ByTime>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,6 +71,9 @@ struct Verdict {
     matched: bool,
     /// The first test that failed, if it did not match.
     leaf: Option<String>,
+    /// The group that the event is counted in; empty if it has none, or if there is one for all.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    key: Map<String, Json>,
     counter: Map<String, Json>,
     bound: Json,
     outcome: &'static str,
@@ -90,19 +98,28 @@ pub fn run(args: &Args) -> Outcome {
     let mut stage = Stage::new(&program, Projection::everything(), tables);
     let mut out = stdout();
     let mut all = Vec::new();
+    let mut last = 0;
+    let mut give = |out: &mut _, explained: Explained| match args.output {
+        Format::Ndjson => json_line(out, &explained),
+        Format::Json => {
+            all.push(explained);
+            Ok(())
+        }
+        Format::Human => print(out, &explained),
+    };
     let (mut source, mut batch) = (args.inputs.source()?, Batch::default());
     while source.poll(&mut batch, Duration::from_secs(60))? != Polled::End || !batch.is_empty() {
         for record in batch.records() {
+            last = record.offset;
             for explained in teller.record(&mut stage, &record, args.inputs.schema.0) {
-                match args.output {
-                    Format::Ndjson => json_line(&mut out, &explained)?,
-                    Format::Json => all.push(explained),
-                    Format::Human => print(&mut out, &explained)?,
-                }
+                give(&mut out, explained)?;
             }
         }
         batch.clear();
         out.flush()?;
+    }
+    if let Some(explained) = teller.end(last) {
+        give(&mut out, explained)?;
     }
     if args.output == Format::Json {
         serde_json::to_writer_pretty(&mut out, &all)?;
@@ -182,6 +199,7 @@ impl Teller {
                     event: None,
                     dead_letter: Some(json!({"reason": dead.reason.name(), "detail": dead.detail})),
                     detectors: Vec::new(),
+                    by_time: Vec::new(),
                 },
             });
         });
@@ -191,9 +209,8 @@ impl Teller {
     fn tell(&mut self, line: i64, event: &Event) -> Explained {
         let before = self.engine.stats();
         self.engine.handle(&Input::Batch(&self.routed));
-        let alerts: Vec<Alert> = std::iter::from_fn(|| self.engine.poll())
-            .map(|Output::Alert(a)| *a)
-            .collect();
+        let (own, others): (Vec<Alert>, Vec<Alert>) =
+            self.alerts().into_iter().partition(|a| is_own(a, event));
         let late = self.engine.stats().counts.late > before.counts.late;
         let duplicate = self.engine.stats().counts.duplicate > before.counts.duplicate;
         let fate = if duplicate {
@@ -206,7 +223,7 @@ impl Teller {
         let chosen = self.chosen.clone();
         let detectors = chosen
             .into_iter()
-            .map(|d| self.verdict(d, event, &alerts, fate))
+            .map(|d| self.verdict(d, event, &own, fate))
             .collect();
         Explained {
             line,
@@ -214,7 +231,40 @@ impl Teller {
             event: Some(fields(&self.program, event)),
             dead_letter: None,
             detectors,
+            by_time: self.by_time(&others),
         }
+    }
+
+    /// The end of the input settles what is still open, as it does for `replay`.
+    fn end(&mut self, line: i64) -> Option<Explained> {
+        self.engine.handle(&Input::End { until: None });
+        let alerts = self.alerts();
+        let by_time = self.by_time(&alerts);
+        (!by_time.is_empty()).then_some(Explained {
+            line,
+            schema: None,
+            event: None,
+            dead_letter: None,
+            detectors: Vec::new(),
+            by_time,
+        })
+    }
+
+    fn alerts(&mut self) -> Vec<Alert> {
+        let told = std::iter::from_fn(|| self.engine.poll());
+        told.map(|Output::Alert(a)| *a).collect()
+    }
+
+    /// Those of the chosen detectors.
+    fn by_time(&self, alerts: &[Alert]) -> Vec<ByTime> {
+        let detectors = &self.program.plan.detectors;
+        let chosen = |a: &Alert| {
+            let mut all = self.chosen.iter().map(|d| &detectors[*d]);
+            all.find(|d| d.id == a.detector.id)
+        };
+        let told = alerts.iter().filter_map(|a| Some((a, chosen(a)?)));
+        told.map(|(a, d)| ByTime::new(a, self.mutes.outcome(a, d)))
+            .collect()
     }
 
     fn verdict(
@@ -242,6 +292,8 @@ impl Teller {
             .unwrap_or_default();
         let own_alerts = || alerts.iter().filter(|a| a.detector.id == d.id);
         let muted = own_alerts().find_map(|a| self.mutes.outcome(a, d));
+        let text = own.first().map(|(_, text)| text.as_slice());
+        let key = text.map(|text| key_of(&program, d.rule, text));
         let held = probe.open || wider.iter().any(|g| g.outcome == "suppressed");
         let keyless = own.is_empty() && meets_directly(&program, rule, event);
         let outcome = match unseen {
@@ -261,6 +313,7 @@ impl Teller {
             name: d.name.clone(),
             matched,
             leaf,
+            key: key.unwrap_or_default(),
             counter: numbers(probe.numbers),
             bound: bound(rule),
             outcome,
@@ -375,11 +428,10 @@ fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
         );
     }
     let event = explained.event.as_ref().and_then(Json::as_object);
-    writeln!(
-        out,
-        "line {line}: {}",
-        explained.schema.as_deref().unwrap_or("?")
-    )?;
+    match &explained.schema {
+        Some(schema) => writeln!(out, "line {line}: {schema}")?,
+        None => writeln!(out, "end of the input, after line {line}")?,
+    }
     for (name, value) in event.into_iter().flatten() {
         writeln!(out, "    {name:<30} {}", plain(value))?;
     }
@@ -399,6 +451,14 @@ fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
         for group in &v.wider {
             print_group(out, group)?;
         }
+    }
+    for b in &explained.by_time {
+        let summary = escape(&b.summary);
+        writeln!(
+            out,
+            "  {:<32} {} by time, {}: {summary}",
+            b.name, b.outcome, b.time
+        )?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::{bound, numbers};
 use crate::engine::Engine;
 use crate::engine::alert::Alert;
 use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::program::Program;
 use crate::engine::rule::window::claims::EVENTS_MAX;
 use crate::engine::rule::{self, Probe};
 
@@ -92,15 +93,12 @@ impl Groups {
                 outcome: "missing_key",
             };
             if let Some(wider) = &wider {
-                let names = program.specs[below + 1].parts.iter();
-                let parts = wider.text.split(|b| *b == SEPARATOR);
-                let parts = parts.map(|p| Json::from(String::from_utf8_lossy(p)));
-                let key = names.cloned().zip(parts);
-                group.key = key.take(program.specs[below + 1].keys).collect();
+                group.key = key_of(&program, below + 1, &wider.text);
                 let place = (wider.rule, wider.key);
-                let (now, all) = match happened.unseen {
-                    None => self.note(place, o.time, program.plan.rules[below + 1].timespan.0),
-                    Some(_) => (o.time, self.0.get(&place).map(Times::count)),
+                let unseen = happened.unseen.is_some() || o.is_again();
+                let (now, all) = match unseen {
+                    false => self.note(place, o.time, program.plan.rules[below + 1].timespan.0),
+                    true => (o.time, self.0.get(&place).map(Times::count)),
                 };
                 let probe = engine.probe(below + 1, wider.key, now);
                 let counted = probe.events.unwrap_or(0);
@@ -131,6 +129,15 @@ impl Groups {
         times.note(time);
         (times.newest, Some(times.count()))
     }
+}
+
+/// The key of a rule's observation, as an alert shows it.
+pub fn key_of(program: &Program, rule: usize, text: &[u8]) -> Map<String, Json> {
+    let spec = &program.specs[rule];
+    let parts = text.split(|b| *b == SEPARATOR);
+    let parts = parts.map(|p| Json::from(String::from_utf8_lossy(p)));
+    let named = spec.parts.iter().cloned().zip(parts);
+    named.take(spec.keys).collect()
 }
 
 /// Whether no narrower group kept the event from this one.
