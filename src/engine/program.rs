@@ -14,7 +14,7 @@ use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
 pub use feed::slot_of;
-use feed::{carry, lasts, levels, narrower, slots};
+use feed::{carry, lasts, levels, narrower, pools, slots};
 use index::Index;
 
 /// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
@@ -98,6 +98,8 @@ pub struct Spec {
     pub slots: Vec<Slot>,
     /// Of a wider group (`roll-up`): which parts name the narrower groups, the narrowest first.
     pub narrower: Vec<usize>,
+    /// It does not tell its inputs apart: an event that meets several of them is one.
+    pub pools: bool,
     /// It looks at event time in order, so its observations wait for the watermark.
     pub waits: bool,
 }
@@ -150,6 +152,7 @@ impl Program {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
+            specs[r].pools = pools(&rule.kind);
             specs[r].waits = matches!(
                 rule.kind,
                 Kind::Ratio { .. }

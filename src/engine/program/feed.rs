@@ -55,6 +55,15 @@ pub(super) fn narrower(plan: &Plan, rule: usize) -> Vec<FieldId> {
     fields
 }
 
+/// Whether a rule of this kind counts events whatever input they come by.
+pub(super) fn pools(kind: &Kind) -> bool {
+    match kind {
+        Kind::Window { aggregates, .. } => aggregates.iter().all(|a| a.input.is_none()),
+        Kind::Spike(_) | Kind::Quiet(_) => true,
+        _ => false,
+    }
+}
+
 /// The values a rule reads; `compile` refuses more than `VALUES_MAX`.
 pub(super) fn slots(rule: &Rule) -> Vec<Slot> {
     let mut slots: Vec<Slot> = Vec::new();

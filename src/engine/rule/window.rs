@@ -186,7 +186,7 @@ impl Turn<'_> {
             entry.seen = 0;
             entry.origins.clear();
         }
-        entry.seen = entry.seen.saturating_add(1);
+        entry.seen = entry.seen.saturating_add(u32::from(!o.is_again()));
         entry.newest = entry.newest.max(o.time);
         entry.origins.add(o.origin);
         let values = self.measure.values(o, self.text);
@@ -224,7 +224,7 @@ impl Turn<'_> {
         let (ctx, o) = (self.ctx, self.o);
         let open = entry.episode.as_mut().filter(|e| e.open);
         if o.is_followed() && (M::WIDER || self.measure.compares()) {
-            if M::WIDER && !o.is_claim() {
+            if M::WIDER && !o.is_claim() && !o.is_again() {
                 open.into_iter().for_each(|episode| episode.count(o));
             }
             return None;
@@ -242,7 +242,7 @@ impl Turn<'_> {
             out.pass_on(ctx, &o.claim(narrower), self.text);
             return Some(wake);
         };
-        if !o.is_claim() {
+        if !o.is_claim() && !(M::WIDER && o.is_again()) {
             episode.count(o);
         }
         // A straggler adds to the episode but cannot end it.
