@@ -242,7 +242,9 @@ impl Turn<'_> {
             out.pass_on(ctx, &o.claim(narrower), self.text);
             return Some(wake);
         };
-        if !o.is_claim() && !(M::WIDER && o.is_again()) {
+        // A claim is no event; of an event that meets several rules one observation is.
+        let is_none = o.is_claim() || M::WIDER && o.is_again();
+        if !is_none {
             episode.count(o);
         }
         // A straggler adds to the episode but cannot end it.
