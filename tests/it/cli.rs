@@ -4,5 +4,6 @@ mod check;
 mod dead;
 mod detectors;
 mod forms;
+mod language;
 mod sigma;
 mod webhook;

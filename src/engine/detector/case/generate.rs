@@ -99,7 +99,11 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
     let start = time(&section, "start", findings);
     let every = section.span("every", findings).unwrap_or(Span::seconds(1));
     let count = section.count("count", (1, EVENTS_MAX), findings);
-    let template = object(section.node("template")?);
+    let written = section.node("template")?;
+    if counts(written, findings) {
+        return None;
+    }
+    let template = object(written);
     let vary: &[Entry] = match section.node("vary").map(|n| &n.content) {
         Some(Content::Map(entries)) => entries,
         Some(Content::Scalar(_) | Content::List(_)) => {
@@ -117,6 +121,23 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
         now = now + every;
     }
     Some(out)
+}
+
+/// Whether a template counts, which is a fault: it would be the same text in every event.
+fn counts(node: &Node, findings: &mut Findings<'_>) -> bool {
+    match &node.content {
+        Content::Scalar(scalar) if fill(&scalar.text, 1) != scalar.text => {
+            let message = format!("`{}` is the same in every event", scalar.text);
+            let hint = "put what changes beside the template: `vary: {user.target.id: 'u{n}'}`";
+            findings.fault_hint(node.at, message, hint);
+            true
+        }
+        Content::Scalar(_) => false,
+        Content::List(items) => (items.iter()).fold(false, |any, i| counts(i, findings) | any),
+        Content::Map(entries) => {
+            (entries.iter()).fold(false, |any, e| counts(&e.value, findings) | any)
+        }
+    }
 }
 
 fn event(template: &Map<String, Value>, vary: &[Entry], n: u64, now: EventTime) -> Value {
