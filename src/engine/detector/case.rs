@@ -294,7 +294,7 @@ mod tests {
             ),
             [
                 "3:38 `start` must be a time, found `never`",
-                "3:52 `count` must be a whole number, found `0`"
+                "3:52 `count` must be from 1 to 200000, found `0`"
             ]
         );
         assert_eq!(

@@ -25,7 +25,7 @@ use crate::model::field::EVENT_KIND;
 use crate::model::{Event, FieldId};
 
 pub use explain::Explanation;
-pub(super) use leaf::{Leaf, Match, Target, Texts};
+pub(super) use leaf::{Leaf, Match, TOO_LARGE, Target, Texts};
 pub(crate) use stack_text::StackText;
 
 /// Compiled size of one regex: a pattern of 1 KiB with Unicode classes stays below.

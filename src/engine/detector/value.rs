@@ -14,7 +14,7 @@ use super::diagnostic::{Findings, Place};
 use super::plan::Op;
 use super::predicate::test::{Number, Relation};
 use super::predicate::text::{Pattern, Token};
-use super::predicate::{Leaf, Match, Target, Texts, Tree};
+use super::predicate::{Leaf, Match, TOO_LARGE, Target, Texts, Tree};
 use super::yaml::{Content, Node, Scalar, ScalarKind};
 use crate::model::Fields;
 use crate::model::event::is_missing;
@@ -107,9 +107,7 @@ impl Builder<'_, '_, '_> {
             Err(message) => {
                 let hint = match wanted {
                     Match::Networks(_) => "write a network like `10.0.0.0/8` or `2001:db8::/32`",
-                    Match::Regex { .. } => {
-                        "look-around and back-references are not supported; shorten large repeats"
-                    }
+                    Match::Regex { .. } => regex_hint(&message),
                     _ => "shorten it",
                 };
                 self.findings.fault_hint(at, message, hint);
@@ -390,6 +388,17 @@ impl Builder<'_, '_, '_> {
             );
         }
         Some(leaf)
+    }
+}
+
+/// What to do about a regex that could not be built.
+fn regex_hint(message: &str) -> &'static str {
+    if message == TOO_LARGE {
+        "shorten its repeats (`{100}`), or split it into several values"
+    } else if message.contains("not supported") {
+        "say the same with two selections and `not`: matching is held to linear time"
+    } else {
+        "a sign meant as itself needs a `\\` before it: `\\(`"
     }
 }
 

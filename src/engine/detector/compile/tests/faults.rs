@@ -91,12 +91,12 @@ fn keys_and_metadata() {
     flood(
         "id: abc",
         "id: abc\nversion: zero",
-        "3:10 `version` must be a whole number, found `zero` | write a number from 1 to 4294967295",
+        "3:10 `version` must be a whole number, found `zero` | write a number, from 1 to 4294967295",
     );
     flood(
         "id: abc",
         "id: abc\nlabels: {confidence: 4}",
-        "3:22 `confidence` must be a whole number, found `4` | write a number from 0 to 3",
+        "3:22 `confidence` must be from 0 to 3, found `4` | write a whole number, from 0 to 3",
     );
     flood(
         "id: abc",
@@ -201,17 +201,17 @@ fn detections() {
     flood(
         "    event.kind: recovery.requested",
         "    url.path|re: 'a(b'",
-        "5:18 not a regex: unclosed group | look-around and back-references are not supported; shorten large repeats",
+        "5:18 not a regex: unclosed group | a sign meant as itself needs a `\\` before it: `\\(`",
     );
     flood(
         "    event.kind: recovery.requested",
         "    url.path|re: '(?=a)b'",
-        "5:18 not a regex: look-around, including look-ahead and look-behind, is not supported | look-around and back-references are not supported; shorten large repeats",
+        "5:18 not a regex: look-around, including look-ahead and look-behind, is not supported | say the same with two selections and `not`: matching is held to linear time",
     );
     flood(
         "    event.kind: recovery.requested",
         "    url.path|re: '(\\p{L}{100}){100}'",
-        "5:18 the regex is too large once compiled | look-around and back-references are not supported; shorten large repeats",
+        "5:18 the regex needs more than 1 MiB once compiled | shorten its repeats (`{100}`), or split it into several values",
     );
     flood(
         "    event.kind: recovery.requested",
@@ -304,6 +304,21 @@ fn correlations() {
         "{gte: 10}",
         "{gte: ten}",
         "11:20 `gte` must be a number, found `ten` | write `gte: 10`",
+    );
+    flood(
+        "{gte: 10}",
+        "{gte: \"10\"}",
+        "11:20 `gte` must be a number, found the text \"10\" | leave out the quotes: `gte: 10`",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nversion: '2'",
+        "3:10 `version` must be a number, found the text \"2\" | leave out the quotes: `version: 2`",
+    );
+    flood(
+        "title: Reset flood",
+        "title: Reset: flood",
+        "1:13 not valid YAML: mapping values are not allowed in this context | put a text that has `: ` in it into quotes, or check the indentation",
     );
     flood(
         "{gte: 10}",
@@ -592,6 +607,20 @@ fn faults_of_every_part_of_a_document() {
     assert_eq!(lines, [5, 6, 10, 11, 13], "{:?}", messages(&got));
 }
 
+/// A fault may follow from what a lint says: both are told.
+#[test]
+fn a_mistyped_group_is_told_beside_the_fault_it_causes() {
+    let respond = "respond:\n  - {verb: block, target: source.ip, ttl: 1h}\n";
+    let text = FLOOD.replace("[source.ip]", "[source.adress]") + respond;
+    assert_eq!(
+        messages(&files(&[("t.yml", &text)])),
+        [
+            "t.yml:9: `source.adress` is not a canonical field",
+            "t.yml:13: `source.ip` is neither a group-by field nor in `fields`",
+        ]
+    );
+}
+
 #[test]
 fn lints() {
     flood(
@@ -660,18 +689,38 @@ fn lints() {
         "5:18 lint: the regex matches an empty text, so it is found in every value | ask for at least one character, or use `|exists: true`",
     );
     flood(
+        "[source.ip]",
+        "[src_ip]",
+        "9:14 lint: `src_ip` is not a canonical field | did you mean `source.ip`?",
+    );
+    flood(
+        "[source.ip]",
+        "[source.adress]",
+        "9:14 lint: `source.adress` is not a canonical field | did you mean `source.ip`?",
+    );
+    flood(
+        "  group-by: [source.ip]\n",
+        "",
+        "8:3 lint: the correlation has no `group-by`: it counts over everything | add `group-by: [source.ip]`, or `group-by: []` if that is meant",
+    );
+    flood(
+        "id: abc",
+        "id: abc\nfields: [foo.bar, source.ip]",
+        "3:10 lint: `foo.bar` is no canonical field and no selection reads it | alerts have nothing to show for it: check the name",
+    );
+    flood(
         "id: abc",
         "id: abc\nmode: contain",
         "1:8 lint: mode contain without `respond` does nothing | add `respond:`, or use `mode: alert`",
     );
     flood(
         "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
-        "  type: score\n  weights: {selection: 5}\n  timespan: 10m\n  condition: {gte: 10}\n",
-        "11:3 lint: all evidence together does not reach this bound | lower the bound, raise a weight, or let evidence count more than `once`",
+        "  type: score\n  weights: {selection: 5}\n  group-by: []\n  timespan: 10m\n  condition: {gte: 10}\n",
+        "12:3 lint: all evidence together does not reach this bound | lower the bound, raise a weight, or let evidence count more than `once`",
     );
     flood(
         "  type: event_count\n  group-by: [source.ip]\n  timespan: 10m\n  condition: {gte: 10}\n",
-        "  type: new_value\n  field: source.ip\n  timespan: 10m\n",
+        "  type: new_value\n  field: source.ip\n  group-by: []\n  timespan: 10m\n",
         "8:3 lint: without `warmup` almost every value is new at first | add `warmup: 7d`: what is seen in that time is known from then on",
     );
     let file = SourceFile {
