@@ -4,6 +4,7 @@ mod check;
 mod dead;
 mod detectors;
 mod forms;
+mod help;
 mod language;
 mod sigma;
 mod webhook;
