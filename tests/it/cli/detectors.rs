@@ -260,8 +260,33 @@ fn tuning_proposes_a_bound_and_counts_the_alerts_of_others() {
         (alerts(5.0), alerts(10.0), alerts(20.0)),
         (11.into(), 1.into(), 1.into())
     );
-    tune("it-resets", &[]).code(0).says("proposed").says("now");
+    // The many that asked nine times stand apart from those that asked once: perhaps an attack.
+    let apart = &bound["apart"];
+    assert_eq!(
+        (&apart["below"], &apart["from"]),
+        (&1.0.into(), &9.0.into())
+    );
+    assert_eq!((&apart["keys"], &apart["bound"]), (&11.into(), &2.0.into()));
+    assert_eq!(apart["named"].as_array().unwrap().len(), 5, "{apart}");
+    assert_eq!(alerts(2.0), 11);
+    tune("it-resets", &[])
+        .code(0)
+        .says("proposed")
+        .says("now")
+        .says("beware: 11 keys reached 9 or more, all others at most 1");
+    let calm = tune("it-resets", &["--quantile", "0.9"]).code(0);
+    assert!(!calm.text().contains("beware"), "{calm}");
     tune("nobody", &[]).code(2).says("detectors list");
+    for (id, why) in [
+        ("token-unused", "it has deadlines, not a bound"),
+        ("account-new-country", "it asks whether a value is new"),
+    ] {
+        let input = input.to_str().unwrap();
+        tidegate(&["detectors", "tune", id, "--input", input])
+            .run()
+            .code(2)
+            .says(why);
+    }
     tune("it-resets", &["--quantile", "7"])
         .code(2)
         .says("no share");
