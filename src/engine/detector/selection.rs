@@ -6,8 +6,9 @@
 use super::diagnostic::{Findings, Place, nearest};
 use super::predicate::{Target, Tree};
 use super::value::{self, Scope};
-use super::yaml::{Content, Entry, Node};
-use crate::model::field::{ALIASES, CANONICAL};
+use super::yaml::{Content, Entry, Node, ScalarKind};
+use crate::model::field::{ALIASES, CANONICAL, EVENT_KIND};
+use crate::model::kind::{CUSTOM, KINDS};
 
 /// Other words for canonical fields, in small letters without `_`, `-` and `.`.
 const SPELLINGS: &[(&str, &str)] = &[
@@ -104,6 +105,9 @@ fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tr
         }
     };
     let single = std::slice::from_ref(&entry.value);
+    if scope.canonical && modifiers.is_empty() && matches!(target, Target::Field(EVENT_KIND, _)) {
+        unknown_kinds(&entry.value, findings);
+    }
     match &entry.value.content {
         Content::Map(_) => {
             findings.fault_hint(
@@ -123,6 +127,27 @@ fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tr
         }
         Content::List(values) => value::item(target, &modifiers, entry.at, values, scope, findings),
         Content::Scalar(_) => value::item(target, &modifiers, entry.at, single, scope, findings),
+    }
+}
+
+/// Lints kinds that no decoder makes: they look mistyped.
+fn unknown_kinds(value: &Node, findings: &mut Findings<'_>) {
+    let values = match &value.content {
+        Content::List(values) => values.as_slice(),
+        Content::Scalar(_) | Content::Map(_) => std::slice::from_ref(value),
+    };
+    let texts = values.iter().filter_map(|v| Some((v, v.scalar()?)));
+    for (node, scalar) in texts.filter(|(_, s)| s.kind == ScalarKind::Text) {
+        let kind = scalar.text.to_ascii_lowercase();
+        let known = KINDS.contains(&kind.as_str()) || kind.starts_with(CUSTOM);
+        if known || kind.contains(['*', '?', '\\']) {
+            continue;
+        }
+        let hint = nearest(&kind, KINDS.iter().copied()).map_or_else(
+            || format!("kinds of your own begin with `{CUSTOM}`"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        findings.lint_cause(node.at, format!("`{kind}` is no event kind"), hint);
     }
 }
 

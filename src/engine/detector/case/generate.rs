@@ -97,6 +97,8 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
         }
     }
     let start = time(&section, "start", findings);
+    let stamp = section.text("time", findings);
+    let stamp = stamp.map_or_else(|| "time".to_owned(), |n| n.text);
     let every = section.span("every", findings).unwrap_or(Span::seconds(1));
     let count = section.count("count", (1, EVENTS_MAX), findings);
     let written = section.node("template")?;
@@ -117,7 +119,9 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
     let mut out = Vec::new();
     let mut now = start;
     for n in 1..=count {
-        out.push((now, event(&template, vary, n, now)));
+        let mut event = event(&template, vary, n);
+        event.insert(stamp.clone(), Value::String(now.to_string()));
+        out.push((now, Value::Object(event)));
         now = now + every;
     }
     Some(out)
@@ -140,7 +144,7 @@ fn counts(node: &Node, findings: &mut Findings<'_>) -> bool {
     }
 }
 
-fn event(template: &Map<String, Value>, vary: &[Entry], n: u64, now: EventTime) -> Value {
+fn event(template: &Map<String, Value>, vary: &[Entry], n: u64) -> Map<String, Value> {
     let mut event = template.clone();
     for entry in vary {
         let value = match &entry.value.content {
@@ -156,8 +160,7 @@ fn event(template: &Map<String, Value>, vary: &[Entry], n: u64, now: EventTime) 
         };
         event.insert(entry.key.clone(), value);
     }
-    event.insert("time".to_owned(), Value::String(now.to_string()));
-    Value::Object(event)
+    event
 }
 
 /// Replaces `{n}`, `{n/K}` and `{n%K}`; other braces stay.

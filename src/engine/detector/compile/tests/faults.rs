@@ -645,6 +645,16 @@ fn lints() {
     );
     flood(
         "    event.kind: recovery.requested",
+        "    event.kind: [recovery.requsted, custom.mine, 'token.*']",
+        "5:18 lint: `recovery.requsted` is no event kind | did you mean `recovery.requested`?",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    event.kind: reset",
+        "5:17 lint: `reset` is no event kind | kinds of your own begin with `custom.`",
+    );
+    flood(
+        "    event.kind: recovery.requested",
         "    event.kind|all: recovery.requested",
         "5:5 lint: `|all` on a single value does nothing | remove `|all`",
     );
