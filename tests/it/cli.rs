@@ -6,5 +6,6 @@ mod detectors;
 mod forms;
 mod help;
 mod language;
+mod schema;
 mod sigma;
 mod webhook;

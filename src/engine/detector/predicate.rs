@@ -55,6 +55,32 @@ impl Tree {
         }
     }
 
+    /// Whether it asks for something and for its opposite.
+    fn contradicts(&self) -> bool {
+        match self {
+            Self::Named(_, inner) => inner.contradicts(),
+            Self::Or(any) => !any.is_empty() && any.iter().all(Self::contradicts),
+            Self::And(all) => {
+                let asked: BTreeSet<String> =
+                    all.iter().map(|t| format!("{:?}", t.bare())).collect();
+                let denied = |t: &Self| match t.bare() {
+                    Self::Not(inner) => asked.contains(&format!("{:?}", inner.bare())),
+                    _ => false,
+                };
+                all.iter().any(|t| denied(t) || t.contradicts())
+            }
+            Self::Const(_) | Self::Leaf(_) | Self::Not(_) => false,
+        }
+    }
+
+    /// Without the names of selections around it.
+    fn bare(&self) -> &Self {
+        match self {
+            Self::Named(_, inner) => inner.bare(),
+            other => other,
+        }
+    }
+
     /// Flat, without constants, the cheapest test first.
     fn simplify(self) -> Self {
         match self {
@@ -232,6 +258,7 @@ impl Predicate {
         match (&self.tree, &self.needs) {
             (_, None) => Some(false),
             (Tree::Const(value), _) => Some(*value),
+            (tree, _) if tree.contradicts() => Some(false),
             _ => None,
         }
     }

@@ -147,7 +147,7 @@ fn unknown_kinds(value: &Node, findings: &mut Findings<'_>) {
             || format!("kinds of your own begin with `{CUSTOM}`"),
             |near| format!("did you mean `{near}`?"),
         );
-        findings.lint_cause(node.at, format!("`{kind}` is no event kind"), hint);
+        findings.lint(node.at, format!("`{kind}` is no event kind"), hint);
     }
 }
 

@@ -122,7 +122,7 @@ impl Leaf {
     #[inline]
     pub(super) fn holds(&self, event: &Event) -> bool {
         match &self.target {
-            Target::AnyText => event.texts().any(|t| self.test.holds(Value::Text(t))),
+            Target::AnyText => event.searchable().any(|value| self.test.holds(value)),
             Target::Product(label) => {
                 self.test.holds(Value::Text(event.schema))
                     || event.values(*label).any(|value| self.test.holds(value))

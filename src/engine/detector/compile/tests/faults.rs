@@ -225,6 +225,16 @@ fn detections() {
     );
     flood(
         "    event.kind: recovery.requested",
+        "    url.path|contains|startswith: x",
+        "5:23 `|startswith` does not go together with the one before it | write two items, `field|gte: 1` and `field|lt: 5`: both must hold",
+    );
+    flood(
+        "    event.kind: recovery.requested",
+        "    a|gte|lt: 5",
+        "5:11 `|lt` does not go together with the one before it | write two items, `field|gte: 1` and `field|lt: 5`: both must hold",
+    );
+    flood(
+        "    event.kind: recovery.requested",
         "    a|gt: many",
         "5:11 `many` is not a number | comparisons and time parts take a number",
     );
@@ -637,6 +647,23 @@ fn lints() {
         "    event.kind: recovery.requested",
         "    url.path|re: '.*reset.*'",
         "5:18 lint: a regex with much `.*` is slow and matches more than meant | a regex is searched anywhere: leave out `.*` at its ends, or use `|contains|all`",
+    );
+    for regex in ["(?s).*reset", "[\\s\\S]*reset"] {
+        flood(
+            "    event.kind: recovery.requested",
+            &format!("    url.path|re: '{regex}'"),
+            "5:18 lint: a regex with much `.*` is slow and matches more than meant | a regex is searched anywhere: leave out `.*` at its ends, or use `|contains|all`",
+        );
+    }
+    flood(
+        "    event.kind: recovery.requested",
+        "    url.path|re: '.+'",
+        "5:18 lint: the regex is found in every value that is not empty | say which values, or use `|exists: true`",
+    );
+    flood(
+        "condition: selection",
+        "condition: selection and not selection",
+        "1:8 lint: the condition can never match | check which event.kind its parts ask for",
     );
     flood(
         "    event.kind: recovery.requested",
