@@ -63,8 +63,18 @@ pub struct Detected<'a> {
     pub time: i64,
     pub text: &'a [u8],
     pub origin: Origin,
-    /// The detection itself, or merely that a pending one is settled.
-    pub settled_only: bool,
+    pub news: News,
+}
+
+/// What is told of a detection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It was made: a bound was crossed.
+    Begins,
+    /// It was made before, and what it says holds still.
+    Holds,
+    /// One that was pending is settled without being made.
+    Settled,
 }
 
 impl Findings {
@@ -72,14 +82,29 @@ impl Findings {
     pub fn derive(&mut self, ctx: &Context<'_>, detected: &Detected<'_>) {
         for consumer in &ctx.spec.consumers {
             let takes = match consumer.takes {
-                Takes::Detections => !detected.settled_only,
-                Takes::Settled => true,
+                Takes::Detections => detected.news == News::Begins,
+                Takes::Presence => detected.news != News::Settled,
+                Takes::Settled => detected.news != News::Holds,
                 Takes::Rest => false,
             };
             if takes && let Some((o, text)) = observe_detection(ctx, consumer, detected) {
                 self.derived.push(o, &text);
             }
         }
+    }
+
+    /// Tells the rules that build on this one that what it says holds still, as an event shows; or, if it
+    /// had fallen below its bound, that it holds again: a hold is for people, not for them.
+    pub fn goes_on(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], again: bool) {
+        let (time, origin) = (o.time, o.origin);
+        let news = if again { News::Begins } else { News::Holds };
+        let detected = Detected {
+            time,
+            text,
+            origin,
+            news,
+        };
+        self.derive(ctx, &detected);
     }
 
     /// Gives an observation, or a claim, to the wider groups of its rule (`roll-up`), as it is.

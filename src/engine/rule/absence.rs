@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
 use super::moment::Moment;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::program::Takes;
@@ -222,7 +222,7 @@ impl Entry {
                     time: deadline,
                     text,
                     origin,
-                    settled_only: followed,
+                    news: if followed { News::Settled } else { News::Begins },
                 },
             );
             if !followed {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Usage};
+use super::{Context, Detected, Findings, News, Usage};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
 
@@ -77,7 +77,7 @@ impl Each {
                 time: o.time,
                 text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         let entry = Entry {

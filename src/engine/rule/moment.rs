@@ -2,7 +2,7 @@
 //! key's last alert while the detector's hold (`suppress`) lasts.
 
 use super::episode::{Episode, Facts};
-use super::{Context, Detected, Findings};
+use super::{Context, Detected, Findings, News};
 use crate::engine::exchange::Origin;
 
 /// See the module's text.
@@ -31,12 +31,11 @@ impl Moment<'_> {
         let Self {
             time, text, origin, ..
         } = *self;
-        let settled_only = false;
         let detected = Detected {
             time,
             text,
             origin,
-            settled_only,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.alert(ctx, last, facts, out);

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
-use super::{Bounds, Context, Detected, Findings, Probe, Usage};
+use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Quiet, Rule};
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -195,7 +195,7 @@ impl Entry {
             time: deadline,
             text: &self.text,
             origin: self.origin,
-            settled_only: false,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.episode = Some(Box::new(episode));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
 use super::temporal::join;
-use super::{Bounds, Context, Detected, Findings, Probe, Usage};
+use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule, Score};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -299,7 +299,7 @@ impl Entry {
             time,
             text: &self.text,
             origin: o.origin,
-            settled_only: false,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.episode = Some(Box::new(episode));
@@ -323,14 +323,18 @@ impl Entry {
         episode.last = now;
         episode.first = episode.first.min(o.time);
         episode.origins.add(o.origin);
+        let again = until.is_some() && episode.until < now;
         if let Some(until) = until {
-            if episode.until < now {
+            if again {
                 episode.hold_back(out);
             }
             episode.until = episode.until.max(until);
         }
         if episode.update_due() || (joins && until.is_some()) {
             episode.update(ctx, facts, out);
+        }
+        if until.is_some() {
+            out.goes_on(ctx, o, &self.text, again);
         }
     }
 

@@ -9,7 +9,7 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Bounds, Context, Detected, Findings, Probe, Usage};
+use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Op, Share};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -141,6 +141,9 @@ impl Shares {
                 episode.origins.add(o.origin);
                 if episode.update_due() {
                     episode.update(ctx, facts(ctx, rule, reading, o.time), out);
+                }
+                if reading.holds(rule) {
+                    out.goes_on(ctx, o, text, std::mem::take(&mut episode.below));
                 }
                 return false;
             }
@@ -300,7 +303,7 @@ impl Entry {
             time: o.time,
             text,
             origin: o.origin,
-            settled_only: false,
+            news: News::Begins,
         };
         out.derive(ctx, &detected);
         self.episode = Some(Box::new(episode));
@@ -311,7 +314,9 @@ impl Entry {
         let Some(episode) = self.episode.as_mut().filter(|e| e.open) else {
             return;
         };
-        if reading.holds(rule) {
+        let holds = reading.holds(rule);
+        episode.below |= !holds;
+        if holds {
             episode.until = time;
         } else if time > episode.until.saturating_add(ctx.detector.suppress.0) {
             let mut facts = facts(ctx, rule, reading, time);

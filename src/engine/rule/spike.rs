@@ -13,7 +13,7 @@ use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
 use crate::engine::sketch::distinct::Distinct;
@@ -112,6 +112,7 @@ impl SpikeRule {
         let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0, counts_values);
         let open = &mut self.open;
         let change = |entry: &mut Entry| {
+            let before = entry.newest.div_euclid(width);
             entry.turn(ctx, spike, (o.time, text), out);
             // An episode that this closed had kept it.
             if entry.dead(o.time) {
@@ -119,6 +120,8 @@ impl SpikeRule {
             }
             entry.count(o);
             let score = entry.score(entry.newest);
+            let fires = entry.fires(spike, score, width)
+                && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count);
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
                 episode.events += 1;
                 episode.last = episode.last.max(o.time);
@@ -127,9 +130,13 @@ impl SpikeRule {
                     let facts = facts(ctx, spike, score, o.time);
                     episode.update(ctx, facts, out);
                 }
-            } else if entry.fires(spike, score, width)
-                && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count)
-            {
+                // Once a bucket is enough, and a spike has many events.
+                let again = episode.below && fires;
+                if again || (entry.newest.div_euclid(width) > before && !episode.below) {
+                    episode.below = false;
+                    out.goes_on(ctx, o, text, again);
+                }
+            } else if fires {
                 entry.open(ctx, spike, score, o, text, out);
                 open.push(o.key);
             }
@@ -401,7 +408,7 @@ impl Entry {
                 time: o.time,
                 text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         self.episode = Some(Box::new(episode));
@@ -416,6 +423,7 @@ impl Entry {
         let Some(episode) = self.episode.as_mut().filter(|e| e.open) else {
             return;
         };
+        episode.below |= !still;
         if still {
             episode.until = time;
         } else if time > episode.until.saturating_add(hold) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -229,6 +229,7 @@ impl Entry {
         if let Some(last) = self.episode.as_mut()
             && time <= last.until.saturating_add(hold)
         {
+            let again = time > last.until;
             last.events += 1;
             last.last = last.last.max(time);
             last.until = last.until.max(first.saturating_add(self.span));
@@ -238,6 +239,7 @@ impl Entry {
                 let facts = facts(ctx, &self.steps, first, time);
                 last.update(ctx, facts, out);
             }
+            out.goes_on(ctx, o, &self.text, again);
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -253,7 +255,7 @@ impl Entry {
                 time,
                 text: &text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         self.text = text;

@@ -15,7 +15,7 @@ use self::claims::Memory;
 use self::measure::{Measure, Reading, Stores};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, Probe, Usage};
+use super::{Context, Detected, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -248,7 +248,11 @@ impl Turn<'_> {
         // A straggler adds to the episode but cannot end it.
         let straggles = o.time < entry.newest;
         let was_below = episode.below;
+        let again = was_below || o.time > episode.until;
         self.extend(episode, &entry.stores, crossing.is_some() || straggles, out);
+        if crossing.is_some() && !straggles && !o.is_claim() {
+            out.goes_on(ctx, o, self.text, again);
+        }
         // It may have ended before its timer: look again when the hold is over.
         let falls = episode.below && !was_below;
         let sooner = falls || o.is_claim();
@@ -285,7 +289,7 @@ impl Turn<'_> {
                 time,
                 text: self.text,
                 origin: o.origin,
-                settled_only: false,
+                news: News::Begins,
             },
         );
         let wake = episode.until;
