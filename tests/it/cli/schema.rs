@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::harness::command::tidegate;
-use crate::harness::root;
 
 /// What of a value the schema refuses, by the words our schemas use.
 fn refused(schema: &Value, value: &Value, at: &str) -> Option<String> {
