@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::commit::Desk;
 use super::course::Course;
-use super::dead::DeadLetters;
+use super::dead::{DeadLetters, LetterFile, LetterTopic};
 use super::detectors;
 use super::kafka_out::KafkaOut;
 use super::measures::Measures;
@@ -382,11 +382,8 @@ fn open_dead_letters(
     let env = |name: &str| env.get(name).map(str::to_owned);
     if let Some((settings, topic)) = settings::dead_letter_topic(config) {
         let out = Arc::new(KafkaOut::start(&settings, &env)?);
-        return Ok(DeadLetters::Topic {
-            out,
-            topic,
-            runtime: runtime.handle().clone(),
-        });
+        let to = LetterTopic::new(out, topic, runtime.handle().clone());
+        return Ok(DeadLetters::Topic(to));
     }
     let path = config
         .dead_letters_path()
@@ -395,5 +392,5 @@ fn open_dead_letters(
         DeadLettersShape::File(file) => file.size_max.0,
         DeadLettersShape::Kafka(_) => u64::MAX,
     };
-    Ok(DeadLetters::File { path, size_max })
+    Ok(DeadLetters::File(LetterFile::new(path, size_max)))
 }

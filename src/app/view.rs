@@ -42,7 +42,8 @@ const TROUBLES: usize = 4;
 #[derive(Default)]
 struct Told {
     halted: BTreeMap<String, String>,
-    store_trouble: Option<String>,
+    /// What cannot be written, and why; reading stands still meanwhile.
+    unwritten: BTreeMap<&'static str, String>,
     ended: Option<String>,
     /// What the source says is wrong since it last gave a record.
     troubles: BTreeSet<String>,
@@ -166,10 +167,12 @@ impl Shared {
         told.halted.keys().filter(of_topic).count()
     }
 
-    pub fn store_trouble(&self, why: Option<String>) {
+    /// A part cannot be written and why, or can again.
+    pub fn trouble_with(&self, part: &'static str, why: Option<String>) {
         let mut told = self.told();
-        if told.store_trouble != why {
-            told.store_trouble = why;
+        match why {
+            Some(why) => drop(told.unwritten.insert(part, why)),
+            None => drop(told.unwritten.remove(part)),
         }
     }
 
@@ -447,8 +450,8 @@ impl View for Shared {
                 because("source", trouble);
             }
         }
-        if let Some(why) = &told.store_trouble {
-            because("store", why);
+        for (part, why) in &told.unwritten {
+            because(part, why);
         }
         for (partition, why) in &told.halted {
             because(&format!("source {partition}"), why);
