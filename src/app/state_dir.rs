@@ -5,6 +5,7 @@
     reason = "makes and reads the hash key's file"
 )]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -37,6 +38,8 @@ pub struct Snapshots {
     dir: PathBuf,
     key_id: String,
     generation: u64,
+    /// Those that `load` gave and the engine could not take up, and why.
+    passed_over: BTreeMap<u64, String>,
 }
 
 /// Opens the rows, where they are and in no second place: an empty store beside a full one would
@@ -130,6 +133,7 @@ impl Snapshots {
             dir: dir.to_owned(),
             key_id: key.id(),
             generation: 0,
+            passed_over: BTreeMap::new(),
         }
     }
 
@@ -139,16 +143,19 @@ impl Snapshots {
     /// # Errors
     /// There are snapshots, and none can be used.
     pub fn load(&mut self, commits: u64) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
-        let found =
-            snapshot::read_fitting(&self.dir, ENGINE, &self.key_id, &|snapshot| match place_of(
-                snapshot,
-            ) {
+        let fits = |snapshot: &Snapshot| {
+            if let Some(why) = self.passed_over.get(&snapshot.generation) {
+                return Err(format!("cannot be taken up: {why}"));
+            }
+            match place_of(snapshot) {
                 Ok(place) if place.commits > commits => {
                     Err("is newer than the store, which is one of before".to_owned())
                 }
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("has a frontier that cannot be read: {error}")),
-            })?;
+            }
+        };
+        let found = snapshot::read_fitting(&self.dir, ENGINE, &self.key_id, &fits)?;
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot cannot be used; the one before it is");
         }
@@ -158,6 +165,11 @@ impl Snapshots {
         self.generation = snapshot.generation;
         let place = place_of(&snapshot)?;
         Ok(Some((snapshot.body, place)))
+    }
+
+    /// The engine could not take up what was loaded last: the next `load` gives the one before it.
+    pub fn pass_over(&mut self, why: String) {
+        self.passed_over.insert(self.generation, why);
     }
 
     /// Writes a snapshot durably. Returns its size.

@@ -252,7 +252,8 @@ impl Work {
     fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } | Notice::Behind { .. } => {}
+            Notice::Assigned { partition, .. } => self.shared.begun(*partition),
+            Notice::Behind { .. } => {}
             Notice::Accepted {
                 partition,
                 next,
@@ -263,12 +264,16 @@ impl Work {
                 ?cause,
                 "the loss is accepted: reading goes on at what the log still holds"
             ),
-            Notice::End { .. } => self.shared.caught_up(),
+            Notice::End { partition, .. } => {
+                self.shared.assigned();
+                self.shared.caught_up(*partition);
+            }
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
+                self.shared.caught_up(*partition);
                 let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
@@ -384,6 +389,10 @@ impl Work {
             let name = &program.detector(rule).name;
             let now = self.clock.now();
             self.raise(&meta::key_explosion(&program.key, name, evicted, now))?;
+        }
+        for endpoint in self.shared.newly_gone() {
+            let now = self.clock.now();
+            self.raise(&meta::endpoint_gone(&program.key, &endpoint, now))?;
         }
         self.shared.usage(stats.usage);
         let lags = self.pipeline.lag().unwrap_or_default();

@@ -204,6 +204,8 @@ fn dead_letters_without_space_stop_reading_and_none_is_lost_or_torn() {
     row(
         "T26 no space for dead letters",
         "every write says ENOSPC for a while",
-        &format!("not ready and says why, goes on when there is space; {count} of {count} dead letters, lost 0"),
+        &format!(
+            "not ready and says why, goes on when there is space; {count} of {count} dead letters, lost 0"
+        ),
     );
 }
