@@ -92,6 +92,7 @@ impl StateDir {
     /// # Errors
     /// It cannot be made or read, another process has it, or it belongs to another hash key.
     pub fn open(dir: &Path, kind: StoreKind, key_file: Option<&Path>) -> anyhow::Result<Self> {
+        let is_new = !dir.exists();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -108,6 +109,7 @@ impl StateDir {
         };
         let store = open_store(dir, kind)
             .with_context(|| format!("cannot open the store in {}", dir.display()))?;
+        sync_names(dir, is_new).with_context(|| format!("cannot sync {}", dir.display()))?;
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
         let snapshots = Snapshots::open(&dir.join("snapshots"), &key);
         Ok(Self {
@@ -189,6 +191,16 @@ impl Snapshots {
         snapshot::write(&self.dir, ENGINE, &snapshot)?;
         self.generation = generation;
         Ok(size)
+    }
+}
+
+/// What was just made must still be there after a power cut: the names in the folder, and its own.
+fn sync_names(dir: &Path, is_new: bool) -> std::io::Result<()> {
+    let dir = dir.canonicalize()?;
+    File::open(&dir)?.sync_all()?;
+    match dir.parent().filter(|_| is_new) {
+        Some(above) => File::open(above)?.sync_all(),
+        None => Ok(()),
     }
 }
 

@@ -230,14 +230,12 @@ impl Shards for Threads {
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.others.iter().for_each(|r| r.send(Ask::Snapshot));
         let mut images = vec![self.first.snapshot().unwrap_or_default()];
-        images.extend(self.each(
-            || Ask::Snapshot,
-            |a| match a {
-                Answer::Snapshot(image) => Some(image),
-                _ => None,
-            },
-        ));
+        images.extend(self.others.iter().map(|r| match r.receive() {
+            Answer::Snapshot(image) => image,
+            _ => dead(),
+        }));
         images
     }
 

@@ -126,7 +126,7 @@ fn check_name(name: &str) -> Result<(), SnapshotError> {
 /// When it is not durable; the snapshots before it are untouched then.
 pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, SnapshotError> {
     check_name(name)?;
-    fs::create_dir_all(dir).map_err(|e| disk("write", dir, &e))?;
+    make_dir(dir).map_err(|e| disk("write", dir, &e))?;
     let path = dir.join(format!("{name}.{:020}.snapshot", snapshot.generation));
     let aside = dir.join(format!("{name}.writing"));
     let result = write_aside(&aside, name, snapshot)
@@ -143,6 +143,18 @@ pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, Sna
         fs::remove_file(&old).map_err(|e| disk("remove", &old, &e))?;
     }
     Ok(path)
+}
+
+/// Makes the folder; its name survives a power cut before anything in it counts.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    match dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        Some(above) => File::open(above)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
 }
 
 fn write_aside(path: &Path, name: &str, snapshot: &Snapshot) -> io::Result<()> {
