@@ -200,6 +200,11 @@ impl Shared {
         }
     }
 
+    /// What was read is finished, and nothing more is.
+    pub fn draining(&self) {
+        self.told().ended = Some("draining: nothing more is read".to_owned());
+    }
+
     /// The engine's thread is at its end; with an error if it failed.
     pub fn ended(&self, error: Option<String>) {
         self.told().ended = Some(error.unwrap_or_else(|| "the source has ended".to_owned()));

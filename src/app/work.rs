@@ -80,6 +80,7 @@ impl Work {
             Some(why) => Err(anyhow::anyhow!(why.clone())),
             None => Ok(()),
         });
+        self.shared.draining();
         let result = result.and_then(|()| {
             crate::crash::point("draining");
             self.snapshot()
@@ -103,6 +104,7 @@ impl Work {
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
+                self.shared.draining();
                 self.pipeline.stop();
             }
             match self.pipeline.next(WAIT) {

@@ -102,3 +102,46 @@ fn sigterm_in_a_burst_ends_within_ten_seconds() {
         ),
     );
 }
+
+#[test]
+fn sigterm_in_a_flood_of_garbage_ends_and_every_dead_letter_reaches_its_topic() {
+    const GARBAGE: u32 = 30_000;
+    let (topic, letters) = ("faults-garbage", "faults-garbage-dead");
+    kafka::shared().topic(topic, 1);
+    kafka::shared().topic(letters, 1);
+    let events = floods(8, 40);
+    let scene = Scene::over(topic, "garbage", &events);
+    let to = format!(
+        "dead_letters: {{kind: kafka, brokers: ['{}'], topic: {letters}}}\ndetectors:",
+        kafka::shared().bootstrap()
+    );
+    scene.reconfigure("detectors:", &to);
+    let garbage = scene.home.file("garbage.txt");
+    std::fs::write(&garbage, "{\n".repeat(GARBAGE as usize)).unwrap();
+    kafka::shared().produce(topic, &garbage);
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let mut daemon = scene.home.start();
+    daemon.until("some records", |d| (d.received() > 2000).then_some(()));
+    let began = Instant::now();
+    daemon.terminate();
+    assert!(daemon.ended(Duration::from_secs(30)).success());
+    let ended = began.elapsed();
+    assert!(ended < Duration::from_secs(10), "{ended:?}");
+    let began = Instant::now();
+    let tally = scene.recover();
+    let took = began.elapsed();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    assert!(took < Duration::from_secs(60), "{took:?} for {GARBAGE}");
+    let mut all = kafka::shared().consume(letters);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len() as u64, u64::from(GARBAGE) + scene.wrong);
+    row(
+        "T46 SIGTERM in a flood of garbage",
+        &format!("{GARBAGE} dead letters to a topic"),
+        &format!(
+            "ended in {:.1} s; every dead letter is there, lost 0, extra 0",
+            ended.as_secs_f64()
+        ),
+    );
+}
