@@ -13,7 +13,7 @@ use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
 pub use feed::slot_of;
-use feed::{carry, lasts, levels, narrower, slots};
+use feed::{carry, lasts, levels, narrower, slots, waits};
 use index::Index;
 
 /// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
@@ -144,19 +144,14 @@ impl Program {
     #[must_use]
     pub fn new(plan: Arc<Plan>, key: HashKey, settings: Settings) -> Self {
         let mut specs: Vec<Spec> = plan.rules.iter().map(|_| Spec::default()).collect();
+        for (spec, waits) in specs.iter_mut().zip(waits(&plan)) {
+            spec.waits = waits;
+        }
         let mut carried: Vec<Vec<FieldId>> = vec![Vec::new(); plan.rules.len()];
         for (r, rule) in plan.rules.iter().enumerate().rev() {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
-            specs[r].waits = matches!(
-                rule.kind,
-                Kind::Ratio { .. }
-                    | Kind::Share(_)
-                    | Kind::Spike(_)
-                    | Kind::Quiet(_)
-                    | Kind::Obligations { .. }
-            );
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
             let carried = |f: FieldId| carried[r].iter().position(|c| *c == f);

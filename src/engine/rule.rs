@@ -93,9 +93,11 @@ impl Findings {
         }
     }
 
-    /// Tells the rules that build on this one that what it says holds still, as an event shows.
-    pub fn holds(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) {
-        let (time, origin, news) = (o.time, o.origin, News::Holds);
+    /// Tells the rules that build on this one that what it says holds still, as an event shows; or, if it
+    /// had fallen below its bound, that it holds again: a hold is for people, not for them.
+    pub fn goes_on(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], again: bool) {
+        let (time, origin) = (o.time, o.origin);
+        let news = if again { News::Begins } else { News::Holds };
         let detected = Detected {
             time,
             text,

@@ -134,6 +134,10 @@ pub fn usage_by_detector(plan: &Plan, usage: &[Usage]) -> Vec<Usage> {
 
 type Waiting = TimeQueue<(Observation, Box<[u8]>)>;
 
+/// Most observations of a level that wait for event time to pass (about 300 MiB); beyond it the oldest
+/// is looked at early, and counted as overflow.
+const WAITING_MAX: usize = 1 << 21;
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Shard {
@@ -246,6 +250,12 @@ impl Shard {
             Some(spec) if spec.waits => {
                 let level = self.program.level(index);
                 self.waiting[level].push(o.time, (*o, text.into()));
+                if self.waiting[level].len() > WAITING_MAX {
+                    out.overflow += 1;
+                    let oldest = self.waiting[level].pop_until(i64::MAX);
+                    let (o, text) = oldest.map(|(_, waiting)| waiting).unwrap_or_default();
+                    self.apply(&o, &text, progress, out);
+                }
             }
             Some(_) => self.apply(o, text, progress, out),
             None => {}

@@ -406,6 +406,14 @@ fn every_kind(n: u32) -> Vec<Rule> {
         ),
         chained(0, 400),
         chained(2, 400),
+        joined(2, 0, all_of(true)),
+        joined(2, 1, all_of(true)),
+        joined(2, 0, all_of(false)),
+        joined(0, 0, all_of(false)),
+        joined(0, 0, all_of(true)),
+        joined(10, 1, all_of(false)),
+        joined(10, 1, all_of(true)),
+        joined(2, 0, window(Function::Distinct, Op::Gte, f64::from(n))),
     ]
 }
 
@@ -467,6 +475,13 @@ proptest! {
 fn chained(producer: usize, span: i64) -> Rule {
     let mut rule = rule(window(Function::Count, Op::Gte, 2.0), 1, span, true);
     rule.inputs[0].from = From::Rule(producer);
+    rule
+}
+
+/// An event and a detection together, the latter as this input.
+fn joined(producer: usize, input: usize, kind: Kind) -> Rule {
+    let mut rule = rule(kind, 2, 300, true);
+    rule.inputs[input].from = From::Rule(producer);
     rule
 }
 

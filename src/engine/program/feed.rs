@@ -18,6 +18,26 @@ pub(super) fn levels(plan: &Plan) -> Vec<usize> {
     levels
 }
 
+/// Per rule: whether its observations wait until event time has passed. So do those of a rule that is
+/// fed by what comes only then: its other events would long be there, and what they followed forgotten.
+pub(super) fn waits(plan: &Plan) -> Vec<bool> {
+    let mut waits: Vec<bool> = Vec::with_capacity(plan.rules.len());
+    for rule in &plan.rules {
+        let in_order = matches!(
+            rule.kind,
+            Kind::Ratio { .. }
+                | Kind::Share(_)
+                | Kind::Spike(_)
+                | Kind::Quiet(_)
+                | Kind::Obligations { .. }
+        );
+        let at_deadlines = |p: usize| matches!(plan.rules[p].kind, Kind::Absence { .. });
+        let mut feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        waits.push(in_order || feeding.any(|p| at_deadlines(p) || waits.get(p) == Some(&true)));
+    }
+    waits
+}
+
 /// Fields a rule's text carries behind its key: its detector's `fields`, and what later rules need.
 pub(super) fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<FieldId> {
     let own = &plan.rules[rule];

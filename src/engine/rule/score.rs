@@ -323,8 +323,9 @@ impl Entry {
         episode.last = now;
         episode.first = episode.first.min(o.time);
         episode.origins.add(o.origin);
+        let again = until.is_some() && episode.until < now;
         if let Some(until) = until {
-            if episode.until < now {
+            if again {
                 episode.hold_back(out);
             }
             episode.until = episode.until.max(until);
@@ -333,7 +334,7 @@ impl Entry {
             episode.update(ctx, facts, out);
         }
         if until.is_some() {
-            out.holds(ctx, o, &self.text);
+            out.goes_on(ctx, o, &self.text, again);
         }
     }
 

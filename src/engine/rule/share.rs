@@ -143,7 +143,7 @@ impl Shares {
                     episode.update(ctx, facts(ctx, rule, reading, o.time), out);
                 }
                 if reading.holds(rule) {
-                    out.holds(ctx, o, text);
+                    out.goes_on(ctx, o, text, std::mem::take(&mut episode.below));
                 }
                 return false;
             }
@@ -314,7 +314,9 @@ impl Entry {
         let Some(episode) = self.episode.as_mut().filter(|e| e.open) else {
             return;
         };
-        if reading.holds(rule) {
+        let holds = reading.holds(rule);
+        episode.below |= !holds;
+        if holds {
             episode.until = time;
         } else if time > episode.until.saturating_add(ctx.detector.suppress.0) {
             let mut facts = facts(ctx, rule, reading, time);

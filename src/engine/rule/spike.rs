@@ -112,7 +112,7 @@ impl SpikeRule {
         let fresh = || Entry::new(o.time, width, ctx.rule.timespan.0, counts_values);
         let open = &mut self.open;
         let change = |entry: &mut Entry| {
-            let before = entry.head;
+            let before = entry.newest.div_euclid(width);
             entry.turn(ctx, spike, (o.time, text), out);
             // An episode that this closed had kept it.
             if entry.dead(o.time) {
@@ -120,6 +120,8 @@ impl SpikeRule {
             }
             entry.count(o);
             let score = entry.score(entry.newest);
+            let fires = entry.fires(spike, score, width)
+                && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count);
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
                 episode.events += 1;
                 episode.last = episode.last.max(o.time);
@@ -129,12 +131,12 @@ impl SpikeRule {
                     episode.update(ctx, facts, out);
                 }
                 // Once a bucket is enough, and a spike has many events.
-                if entry.head > before && episode.until == entry.head * width {
-                    out.holds(ctx, o, text);
+                let again = episode.below && fires;
+                if again || (entry.newest.div_euclid(width) > before && !episode.below) {
+                    episode.below = false;
+                    out.goes_on(ctx, o, text, again);
                 }
-            } else if entry.fires(spike, score, width)
-                && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count)
-            {
+            } else if fires {
                 entry.open(ctx, spike, score, o, text, out);
                 open.push(o.key);
             }
@@ -421,6 +423,7 @@ impl Entry {
         let Some(episode) = self.episode.as_mut().filter(|e| e.open) else {
             return;
         };
+        episode.below |= !still;
         if still {
             episode.until = time;
         } else if time > episode.until.saturating_add(hold) {

@@ -229,6 +229,7 @@ impl Entry {
         if let Some(last) = self.episode.as_mut()
             && time <= last.until.saturating_add(hold)
         {
+            let again = time > last.until;
             last.events += 1;
             last.last = last.last.max(time);
             last.until = last.until.max(first.saturating_add(self.span));
@@ -238,7 +239,7 @@ impl Entry {
                 let facts = facts(ctx, &self.steps, first, time);
                 last.update(ctx, facts, out);
             }
-            out.holds(ctx, o, &self.text);
+            out.goes_on(ctx, o, &self.text, again);
             return;
         }
         let text = std::mem::take(&mut self.text);

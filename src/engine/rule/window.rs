@@ -248,9 +248,10 @@ impl Turn<'_> {
         // A straggler adds to the episode but cannot end it.
         let straggles = o.time < entry.newest;
         let was_below = episode.below;
+        let again = was_below || o.time > episode.until;
         self.extend(episode, &entry.stores, crossing.is_some() || straggles, out);
         if crossing.is_some() && !straggles && !o.is_claim() {
-            out.holds(ctx, o, self.text);
+            out.goes_on(ctx, o, self.text, again);
         }
         // It may have ended before its timer: look again when the hold is over.
         let falls = episode.below && !was_below;

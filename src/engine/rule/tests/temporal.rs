@@ -75,3 +75,20 @@ fn what_still_holds_is_there_for_a_later_step() {
     let amid = format!("{busy}31s custom.b user.id=u");
     check(&rule("temporal_ordered", "b, busy"), &amid, "");
 }
+
+/// A hold keeps people from being told again, not a later step from seeing a second crossing.
+#[test]
+fn a_crossing_within_a_hold_begins_anew_for_what_it_feeds() {
+    let then = "title: Busy\nname: busy\nlogsource: {product: tidegate}\n\
+         detection:\n  a: {event.kind: custom.a}\n  condition: a\n\
+         correlation:\n  type: event_count\n  group-by: [user.id]\n  timespan: 10s\n  condition: {gte: 3}\nsuppress: 10m\n\
+         ---\ntitle: Then\nname: then\nlogsource: {product: tidegate}\n\
+         detection:\n  b: {event.kind: custom.b}\n\
+         correlation:\n  type: temporal_ordered\n  rules: [b, busy]\n  group-by: [user.id]\n  timespan: 1m\n";
+    check(
+        then,
+        "0s custom.a user.id=u\n1s custom.a user.id=u\n2s custom.a user.id=u\n100s custom.b user.id=u
+         110s custom.a user.id=u\n111s custom.a user.id=u\n112s custom.a user.id=u",
+        "1m52s open then: Then: b, then busy within 1m for user.id u",
+    );
+}
