@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{DeadLetter, Delivery, get, next_number, number, put};
+use super::{DeadLetter, Delivery, next_number, number, put};
 use crate::engine::outbox::{Draft, Kind, Message, Settled, Verdict};
 use crate::model::WallTime;
 use crate::store::{Range, StoreError, Table, Tx, View, format};
