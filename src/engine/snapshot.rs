@@ -3,7 +3,7 @@
 //! Versioned: older forms are read as far back as `OLDEST`, newer ones refused; a snapshot made under
 //! another hash key is refused, never merged. The file around it (checksum, rename) is the store's.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::program::Program;
 use super::shard::ShardImage;
