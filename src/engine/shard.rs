@@ -35,7 +35,7 @@ pub trait Shards {
 
     fn next_wakeup(&mut self) -> Option<i64>;
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe;
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe;
 
     /// One image per shard.
     fn snapshot(&mut self) -> Vec<Vec<u8>>;
@@ -83,9 +83,9 @@ impl Shards for Local {
         self.0.iter().filter_map(Shard::next_wakeup).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
         let shard = self.0.get(shard_of(key, self.0.len()));
-        shard.map_or_else(Probe::default, |s| s.probe(rule, key))
+        shard.map_or_else(Probe::default, |s| s.probe(rule, key, now))
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
@@ -315,11 +315,11 @@ impl Shard {
         })
     }
 
-    /// The numbers of one rule's key, for `explain`.
+    /// The numbers of one rule's key at event time `now`, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: usize, key: u64) -> Probe {
+    pub fn probe(&self, rule: usize, key: u64, now: i64) -> Probe {
         let state = self.states.get(rule).zip(self.program.plan.rules.get(rule));
-        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key))
+        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key, now))
     }
 
     /// The state as bytes, between packets.

@@ -238,7 +238,7 @@ impl Node {
         let tables = Arc::new(Tables::default());
         self.stage = Stage::new(program, program.projection(&[]), tables);
         let kept = self.course.engine.reload(Arc::clone(program)).kept;
-        self.course.desk.set_plan(Arc::clone(&program.plan));
+        self.course.desk.adopt(program, WallTime(now))?;
         Ok(kept)
     }
 

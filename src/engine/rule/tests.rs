@@ -17,7 +17,7 @@ mod peers;
 mod quiet;
 mod ratio;
 mod repeat;
-mod roll_up;
+pub(crate) mod roll_up;
 mod score;
 mod spike;
 mod temporal;
