@@ -44,6 +44,7 @@ use crate::engine::detector::{self, SourceFile};
 use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
+use crate::model::HashKey;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::source::{RECORD_BYTES_MAX, Source};
@@ -105,7 +106,7 @@ impl Daemon {
         let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
             (place, Some(body))
         });
-        let source = open_sources(config, env, &place, accepted)?;
+        let source = open_sources(config, env, (&state.key, &place), accepted)?;
         let names: Vec<String> = source.topics().iter().map(|t| t.name.clone()).collect();
         let shards = shard_count(config, body.as_deref());
         let program = Arc::new(Program::new(
@@ -218,7 +219,7 @@ impl Daemon {
             shelf: rules,
             probation: None,
             noise,
-            course: Course::new(engine, desk, names),
+            course: Course::new(engine, desk, names).after(place.last),
             pipeline,
             state,
             dead,
@@ -340,7 +341,7 @@ fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
 fn open_sources(
     config: &Config,
     env: &Environment,
-    place: &Place,
+    (key, place): (&HashKey, &Place),
     accepted: &[(String, i32)],
 ) -> anyhow::Result<Sources> {
     let env = |name: &str| env.get(name).map(str::to_owned);
@@ -351,7 +352,7 @@ fn open_sources(
             SourceShape::Kafka(s) => {
                 let settings = settings::kafka_source(s);
                 let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
-                Box::new(source.accepting(accepted))
+                Box::new(source.proving(key, &place.last).accepting(accepted))
             }
             SourceShape::File(s) => Box::new(FileSource::new(
                 [&s.path],

@@ -6,6 +6,7 @@
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
 use crate::engine::detector::plan::Mode;
 use crate::model::{EventTime, HashKey, Level, WallTime};
+use crate::source::Halt;
 
 /// How long one explosion of keys is one alert (ms).
 const EXPLOSION_SLOT: i64 = 3_600_000;
@@ -19,13 +20,20 @@ pub fn is_own(of: &DetectorRef) -> bool {
     [HALTED, EXPLODED].contains(&of.id.as_str())
 }
 
+/// Whether such an alert tells of a moment; a partition that stands still is open until somebody
+/// decides.
+#[must_use]
+pub fn is_moment(of: &DetectorRef) -> bool {
+    of.id == EXPLODED
+}
+
 /// A partition whose log no longer holds what comes next: it is not read until an operator decides.
 #[must_use]
 pub fn partition_halted(
     key: &HashKey,
     (topic, partition): (&str, i32),
     next: i64,
-    cause: &str,
+    cause: Halt,
     now: WallTime,
 ) -> Alert {
     let number = partition.to_string();
@@ -36,8 +44,8 @@ pub fn partition_halted(
     let next_shown = next as f64;
     alert.observed = Pairs(vec![("next_offset".to_owned(), Number(next_shown))]);
     alert.summary = format!(
-        "{topic}/{partition} is no longer read: its log does not hold offset {next} any more ({cause}); \
-         decide whether to go on without it"
+        "{topic}/{partition} is no longer read: what comes at offset {next} is lost ({cause}); decide \
+         whether to go on without it"
     );
     alert
 }
@@ -104,7 +112,8 @@ mod tests {
     #[test]
     fn what_is_noticed_again_is_the_same_alert() {
         let key = HashKey::fixed();
-        let halted = |next, now| partition_halted(&key, ("t", 3), next, "Truncated", WallTime(now));
+        let halted =
+            |next, now| partition_halted(&key, ("t", 3), next, Halt::OutOfRange, WallTime(now));
         assert_eq!(halted(7, 1).alert_id, halted(7, 99).alert_id);
         assert_ne!(halted(7, 1).alert_id, halted(8, 1).alert_id);
         let explosion = |now| key_explosion(&key, "d", 500, WallTime(now)).alert_id;

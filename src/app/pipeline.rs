@@ -27,9 +27,10 @@ use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
+use crate::model::Fingerprint;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
-use crate::source::{Batch, Error, Lag, Notice, Source};
+use crate::source::{Batch, Error, Lag, Notice, Partition, Source};
 
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
@@ -62,6 +63,8 @@ pub struct Intake {
     pub routed: Routed,
     pub dead: Vec<(Origin, DeadLetter)>,
     pub notices: Vec<Notice>,
+    /// Of each partition the last record that moves the frontier.
+    pub last: Vec<(Partition, i64, Fingerprint)>,
     /// Per source: records and their bytes.
     pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
@@ -272,6 +275,7 @@ impl Intake {
         self.routed.clear();
         self.dead.clear();
         self.notices.clear();
+        self.last.clear();
         self.received.clear();
         self.read_at = job.read_at;
     }
@@ -282,6 +286,7 @@ impl Intake {
             routed: Routed::default(),
             dead: Vec::new(),
             notices: Vec::new(),
+            last: Vec::new(),
             received: Vec::new(),
             read_at: Instant::now(),
         })

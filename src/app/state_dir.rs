@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::shape::StoreKind;
 use crate::model::HashKey;
-use crate::source::ledger::Frontier;
+use crate::source::ledger::{Frontier, Last};
 use crate::store::redb::RedbStore;
 use crate::store::rows;
 use crate::store::snapshot::{self, Snapshot};
@@ -78,6 +78,9 @@ pub struct Place {
     /// The topics by the numbers that the snapshot uses.
     pub topics: Vec<String>,
     pub frontier: Frontier,
+    /// The records just before it.
+    #[serde(default)]
+    pub last: Last,
     /// The commits that what was read up to there has brought about.
     #[serde(default)]
     pub commits: u64,
@@ -160,12 +163,12 @@ impl Snapshots {
         Ok(Some((snapshot.body, place)))
     }
 
-    /// Writes a snapshot durably. Returns its size.
+    /// Writes a snapshot, given in parts, durably. Returns its size.
     ///
     /// # Errors
     /// It could not be written; the ones before it are untouched.
-    pub fn save(&mut self, body: Vec<u8>, place: &Place) -> anyhow::Result<usize> {
-        let size = body.len();
+    pub fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> anyhow::Result<usize> {
+        let size = body.iter().map(Vec::len).sum();
         let frontier = serde_json::to_vec(place)?;
         let generation = self.generation + 1;
         let snapshot = Snapshot {

@@ -25,6 +25,7 @@ enum Ask {
     Probe {
         rule: usize,
         key: u64,
+        now: i64,
     },
     Snapshot,
     Reload {
@@ -130,7 +131,7 @@ fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
             }
             Ask::Usage => Answer::Usage(shard.usage().collect()),
             Ask::Wakeup => Answer::Wakeup(shard.next_wakeup()),
-            Ask::Probe { rule, key } => Answer::Probe(shard.probe(rule, key)),
+            Ask::Probe { rule, key, now } => Answer::Probe(shard.probe(rule, key, now)),
             Ask::Snapshot => Answer::Snapshot(shard.snapshot().unwrap_or_default()),
             Ask::Restore { image, keep } => {
                 shard.restore(*image, &keep);
@@ -209,14 +210,14 @@ impl Shards for Threads {
         others.into_iter().chain(self.first.next_wakeup()).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
         match shard_of(key, self.count()).checked_sub(1) {
-            None => self.first.probe(rule, key),
+            None => self.first.probe(rule, key, now),
             Some(at) => {
                 let Some(remote) = self.others.get(at) else {
                     return Probe::default();
                 };
-                remote.send(Ask::Probe { rule, key });
+                remote.send(Ask::Probe { rule, key, now });
                 match remote.receive() {
                     Some(Answer::Probe(probe)) => probe,
                     _ => Probe::default(),
@@ -226,17 +227,12 @@ impl Shards for Threads {
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.others.iter().for_each(|r| r.send(Ask::Snapshot));
         let mut images = vec![self.first.snapshot().unwrap_or_default()];
-        images.extend(self.each(
-            || Ask::Snapshot,
-            |a| {
-                if let Answer::Snapshot(b) = a {
-                    Some(b)
-                } else {
-                    None
-                }
-            },
-        ));
+        images.extend(self.others.iter().filter_map(|r| match r.receive() {
+            Some(Answer::Snapshot(image)) => Some(image),
+            _ => None,
+        }));
         images
     }
 

@@ -215,7 +215,8 @@ impl Maxima {
             if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(&o.key) {
                 continue;
             }
-            let numbers = [0, 1].map(|rule| self.versions.engine.probe(rule, o.key).numbers);
+            let engine = &mut self.versions.engine;
+            let numbers = [0, 1].map(|rule| engine.probe(rule, o.key, o.time).numbers);
             let known = self.keys.entry(o.key).or_default();
             known.resize(self.names.len(), 0.0);
             for (name, known) in self.names.iter().zip(known) {

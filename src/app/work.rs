@@ -5,7 +5,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "times snapshots and waits")]
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -27,8 +26,7 @@ use super::threads::Threads;
 use super::view::Shared;
 use crate::deliver::Clock;
 use crate::engine::Input;
-use crate::engine::alert::{Alert, DetectorRef};
-use crate::engine::detector::plan::Detector;
+use crate::engine::alert::Alert;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
@@ -90,12 +88,8 @@ impl Work {
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        let plan = Arc::clone(&self.rules.program.plan);
-        // Detectors may have gone while nothing ran.
-        self.close_lost(|alert| {
-            let same = |d: &Detector| d.id == alert.id && d.version == alert.version;
-            !meta::is_own(alert) && !plan.detectors.iter().any(same)
-        })?;
+        // Detectors may have changed or gone while nothing ran.
+        self.adopt()?;
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
         let (mut pruned, mut took) = (Instant::now(), Duration::ZERO);
@@ -143,6 +137,7 @@ impl Work {
             self.change_rules(&intake.rules)?;
         }
         self.course.take(&intake.routed, &intake.notices);
+        self.course.note_last(&intake.last);
         crate::crash::point("batch-taken");
         let passed = self.course.engine.take_passed();
         let events = passed.iter().map(|p| p.events).sum();
@@ -168,9 +163,7 @@ impl Work {
         let (old, new) = (&before.program, &rules.program);
         let usage = self.course.engine.stats().usage;
         let kept = old.keep(&new.identities());
-        let mut lost = BTreeSet::new();
         for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
-            lost.insert(old.detector(rule).id.clone());
             let keys = usage.get(rule).map_or(0, |u| u.keys);
             tracing::warn!(
                 detector = old.detector(rule).name,
@@ -181,7 +174,6 @@ impl Work {
         let restored = self.course.engine.reload(Arc::clone(new));
         let (kept, fresh) = (restored.kept, restored.fresh);
         tracing::info!(kept, fresh, "detectors reloaded");
-        self.course.desk.set_plan(Arc::clone(&new.plan));
         self.shared.set_plan(Arc::clone(&new.plan));
         let usage = self.course.engine.stats().usage;
         self.measures.reloaded(&new.plan, usage);
@@ -192,12 +184,13 @@ impl Work {
             Some(_) => None,
             None => Some(Probation::begin(before, changed, self.noise, now)),
         };
-        self.close_lost(|alert| lost.contains(&alert.id))
+        self.adopt()
     }
 
-    fn close_lost(&mut self, is_lost: impl Fn(&DetectorRef) -> bool) -> anyhow::Result<()> {
-        let committed =
-            self.insist(|work| work.course.desk.close_lost(&is_lost, work.clock.now()))?;
+    /// The desk goes over to the detectors in force.
+    fn adopt(&mut self) -> anyhow::Result<()> {
+        let program = Arc::clone(&self.rules.program);
+        let committed = self.insist(|work| work.course.desk.adopt(&program, work.clock.now()))?;
         if !committed.is_empty() {
             let closed = committed.alerts.len();
             tracing::warn!(
@@ -267,7 +260,7 @@ impl Work {
             } => tracing::warn!(
                 partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
                 next,
-                ?cause,
+                %cause,
                 "the loss is accepted: reading goes on at what the log still holds"
             ),
             Notice::End { .. } => self.shared.caught_up(),
@@ -281,16 +274,16 @@ impl Work {
                 tracing::error!(
                     partition = name,
                     next,
-                    ?cause,
+                    %cause,
                     "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
                 );
-                let halted =
-                    self.shared
-                        .halted(topic, &name, &format!("{cause:?} at offset {next}"));
+                let halted = self
+                    .shared
+                    .halted(topic, &name, &format!("offset {next}: {cause}"));
                 self.measures.halted(topic, halted);
                 let place = (topic, partition.number);
                 let (key, now) = (&self.rules.program.key, self.clock.now());
-                let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
+                let alert = meta::partition_halted(key, place, *next, *cause, now);
                 self.raise(&alert)?;
             }
             Notice::Stalled { partition, next } => {

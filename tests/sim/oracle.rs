@@ -32,6 +32,8 @@ pub struct Item<'a> {
 #[derive(Debug, Default)]
 struct Found<'a> {
     detections: Vec<(i64, &'a Fact)>,
+    /// Items at which the law held, whether or not it had before.
+    present: Vec<(i64, &'a Fact)>,
     /// Absences: every `after` at its deadline, answered or not.
     settled: Vec<(i64, &'a Fact)>,
     openings: Vec<Opening>,
@@ -88,6 +90,7 @@ fn items<'a>(law: &Law, facts: &[&'a Fact], found: &BTreeMap<&str, Found<'a>>) -
         let detections = match stream {
             Stream::Events(_) => continue,
             Stream::Of(name) => &found[name].detections,
+            Stream::While(name) => &found[name].present,
             Stream::Settled(name) => &found[name].settled,
         };
         for (time, fact) in detections {
@@ -117,7 +120,11 @@ fn judge<'a>(law: &Law, items: Vec<Item<'a>>) -> Found<'a> {
     let mut found = Found::default();
     for (key, items) in by_key {
         let opened = match law.meaning {
-            Meaning::Holds(holds) => window::openings(&items, law.span, law.suppress, holds),
+            Meaning::Holds(holds) => {
+                let (opened, present) = window::openings(&items, law.span, law.suppress, holds);
+                found.present.extend(present);
+                opened
+            }
             Meaning::Each => {
                 let all = items.iter().map(|i| (i.time, i.fact)).collect();
                 window::held(all, law.suppress)
@@ -142,6 +149,7 @@ fn judge<'a>(law: &Law, items: Vec<Item<'a>>) -> Found<'a> {
         }
     }
     found.detections.sort_by_key(|(time, _)| *time);
+    found.present.sort_by_key(|(time, _)| *time);
     found.settled.sort_by_key(|(time, _)| *time);
     found
 }

@@ -16,7 +16,7 @@ use crate::harness::{kafka, scratch, sized};
 
 const ENGINE: &str = "engine";
 const PAGE: usize = 4096;
-const FAILED: i32 = 3;
+pub(super) const FAILED: i32 = 3;
 
 /// A way to damage a file, told by its number.
 fn damage(n: u64, good: &[u8]) -> Vec<u8> {
@@ -35,7 +35,7 @@ fn damage(n: u64, good: &[u8]) -> Vec<u8> {
     bad
 }
 
-fn snapshots(scene: &Scene) -> Vec<PathBuf> {
+pub(super) fn snapshots(scene: &Scene) -> Vec<PathBuf> {
     let dir = scene.home.file("state/snapshots");
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     let mut files: Vec<PathBuf> = entries
@@ -128,10 +128,10 @@ fn refuses(scene: &Scene, why: &str) {
     assert!(!log.contains("panicked at"), "{log}");
 }
 
-type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Every row, as whoever asks for it gets it.
-fn rows(file: &Path) -> Result<Rows, StoreError> {
+pub(super) fn rows(file: &Path) -> Result<Rows, StoreError> {
     let store = RedbStore::open(file)?;
     let mut all = Rows::new();
     store::read(&store, |view| {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The program that is tested.
+const OURS: &str = env!("CARGO_BIN_EXE_tidegate");
 /// A busy two-core machine is slow; nothing waits this long when all is well.
 const LIMIT: Duration = Duration::from_secs(120);
 /// No record for so long is the end of a log, if all is told that is to be told.
@@ -68,6 +70,11 @@ impl Home {
         self.spawn_with(&[])
     }
 
+    /// Starts another program than the one that is tested, and asks nothing of it.
+    pub fn spawn_program(&self, program: &Path) -> Daemon {
+        self.launch(program, &[], &[])
+    }
+
     /// Starts the daemon with more in its environment.
     pub fn start_with(&self, env: &[(&str, String)]) -> Daemon {
         let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -76,7 +83,7 @@ impl Home {
 
     /// Starts the daemon with more arguments.
     pub fn start_and(&self, arguments: &[&str]) -> Daemon {
-        self.launch(&[], arguments).addressed()
+        self.launch(OURS.as_ref(), &[], arguments).addressed()
     }
 
     /// Starts the daemon with a fault armed (`tidegate::crash`) and asks nothing of it.
@@ -85,15 +92,15 @@ impl Home {
     }
 
     fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
-        self.launch(env, &[])
+        self.launch(OURS.as_ref(), env, &[])
     }
 
-    fn launch(&self, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+    fn launch(&self, program: &Path, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let child = Command::new(program)
             .args(["run", "-c", "tidegate.yaml"])
             .args(arguments)
             .current_dir(&self.dir)

@@ -17,6 +17,8 @@ pub enum Stream {
     Events(fn(&Fact) -> bool),
     /// Detections of another law.
     Of(&'static str),
+    /// Those, and every item that finds it still true.
+    While(&'static str),
     /// Every `after` of an absence at its deadline, answered or not.
     Settled(&'static str),
 }
@@ -192,7 +194,7 @@ pub const LAWS: &[Law] = &[
     law(
         "broken-in-account",
         &[
-            Stream::Of("burst-account"),
+            Stream::While("burst-account"),
             Stream::Events(|f| f.kind == "login.success"),
         ],
         ACCOUNT,

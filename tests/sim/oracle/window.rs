@@ -1,7 +1,8 @@
 //! Laws over a sliding window `(t - span, t]`: evaluated after every item and at every moment at
 //! which one leaves.
 //!
-//! Fires on crossing; then one episode until the value falls below, `suppress` longer.
+//! Fires on crossing; then one episode until the value falls below, `suppress` longer. What builds on
+//! it sees every crossing, also those that `suppress` keeps from people.
 
 use super::Item;
 use crate::fact::Fact;
@@ -14,11 +15,11 @@ pub fn openings<'a>(
     span: i64,
     suppress: i64,
     holds: fn(&[Item<'_>]) -> bool,
-) -> Vec<Opened<'a>> {
+) -> (Vec<Opened<'a>>, Vec<(i64, &'a Fact)>) {
     let mut moments: Vec<i64> = items.iter().flat_map(|i| [i.time, i.time + span]).collect();
     moments.sort_unstable();
     moments.dedup();
-    let mut opened = Vec::new();
+    let (mut opened, mut present) = (Vec::new(), Vec::new());
     // Of the episode: whether the bound holds now, and until when it held.
     let (mut above, mut held_until): (bool, Option<i64>) = (false, None);
     for now in moments {
@@ -30,11 +31,13 @@ pub fn openings<'a>(
         let arriving: Vec<Item<'a>> = items.iter().filter(|i| i.time == now).copied().collect();
         for item in &arriving {
             window.push(*item);
-            if holds(&window) && !above {
+            if !holds(&window) {
+                continue;
+            }
+            present.push((now, item.fact));
+            if !above {
                 let held = held_until.is_some_and(|until| now - until <= suppress);
-                if !held {
-                    opened.push((now, item.fact, true));
-                }
+                opened.push((now, item.fact, !held));
                 above = true;
             }
         }
@@ -44,7 +47,7 @@ pub fn openings<'a>(
             held_until = Some(now);
         }
     }
-    opened
+    (opened, present)
 }
 
 /// Detections that are over as they are made: each opens, unless the last one is at most `suppress` ago.

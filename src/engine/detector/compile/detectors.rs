@@ -155,8 +155,10 @@ impl Builder<'_, '_> {
             let Some(State::Done(Some(rule))) = self.states.get(i).copied() else {
                 continue;
             };
-            if let Some(rule) = self.plan.rules.get_mut(rule) {
-                rule.alerts = alerts;
+            for group in self.plan.rules_of(rule) {
+                if let Some(rule) = self.plan.rules.get_mut(group) {
+                    rule.alerts = alerts;
+                }
             }
             if !alerts || !seen_files.insert(doc.file) {
                 continue;

@@ -46,13 +46,6 @@ fn roll_ups() {
         &FLOOD.replace("[source.ip]", "[user.id]\n  roll-up: source.cidr"),
         "10:3 `roll-up` needs one address among the `group-by` fields | group by source.ip (or source.cidr), and roll up to wider groups",
     );
-    one(
-        &format!(
-            "{}---\ntitle: Twice\ncorrelation:\n  type: event_count\n  rules: abc\n  group-by: [source.ip]\n  timespan: 1h\n  condition: {{gte: 2}}\n",
-            FLOOD.replace("timespan", "roll-up: source.cidr\n  timespan"),
-        ),
-        "17:10 `abc` rolls up: its alerts have no one group | name a rule without `roll-up`",
-    );
 }
 
 /// FLOOD with one piece replaced.
