@@ -137,7 +137,7 @@ impl Look {
         self.keyless += routed.keyless.get(rule).copied().unwrap_or_default();
         let own = |rule: usize, of: u16| usize::from(of) == rule;
         for o in routed.observations.iter().filter(|o| own(rule, o.rule)) {
-            for (name, value) in engine.probe(rule, o.key).numbers {
+            for (name, value) in engine.probe(rule, o.key, o.time).numbers {
                 let of_key = self.reached.entry(o.key).or_default();
                 let (least, most) = of_key.entry(name).or_insert((value, value));
                 (*least, *most) = (least.min(value), most.max(value));
