@@ -134,27 +134,34 @@ impl Read {
     }
 }
 
-/// The events of the cases that are meant, for `explain` and `replay`.
+/// The events of one case, or of the cases of one file, for `explain` and `replay`.
 fn print_events(files: &[DetectorFile], wanted: &str) -> Outcome {
-    let mut out = stdout();
     let mut read = Read::default();
-    let mut found = false;
+    let mut meant: Vec<(&DetectorFile, Case)> = Vec::new();
     for file in files.iter().filter(|f| f.is_test) {
-        for case in read.cases(file) {
-            if case.name != wanted && !file.path.ends_with(wanted) {
-                continue;
-            }
-            found = true;
-            for line in lines(input(files, file, &case)?, &case) {
-                writeln!(out, "{line}")?;
-            }
+        let cases = read.cases(file).into_iter();
+        let is = |case: &Case| case.name == wanted || file.path.ends_with(wanted);
+        meant.extend(cases.filter(is).map(|case| (file, case)));
+    }
+    let refused = |error| Err(Failure { code: 2, error });
+    let Some((first, _)) = meant.first() else {
+        return refused(anyhow::anyhow!(
+            "no case has the name {wanted}, nor a file that ends so"
+        ));
+    };
+    if let Some((other, _)) = meant.iter().find(|(file, _)| file.path != first.path) {
+        let (first, other) = (&first.path, &other.path);
+        return refused(anyhow::anyhow!(
+            "{wanted} may be {first} or {other}; write more of the path"
+        ));
+    }
+    let mut out = stdout();
+    for (file, case) in &meant {
+        for line in lines(input(files, file, case)?, case) {
+            writeln!(out, "{line}")?;
         }
     }
     out.flush()?;
-    if !found {
-        let error = anyhow::anyhow!("no case has the name {wanted}, nor a file that ends so");
-        return Err(Failure { code: 2, error });
-    }
     Ok(0)
 }
 

@@ -172,6 +172,10 @@ fn the_events_of_a_case_can_be_had() {
         .run()
         .code(2)
         .says("no case has the name nobody");
+    tidegate(&["test", "--events", "tests/fires.yml"])
+        .run()
+        .code(2)
+        .says("write more of the path");
 }
 
 /// The page is what the command prints: whoever changes a detector renews it.
