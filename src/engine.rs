@@ -290,9 +290,10 @@ impl<S: Shards> Engine<S> {
         fed.flat_map(|fed| fed.observations.iter().map(move |o| (o, fed.text_of(o))))
     }
 
-    /// Everything that is needed to go on from here, with the frontier it stands at.
+    /// Everything that is needed to go on from here, with the frontier it stands at: bytes in parts that
+    /// follow one another.
     #[must_use]
-    pub fn snapshot(&mut self) -> Vec<u8> {
+    pub fn snapshot(&mut self) -> Vec<Vec<u8>> {
         let shards = self.shards.snapshot();
         snapshot::write(&self.program, &self.sequencer, shards)
     }

@@ -36,7 +36,7 @@ use mutes::{Lists, Mutes};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate explain --input events.jsonl --detector reset-ip
+  tidegate explain --input events.jsonl --detector reset-flood-ip
   tail -n 1 events.jsonl | tidegate explain --input - -o ndjson | jq .")]
 pub struct Args {
     #[command(flatten)]

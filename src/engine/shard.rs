@@ -90,7 +90,7 @@ impl Shards for Local {
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
         self.0
-            .iter()
+            .iter_mut()
             .map(|s| s.snapshot().unwrap_or_default())
             .collect()
     }
@@ -152,6 +152,8 @@ pub struct Shard {
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
     later: Vec<Packet>,
+    /// Bytes of the last snapshot.
+    written: usize,
 }
 
 /// What a snapshot keeps of a shard.
@@ -177,6 +179,7 @@ impl Shard {
             states,
             waiting: (0..levels).map(|_| Waiting::default()).collect(),
             later: vec![Packet::default(); levels],
+            written: 0,
             program,
         }
     }
@@ -323,8 +326,12 @@ impl Shard {
     ///
     /// # Errors
     /// Never in practice: the state has no form that cannot be written.
-    pub fn snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&(&self.states, &self.waiting))
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, postcard::Error> {
+        // Growing would copy it again and again, through memory the system has to clear first.
+        let room = Vec::with_capacity(self.written + self.written / 8);
+        let bytes = postcard::to_extend(&(&self.states, &self.waiting), room)?;
+        self.written = bytes.len();
+        Ok(bytes)
     }
 
     /// Puts back a snapshot; rules that are not the same any more (`keep[rule]` is the index they

@@ -297,7 +297,7 @@ proptest! {
             engine.handle(&Input::Batch(&routed(head, 0, &all)));
         }
         prop_assert_eq!(drain(&mut whole), drain(&mut halves));
-        let bytes = halves.snapshot();
+        let bytes = halves.snapshot().concat();
         let mut halves = Engine::new(Arc::clone(&p), 2);
         let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
         prop_assert_eq!(restored.kept, p.plan.rules.len());

@@ -17,12 +17,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::ledger::Frontier;
+use super::ledger::{Frontier, Last};
 use super::{
     Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
     Topic,
 };
-use crate::model::WallTime;
+use crate::model::{Fingerprint, HashKey, WallTime};
 
 mod context;
 pub mod embedded;
@@ -47,6 +47,10 @@ const REPEAT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     next: i64,
+    /// What the record before `next` was, until the log has shown that it holds it still.
+    proof: Option<Fingerprint>,
+    /// The first offset in the log, as it was at first.
+    low: i64,
     /// One past the last offset in the log, as far as is known.
     high: i64,
     ended: bool,
@@ -55,11 +59,46 @@ struct Lane {
     moved_at: Instant,
 }
 
+impl Lane {
+    /// Where reading begins: one record earlier where that one has something to show.
+    const fn from(&self) -> i64 {
+        if self.proof.is_some() {
+            self.next - 1
+        } else {
+            self.next
+        }
+    }
+
+    /// Takes a record in unless it is old; false where it shows that the log is another one.
+    fn take(&mut self, record: Record<'_>, key: Option<&HashKey>, batch: &mut Batch) -> bool {
+        if self.halted.is_some() {
+            return true;
+        }
+        if record.offset + 1 == self.next {
+            let proof = self.proof.take().zip(key);
+            return proof.is_none_or(|(proof, key)| record.fingerprint(key) == proof);
+        }
+        if record.offset < self.next {
+            return true;
+        }
+        // Where compaction has taken the record that was to be looked at, nothing is claimed.
+        self.proof = None;
+        self.next = record.offset + 1;
+        self.high = self.high.max(self.next);
+        self.ended = false;
+        self.moved_at = Instant::now();
+        batch.push(record);
+        true
+    }
+}
+
 /// A Kafka consumer as a source. Used by one thread.
 pub struct KafkaSource {
     settings: Settings,
     topics: Vec<Topic>,
     start: Frontier,
+    /// The records just before it, and the key they are known by.
+    last: Option<(HashKey, Last)>,
     /// Partitions that go on although their logs lost what comes next.
     accepted: Vec<(String, i32)>,
     consumer: BaseConsumer<Context>,
@@ -102,6 +141,7 @@ impl KafkaSource {
                 .collect(),
             settings,
             start: frontier,
+            last: None,
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
@@ -111,6 +151,14 @@ impl KafkaSource {
             published: (now, Frontier::default()),
             trouble: None,
         })
+    }
+
+    /// Looks at the records before the frontier again, where the log still has them: one that holds
+    /// others there is another log.
+    #[must_use]
+    pub fn proving(mut self, key: &HashKey, last: &Last) -> Self {
+        self.last = Some((key.clone(), last.clone()));
+        self
     }
 
     /// Goes on with these partitions, by topic and number, even if their logs no longer hold what
@@ -242,18 +290,21 @@ impl KafkaSource {
                         (next, Some(cause), notice)
                     }
                 };
-            if halted.is_none() {
-                list.add_partition_offset(&name, number, Offset::Offset(next))
-                    .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
-            }
-            batch.notices.push(notice);
+            let known = self.last.as_ref().filter(|_| low < next);
             let lane = Lane {
                 next,
+                proof: known.and_then(|(_, last)| last.before(&name, number, next)),
+                low,
                 high,
                 ended: false,
                 halted,
                 moved_at: Instant::now(),
             };
+            if halted.is_none() {
+                list.add_partition_offset(&name, number, Offset::Offset(lane.from()))
+                    .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
+            }
+            batch.notices.push(notice);
             self.lanes.insert(partition, lane);
         }
         Ok(())
@@ -265,52 +316,30 @@ impl KafkaSource {
         for (partition, lane) in self.lanes.iter().filter(|(_, lane)| lane.halted.is_none()) {
             let name = self.name(partition.topic);
             // Fails only for offsets that are none.
-            let _ = list.add_partition_offset(name, partition.number, Offset::Offset(lane.next));
+            let _ = list.add_partition_offset(name, partition.number, Offset::Offset(lane.from()));
         }
         list
     }
 
-    /// Takes one message in unless it is old.
-    fn keep(
-        lanes: &mut BTreeMap<Partition, Lane>,
-        partition: Partition,
-        message: &BorrowedMessage<'_>,
-        batch: &mut Batch,
-    ) {
-        let Some(lane) = lanes.get_mut(&partition) else {
-            return;
+    /// The log is not the one that was read: it stops, or is read from what it begins with where an
+    /// operator has accepted that.
+    fn replaced(&mut self, partition: Partition, batch: &mut Batch) {
+        let cause = Halt::Replaced;
+        let name = (self.name(partition.topic).to_owned(), partition.number);
+        let Some(lane) = self
+            .lanes
+            .get_mut(&partition)
+            .filter(|_| self.accepted.contains(&name))
+        else {
+            return self.halt(partition, cause, batch);
         };
-        if lane.halted.is_some() || message.offset() < lane.next {
-            return;
-        }
-        lane.next = message.offset() + 1;
-        lane.high = lane.high.max(lane.next);
-        lane.ended = false;
-        lane.moved_at = Instant::now();
-        let payload = message.payload().unwrap_or_default();
-        let mut record = Record {
+        lane.next = lane.low;
+        batch.notices.push(Notice::Accepted {
             partition,
-            offset: message.offset(),
-            stamp: match message.timestamp() {
-                Timestamp::NotAvailable => Stamp::None,
-                Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
-                Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
-            },
-            payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
-            event_id: None,
-            traceparent: None,
-        };
-        if let Some(headers) = message.headers() {
-            for header in headers.iter() {
-                let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
-                match header.key {
-                    "event.id" | "ce_id" => record.event_id = value,
-                    "traceparent" => record.traceparent = value,
-                    _ => {}
-                }
-            }
-        }
-        batch.push(record);
+            next: lane.low,
+            cause,
+        });
+        self.reassign(batch);
     }
 
     /// What becomes of an error the consumer reports.
@@ -362,6 +391,13 @@ impl KafkaSource {
             let bounds =
                 self.consumer
                     .fetch_watermarks(self.name(partition.topic), partition.number, ASK);
+            if let Ok((low, _)) = bounds
+                && let Some(lane) = self.lanes.get_mut(&partition)
+                && lane.from() < low
+            {
+                // Retention has taken the record that was to be looked at.
+                lane.proof = None;
+            }
             match bounds.map(|bounds| place::begin(Some(next), true, bounds, self.settings.start)) {
                 Ok(Ok(_)) => {}
                 Ok(Err(cause)) => {
@@ -487,6 +523,34 @@ impl KafkaSource {
     }
 }
 
+/// A message as a record of this partition.
+fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> Record<'a> {
+    let payload = message.payload().unwrap_or_default();
+    let mut record = Record {
+        partition,
+        offset: message.offset(),
+        stamp: match message.timestamp() {
+            Timestamp::NotAvailable => Stamp::None,
+            Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
+            Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
+        },
+        payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
+        event_id: None,
+        traceparent: None,
+    };
+    if let Some(headers) = message.headers() {
+        for header in headers.iter() {
+            let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
+            match header.key {
+                "event.id" | "ce_id" => record.event_id = value,
+                "traceparent" => record.traceparent = value,
+                _ => {}
+            }
+        }
+    }
+    record
+}
+
 fn create(
     settings: &Settings,
     env: &dyn Fn(&str) -> Option<String>,
@@ -514,18 +578,22 @@ impl Source for KafkaSource {
             Duration::ZERO
         };
         while !batch.is_full() {
-            let error = match self.consumer.poll(wait) {
+            let result = match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    if let Some(partition) = self.find(message.topic(), message.partition()) {
-                        Self::keep(&mut self.lanes, partition, &message, batch);
-                    }
-                    None
+                    let partition = self.find(message.topic(), message.partition());
+                    let key = self.last.as_ref().map(|(key, _)| key);
+                    Ok(partition.filter(|p| {
+                        let lane = self.lanes.get_mut(p);
+                        lane.is_some_and(|l| !l.take(record(*p, &message), key, batch))
+                    }))
                 }
-                Some(Err(error)) => Some(error),
+                Some(Err(error)) => Err(error),
             };
-            if let Some(error) = error {
-                self.fault(&error, batch)?;
+            match result {
+                Ok(None) => {}
+                Ok(Some(partition)) => self.replaced(partition, batch),
+                Err(error) => self.fault(&error, batch)?,
             }
             wait = Duration::ZERO;
         }

@@ -16,6 +16,7 @@ mod network;
 mod panic;
 mod reload;
 mod time;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -304,6 +304,7 @@ impl Node {
                     topics: vec![TOPIC.to_owned()],
                     frontier,
                     commits: self.course.desk.commits(),
+                    ..Place::default()
                 };
                 let body = self.course.engine.snapshot();
                 self.snapshots.save(body, &place).unwrap();

@@ -9,7 +9,7 @@ use crate::engine::containment::Verb;
 use crate::model::{EventTime, FieldId, Fields, Level, Span};
 
 /// Everything that is compiled from one set of detector files. Never changes once made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The names of all fields that any detector reads.
     pub fields: Fields,

@@ -32,7 +32,7 @@ pub(super) fn waits(plan: &Plan) -> Vec<bool> {
                 | Kind::Obligations { .. }
         );
         let at_deadlines = |p: usize| matches!(plan.rules[p].kind, Kind::Absence { .. });
-        let mut feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        let mut feeding = rule.inputs.iter().flat_map(|i| plan.feeding(i.from));
         waits.push(in_order || feeding.any(|p| at_deadlines(p) || waits.get(p) == Some(&true)));
     }
     waits

@@ -116,7 +116,7 @@ impl Builder<'_, '_> {
                     name.text
                 );
                 let hint = if keys.is_empty() {
-                    "leave `target` out for the whole flow, or add the field to `fields:`"
+                    "leave `target` out for the whole flow, or add the field to `group-by` or `fields`"
                         .to_owned()
                 } else {
                     did_you_mean(&name.text, keys.iter().copied())
