@@ -292,7 +292,7 @@ impl View for Fake {
         if ended.is_empty() { Ok(()) } else { Err(ended) }
     }
     fn ready(&self) -> Readiness {
-        Readiness::of(self.reasons.lock().unwrap().clone())
+        Readiness::of(self.reasons.lock().unwrap().clone(), 0)
     }
     fn metrics(&self) -> String {
         self.metrics.text()

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::ask::Ask;
 use super::commit::Committed;
 use super::course::Course;
-use super::dead::DeadLetters;
+use super::dead::{DeadLetters, Unwritten};
 use super::measures::Measures;
 use super::meta;
 use super::pipeline::{Intake, Next, Pipeline, Rules};
@@ -27,9 +27,11 @@ use super::view::Shared;
 use crate::deliver::Clock;
 use crate::engine::Input;
 use crate::engine::alert::Alert;
+use crate::model::fault::Class;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
+use crate::store::snapshot::SnapshotError;
 
 /// How long it waits for a batch before it looks at its other duties.
 const WAIT: Duration = Duration::from_millis(100);
@@ -76,13 +78,13 @@ impl Work {
             Some(why) => Err(anyhow::anyhow!(why.clone())),
             None => Ok(()),
         });
-        self.pipeline.stop();
+        self.shared.draining();
+        let result = result.and_then(|()| {
+            crate::crash::point("draining");
+            self.snapshot()
+        });
         self.shared
             .ended(result.as_ref().err().map(|e| format!("{e:#}")));
-        crate::crash::point("draining");
-        if result.is_ok() {
-            self.snapshot()?;
-        }
         self.pipeline.join();
         result
     }
@@ -96,6 +98,7 @@ impl Work {
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
+                self.shared.draining();
                 self.pipeline.stop();
             }
             match self.pipeline.next(WAIT) {
@@ -219,26 +222,18 @@ impl Work {
         }
     }
 
-    fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
-        loop {
-            match self.dead.write(self.course.names(), &intake.dead) {
-                Ok(0) => {
-                    if !intake.dead.is_empty() {
-                        crate::crash::point("dead-letters-written");
-                    }
-                    return Ok(());
-                }
-                Ok(left_out) => {
-                    tracing::warn!(left_out, "the dead-letter file is full: move it away");
-                    return Ok(());
-                }
-                Err(error) if self.stop.load(Ordering::Relaxed) => anyhow::bail!(error),
-                Err(error) => {
-                    tracing::error!(error, "dead letters cannot be written; trying again");
-                    std::thread::sleep(RETRY);
-                }
-            }
+    fn bury(&mut self, intake: &Intake) -> anyhow::Result<()> {
+        if intake.dead.is_empty() {
+            return Ok(());
         }
+        let left_out = self.insist_on("dead letters", Unwritten::class, |work| {
+            work.dead.write(work.course.names(), &intake.dead)
+        })?;
+        if left_out > 0 {
+            tracing::warn!(left_out, "the dead-letter file is full: move it away");
+        }
+        crate::crash::point("dead-letters-written");
+        Ok(())
     }
 
     /// Commits an alert about tidegate itself.
@@ -252,7 +247,8 @@ impl Work {
     fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } | Notice::Behind { .. } => {}
+            Notice::Assigned { partition, .. } => self.shared.begun(*partition),
+            Notice::Behind { .. } => {}
             Notice::Accepted {
                 partition,
                 next,
@@ -263,12 +259,16 @@ impl Work {
                 %cause,
                 "the loss is accepted: reading goes on at what the log still holds"
             ),
-            Notice::End { .. } => self.shared.caught_up(),
+            Notice::End { partition, .. } => {
+                self.shared.assigned();
+                self.shared.caught_up(*partition);
+            }
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
+                self.shared.caught_up(*partition);
                 let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
@@ -330,20 +330,30 @@ impl Work {
         }
     }
 
-    /// Tries a commit until it succeeds or cannot; nothing goes on past what is not durable.
+    /// Tries a commit until it succeeds or cannot.
     fn insist<T>(
         &mut self,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, StoreError>,
+        attempt: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> anyhow::Result<T> {
+        self.insist_on("store", StoreError::class, attempt)
+    }
+
+    /// Tries until it succeeds or cannot; nothing goes on past what is not durable.
+    fn insist_on<T, E: std::error::Error + Send + Sync + 'static>(
+        &mut self,
+        part: &'static str,
+        class: impl Fn(&E) -> Class,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> anyhow::Result<T> {
         loop {
             match attempt(self) {
                 Ok(value) => {
-                    self.shared.store_trouble(None);
+                    self.shared.trouble_with(part, None);
                     return Ok(value);
                 }
-                Err(error) if error.class().may_pass() && !self.stop.load(Ordering::Relaxed) => {
-                    tracing::error!(%error, "cannot commit; reading stands still until it can");
-                    self.shared.store_trouble(Some(error.to_string()));
+                Err(error) if class(&error).may_pass() && !self.stop.load(Ordering::Relaxed) => {
+                    tracing::error!(part, %error, "cannot write; reading stands still until it can");
+                    self.shared.trouble_with(part, Some(error.to_string()));
                     std::thread::sleep(RETRY);
                 }
                 Err(error) => return Err(error.into()),
@@ -375,6 +385,10 @@ impl Work {
             let now = self.clock.now();
             self.raise(&meta::key_explosion(&program.key, name, evicted, now))?;
         }
+        for endpoint in self.shared.newly_gone() {
+            let now = self.clock.now();
+            self.raise(&meta::endpoint_gone(&program.key, &endpoint, now))?;
+        }
         self.shared.usage(stats.usage);
         let lags = self.pipeline.lag().unwrap_or_default();
         self.measures
@@ -399,17 +413,32 @@ impl Work {
         let Some((body, place)) = self.course.snapshot() else {
             return Ok(());
         };
-        match self.state.snapshots.save(body, &place) {
+        // What the frontier leaves behind must not be lost with a power cut.
+        let synced = self.dead.sync().map_err(anyhow::Error::from);
+        match synced.and_then(|()| self.state.snapshots.save(body, &place)) {
             Ok(size) => {
                 self.pipeline.publish(place.frontier);
                 self.measures.snapshot(began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "no snapshot could be written")
+            Err(error) if may_pass(&error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "no snapshot could be written; it is tried again"
+                );
             }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
+}
+
+/// Whether a snapshot that failed of this may succeed later.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let snapshot = error
+        .downcast_ref::<SnapshotError>()
+        .map(SnapshotError::class);
+    let letters = error.downcast_ref::<Unwritten>().map(Unwritten::class);
+    snapshot.or(letters).is_some_and(Class::may_pass)
 }

@@ -71,8 +71,9 @@ struct Verdict {
     matched: bool,
     /// The first test that failed, if it did not match.
     leaf: Option<String>,
-    /// The group that the event is counted in; empty if it has none, or if there is one for all.
-    #[serde(skip_serializing_if = "Map::is_empty")]
+    /// The group that the event is counted in, for people; empty if it has none, or if there is one
+    /// for all.
+    #[serde(skip)]
     key: Map<String, Json>,
     counter: Map<String, Json>,
     bound: Json,
@@ -439,6 +440,9 @@ fn print(out: &mut impl Write, explained: &Explained) -> std::io::Result<()> {
         writeln!(out, "  {:<32} {}", v.name, v.outcome)?;
         if let Some(leaf) = &v.leaf {
             writeln!(out, "      failed  {leaf}")?;
+        }
+        for (name, value) in &v.key {
+            writeln!(out, "      {name} {}", plain(value))?;
         }
         if !v.counter.is_empty() {
             writeln!(

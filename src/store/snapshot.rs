@@ -148,7 +148,7 @@ pub fn write(
     snapshot: &Snapshot<impl Parts>,
 ) -> Result<PathBuf, SnapshotError> {
     check_name(name)?;
-    fs::create_dir_all(dir).map_err(|e| disk("write", dir, &e))?;
+    make_dir(dir).map_err(|e| disk("write", dir, &e))?;
     let path = dir.join(format!("{name}.{:020}.snapshot", snapshot.generation));
     let aside = dir.join(format!("{name}.writing"));
     let result = write_aside(&aside, name, snapshot)
@@ -165,6 +165,18 @@ pub fn write(
         fs::remove_file(&old).map_err(|e| disk("remove", &old, &e))?;
     }
     Ok(path)
+}
+
+/// Makes the folder; its name survives a power cut before anything in it counts.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    match dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        Some(above) => File::open(above)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
 }
 
 fn write_aside(path: &Path, name: &str, snapshot: &Snapshot<impl Parts>) -> io::Result<()> {

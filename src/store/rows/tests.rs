@@ -247,36 +247,6 @@ fn the_outbox_keeps_order_and_counts() {
         Ok(())
     })
     .unwrap();
-    let revived = write(&store, |tx| messages::revive(tx, numbers[0]))
-        .unwrap()
-        .unwrap();
-    assert!(revived > numbers[3]);
-    assert_eq!(ids("a", 0), ["m3", "m4", "m1"]);
-    assert_eq!(
-        write(&store, |tx| messages::revive(tx, numbers[0])).unwrap(),
-        None
-    );
-}
-
-#[test]
-fn messages_of_an_endpoint_that_is_gone_are_given_up() {
-    let store = MemoryStore::new();
-    write(&store, |tx| {
-        for n in 1..=3 {
-            messages::push(tx, "old", &draft(n, None), 100)?;
-        }
-        messages::push(tx, "new", &draft(4, None), 100)?;
-        assert_eq!(
-            messages::waiting(&*tx)?,
-            [("new".to_owned(), 1), ("old".to_owned(), 3)]
-        );
-        assert_eq!(messages::abandon(tx, "old", WallTime(9), 2)?, 2);
-        assert_eq!(messages::abandon(tx, "old", WallTime(9), 9)?, 1);
-        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1)]);
-        assert_eq!(messages::dead_letters(&*tx, Some("old"), 9)?.len(), 3);
-        Ok(())
-    })
-    .unwrap();
 }
 
 #[test]

@@ -129,8 +129,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Waits until it has told its address.
-    pub fn addressed(mut self) -> Self {
+    /// Waits until it has told its address and goes on from its state.
+    pub fn addressed(self) -> Self {
+        self.told("tidegate is running")
+    }
+
+    /// Waits until it answers, if only that it is not ready.
+    pub fn listening(self) -> Self {
+        self.told("listening")
+    }
+
+    /// Waits until a line of the log with this text has told its address.
+    fn told(mut self, text: &str) -> Self {
         let log = self.log.clone();
         let child = &mut self.child;
         self.address = super::wait(
@@ -145,7 +155,7 @@ impl Daemon {
                     super::tail(&log)
                 );
                 let lines = super::lines(&log);
-                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
+                let line = lines.iter().find(|l| l.contains(text))?;
                 line.split("address=")
                     .nth(1)?
                     .split_whitespace()
