@@ -105,7 +105,13 @@ fn moments_are_over_when_they_have_been_told() {
     };
     let hour = Span::hours(1).0;
     let exploded = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
-    let halted = meta::partition_halted(&HashKey::fixed(), ("t", 0), 7, "Truncated", WallTime(0));
+    let halted = meta::partition_halted(
+        &HashKey::fixed(),
+        ("t", 0),
+        7,
+        crate::source::Halt::Truncated { high: 3 },
+        WallTime(0),
+    );
     let mut all = vec![
         of(1, "decoy", 0),
         of(2, "held", 0),
