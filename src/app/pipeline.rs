@@ -27,6 +27,7 @@ use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
+use crate::model::WallTime;
 use crate::model::event::Projection;
 use crate::source::ledger::Frontier;
 use crate::source::{Batch, Error, Lag, Notice, Source};
@@ -65,6 +66,8 @@ pub struct Intake {
     /// Per source: records and their bytes.
     pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
+    /// The same by the clock.
+    pub clock: WallTime,
 }
 
 /// What `Pipeline::next` gives.
@@ -95,6 +98,7 @@ struct Job {
     rules: Arc<Rules>,
     batch: Batch,
     read_at: Instant,
+    clock: WallTime,
 }
 
 /// See the module's text.
@@ -274,6 +278,7 @@ impl Intake {
         self.notices.clear();
         self.received.clear();
         self.read_at = job.read_at;
+        self.clock = job.clock;
     }
 
     fn fresh(rules: &Arc<Rules>) -> Box<Self> {
@@ -284,6 +289,7 @@ impl Intake {
             notices: Vec::new(),
             received: Vec::new(),
             read_at: Instant::now(),
+            clock: WallTime(0),
         })
     }
 }

@@ -293,6 +293,10 @@ impl Work {
                 let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
                 self.raise(&alert)?;
             }
+            Notice::Silent { partition } => tracing::error!(
+                partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
+                "nobody answers for the partition: event time goes on without it, and what it brings later may be late"
+            ),
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
                     ?partition,

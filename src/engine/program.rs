@@ -239,7 +239,9 @@ impl Program {
                     takes: match input.from {
                         From::Settled(_) => Takes::Settled,
                         From::Rest(_) => Takes::Rest,
-                        From::Rule(_) if lasts(&self.plan.rules[rule].kind, index) => Takes::Presence,
+                        From::Rule(_) if lasts(&self.plan.rules[rule].kind, index) => {
+                            Takes::Presence
+                        }
                         From::Rule(_) | From::Event(_) => Takes::Detections,
                     },
                     parts: fields.iter().map(find).collect(),

@@ -9,12 +9,12 @@
     reason = "times refreshes, stalls and reports"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
+use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ledger::Frontier;
@@ -26,13 +26,20 @@ use crate::model::WallTime;
 
 mod context;
 pub mod embedded;
+mod ends;
+mod headers;
+mod hearing;
+mod missing;
 pub mod place;
 pub mod producer;
 pub mod settings;
+mod survey;
 
 pub use settings::{Settings, Start};
 
 use context::Context;
+use hearing::Ear;
+use survey::Leaders;
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(3);
@@ -42,6 +49,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const PUBLISH: Duration = Duration::from_secs(5);
 /// How long the same trouble is not said again.
 const REPEAT: Duration = Duration::from_secs(10);
+const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
 
 /// One partition that is, or was, read.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +57,14 @@ struct Lane {
     next: i64,
     /// One past the last offset in the log, as far as is known.
     high: i64,
+    /// From `next` to here the log holds nothing to read: marks of transactions.
+    empty_to: i64,
     ended: bool,
+    /// Whether its broker answers, and when it last did.
+    ear: Ear,
+    heard_at: Instant,
+    /// It has been silent for so long that nobody waits for it: its end stands all the same.
+    given_up: bool,
     halted: Option<Halt>,
     /// When a record last came, or the broker last said that there is none.
     moved_at: Instant,
@@ -64,11 +79,16 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: BaseConsumer<Context>,
     lanes: BTreeMap<Partition, Lane>,
+    /// Of a topic that state does not know, the partitions it had when it was first seen.
+    first: BTreeMap<u16, BTreeSet<i32>>,
+    /// Partitions that the brokers no longer name, and since when.
+    missing: BTreeMap<Partition, Instant>,
     paused: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
     published: (Instant, Frontier),
+    reported_at: Instant,
     trouble: Option<(String, Instant)>,
 }
 
@@ -105,10 +125,13 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
+            first: BTreeMap::new(),
+            missing: BTreeMap::new(),
             paused: false,
             assigned: false,
             refresh_at: now,
             published: (now, Frontier::default()),
+            reported_at: now,
             trouble: None,
         })
     }
@@ -161,9 +184,14 @@ impl KafkaSource {
         let mut complete = true;
         for topic in 0..self.topics.len() {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
-            if let Err(detail) = self.discover(topic, &mut list, batch) {
-                complete = false;
-                self.say(batch, detail);
+            match survey::leaders(&self.consumer, self.name(topic)) {
+                Ok(found) => complete &= self.discover(topic, found, &mut list, batch),
+                Err(detail) => {
+                    complete = false;
+                    self.say(batch, detail);
+                    // Most likely nobody answers: do not wait for the other topics, too.
+                    break;
+                }
             }
         }
         if list.count() > 0 {
@@ -188,37 +216,36 @@ impl KafkaSource {
         self.refresh_at = Instant::now() + pause;
     }
 
-    /// Adds the topic's partitions that are new to us to `list`.
+    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found.
     fn discover(
         &mut self,
         topic: u16,
+        mut found: Leaders,
         list: &mut TopicPartitionList,
         batch: &mut Batch,
-    ) -> Result<(), String> {
+    ) -> bool {
         let name = self.name(topic).to_owned();
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&name), ASK)
-            .map_err(|e| format!("brokers cannot be asked for topic {name}: {e}"))?;
-        let found = metadata.topics().iter().find(|t| t.name() == name);
-        let numbers: Vec<i32> = found.map_or_else(Vec::new, |t| {
-            t.partitions().iter().map(|p| p.id()).collect()
-        });
-        if numbers.is_empty() {
-            return Err(format!(
-                "topic {name} has no partitions; create it or correct its name"
-            ));
+        let mut complete = self.miss(topic, &found, batch);
+        if found.is_empty() {
+            let detail = format!("topic {name} has no partitions; create it or correct its name");
+            self.say(batch, detail);
+            return false;
         }
-        let known = self.start.knows(&name) || self.lanes.keys().any(|p| p.topic == topic);
-        for number in numbers {
+        let first = self.first.entry(topic);
+        let first = first.or_insert_with(|| found.keys().copied().collect());
+        let first = (!self.start.knows(&name)).then(|| first.clone());
+        found.retain(|number, _| {
+            let number = *number;
+            !self.lanes.contains_key(&Partition { topic, number })
+        });
+        let (ends, trouble) = survey::ends(&self.consumer, &name, &found);
+        if let Some(detail) = trouble {
+            complete = false;
+            self.say(batch, detail);
+        }
+        for (number, (low, high)) in ends {
             let partition = Partition { topic, number };
-            if self.lanes.contains_key(&partition) {
-                continue;
-            }
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(&name, number, ASK)
-                .map_err(|e| format!("the bounds of {name}/{number} cannot be read: {e}"))?;
+            let known = first.as_ref().is_none_or(|f| !f.contains(&number));
             let kept = self.start.next(&name, number);
             let accepted = self.accepted.contains(&(name.clone(), number));
             let (next, halted, notice) =
@@ -243,20 +270,24 @@ impl KafkaSource {
                     }
                 };
             if halted.is_none() {
-                list.add_partition_offset(&name, number, Offset::Offset(next))
-                    .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
+                // Fails only for offsets that are none.
+                let _ = list.add_partition_offset(&name, number, Offset::Offset(next));
             }
             batch.notices.push(notice);
             let lane = Lane {
                 next,
                 high,
+                empty_to: next,
                 ended: false,
+                ear: Ear::Fresh,
+                heard_at: Instant::now(),
+                given_up: false,
                 halted,
                 moved_at: Instant::now(),
             };
             self.lanes.insert(partition, lane);
         }
-        Ok(())
+        complete
     }
 
     /// The partitions being read with their next offsets.
@@ -270,25 +301,27 @@ impl KafkaSource {
         list
     }
 
-    /// Takes one message in unless it is old.
+    /// Takes one message in unless it is old. False if its headers could not be read.
     fn keep(
         lanes: &mut BTreeMap<Partition, Lane>,
         partition: Partition,
         message: &BorrowedMessage<'_>,
         batch: &mut Batch,
-    ) {
+    ) -> bool {
         let Some(lane) = lanes.get_mut(&partition) else {
-            return;
+            return true;
         };
         if lane.halted.is_some() || message.offset() < lane.next {
-            return;
+            return true;
         }
         lane.next = message.offset() + 1;
         lane.high = lane.high.max(lane.next);
         lane.ended = false;
         lane.moved_at = Instant::now();
         let payload = message.payload().unwrap_or_default();
-        let mut record = Record {
+        let headers = headers::read(message);
+        let told = headers.unwrap_or_default();
+        batch.push(Record {
             partition,
             offset: message.offset(),
             stamp: match message.timestamp() {
@@ -297,20 +330,10 @@ impl KafkaSource {
                 Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
             },
             payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
-            event_id: None,
-            traceparent: None,
-        };
-        if let Some(headers) = message.headers() {
-            for header in headers.iter() {
-                let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
-                match header.key {
-                    "event.id" | "ce_id" => record.event_id = value,
-                    "traceparent" => record.traceparent = value,
-                    _ => {}
-                }
-            }
-        }
-        batch.push(record);
+            event_id: told.event_id,
+            traceparent: told.traceparent,
+        });
+        headers.is_some()
     }
 
     /// What becomes of an error the consumer reports.
@@ -322,12 +345,13 @@ impl KafkaSource {
                 // otherwise the statistics tell within a second.
                 if let (Some((partition, lane)), None) = (same.next(), same.next())
                     && !lane.ended
+                    && lane.ear.is_sure()
                     && !self.paused
                 {
                     lane.ended = true;
                     batch.notices.push(Notice::End {
                         partition: *partition,
-                        next: lane.next,
+                        next: lane.reached(),
                     });
                 }
                 Ok(())
@@ -350,25 +374,31 @@ impl KafkaSource {
 
     /// A position was refused: finds out whose and stops those; the others are assigned anew.
     fn check_bounds(&mut self, batch: &mut Batch) {
-        let running: Vec<(Partition, i64)> = self
-            .lanes
-            .iter()
-            .filter(|(_, l)| l.halted.is_none())
-            .map(|(p, l)| (*p, l.next))
-            .collect();
-        let mut found = false;
+        let (mut found, mut silent) = (false, false);
         let mut unsure = Vec::new();
-        for (partition, next) in running {
-            let bounds =
-                self.consumer
-                    .fetch_watermarks(self.name(partition.topic), partition.number, ASK);
-            match bounds.map(|bounds| place::begin(Some(next), true, bounds, self.settings.start)) {
-                Ok(Ok(_)) => {}
-                Ok(Err(cause)) => {
-                    found = true;
-                    self.halt(partition, cause, batch);
+        for topic in 0..self.topics.len() {
+            let topic = u16::try_from(topic).unwrap_or(u16::MAX);
+            let lanes = self.lanes.iter().filter(|(p, _)| p.topic == topic);
+            let running: Vec<(Partition, i64)> = lanes
+                .filter(|(_, l)| l.halted.is_none())
+                .map(|(p, l)| (*p, l.next))
+                .collect();
+            // Where nobody answers, the other topics are not waited for.
+            let ends = silent
+                .then(BTreeMap::new)
+                .or_else(|| self.ends(topic, &running));
+            silent |= ends.is_none();
+            let ends = ends.unwrap_or_default();
+            for (partition, next) in running {
+                let bounds = ends.get(&partition.number).copied();
+                match bounds.map(|ends| place::begin(Some(next), true, ends, self.settings.start)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(cause)) => {
+                        found = true;
+                        self.halt(partition, cause, batch);
+                    }
+                    None => unsure.push(partition),
                 }
-                Err(_) => unsure.push(partition),
             }
         }
         if !found {
@@ -384,6 +414,19 @@ impl KafkaSource {
             );
             self.reassign(batch);
         }
+    }
+
+    /// The bounds of these partitions of one topic, as far as they can be had now; `None` if nobody
+    /// answers.
+    fn ends(
+        &self,
+        topic: u16,
+        partitions: &[(Partition, i64)],
+    ) -> Option<BTreeMap<i32, survey::Ends>> {
+        let name = self.name(topic);
+        let mut leaders = survey::leaders(&self.consumer, name).ok()?;
+        leaders.retain(|number, _| partitions.iter().any(|(p, _)| p.number == *number));
+        Some(survey::ends(&self.consumer, name, &leaders).0)
     }
 
     fn halt(&mut self, partition: Partition, cause: Halt, batch: &mut Batch) {
@@ -408,46 +451,6 @@ impl KafkaSource {
         }
     }
 
-    /// Takes back the ends that were told, while nobody looks for new ones.
-    fn forget_ends(&mut self, batch: &mut Batch) {
-        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.ended) {
-            lane.ended = false;
-            let partition = *partition;
-            batch.notices.push(Notice::Behind { partition });
-        }
-    }
-
-    /// Takes in what the statistics say: ends of logs and how far away they are.
-    fn observe(&mut self, batch: &mut Batch) {
-        let Some(seen) = self.consumer.context().take() else {
-            return;
-        };
-        // Records the client has fetched but not yet given stand before the end it tells of.
-        let drained = batch.records().next().is_none();
-        for (topic, number, bounds) in seen {
-            let Some(partition) = self.find(&topic, number) else {
-                continue;
-            };
-            let Some(lane) = self.lanes.get_mut(&partition) else {
-                continue;
-            };
-            lane.high = bounds.high.max(lane.next);
-            let given = bounds.eof == lane.next || (drained && bounds.eof > lane.next);
-            let at_end = given && bounds.high <= bounds.eof;
-            if lane.ended && lane.high > lane.next {
-                lane.ended = false;
-                batch.notices.push(Notice::Behind { partition });
-            }
-            if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
-                lane.ended = true;
-                batch.notices.push(Notice::End {
-                    partition,
-                    next: lane.next,
-                });
-            }
-        }
-    }
-
     /// If nothing came from a partition for long though there is more, makes the client anew.
     fn watch(&mut self, batch: &mut Batch) {
         let now = Instant::now();
@@ -458,7 +461,7 @@ impl KafkaSource {
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
             if now - lane.moved_at >= self.settings.stall_after() {
                 lane.moved_at = now;
-                quiet.push((*partition, lane.next));
+                quiet.push((*partition, lane.reached()));
             }
         }
         let mut stalled = Vec::new();
@@ -480,6 +483,7 @@ impl KafkaSource {
         match self.consumer.context().recreate() {
             Ok(consumer) => {
                 self.consumer = consumer;
+                self.reported_at = Instant::now();
                 self.reassign(batch);
             }
             Err(e) => self.say(batch, format!("the client could not be made anew: {e}")),
@@ -504,6 +508,7 @@ impl Source for KafkaSource {
     }
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        self.listen(batch);
         self.refresh(batch);
         if self.paused {
             self.forget_ends(batch);
@@ -514,18 +519,18 @@ impl Source for KafkaSource {
             Duration::ZERO
         };
         while !batch.is_full() {
-            let error = match self.consumer.poll(wait) {
+            let readable = match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    if let Some(partition) = self.find(message.topic(), message.partition()) {
-                        Self::keep(&mut self.lanes, partition, &message, batch);
-                    }
-                    None
+                    let partition = self.find(message.topic(), message.partition());
+                    Ok(partition.is_none_or(|p| Self::keep(&mut self.lanes, p, &message, batch)))
                 }
-                Some(Err(error)) => Some(error),
+                Some(Err(error)) => Err(error),
             };
-            if let Some(error) = error {
-                self.fault(&error, batch)?;
+            match readable {
+                Ok(true) => {}
+                Ok(false) => self.say(batch, HEADERS.to_owned()),
+                Err(error) => self.fault(&error, batch)?,
             }
             wait = Duration::ZERO;
         }
@@ -572,7 +577,7 @@ impl Source for KafkaSource {
             .map(|(partition, lane)| Lag {
                 partition: *partition,
                 next: lane.next,
-                records: (lane.high - lane.next).max(0),
+                records: (lane.high - lane.reached()).max(0),
             })
             .collect()
     }

@@ -222,7 +222,11 @@ impl Entry {
                     time: deadline,
                     text,
                     origin,
-                    news: if followed { News::Settled } else { News::Begins },
+                    news: if followed {
+                        News::Settled
+                    } else {
+                        News::Begins
+                    },
                 },
             );
             if !followed {
