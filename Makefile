@@ -26,6 +26,8 @@ KILLS ?= 20
 RELOADS ?= 10
 FAULTS ?=
 STORE ?= redb
+# An older tidegate to take turns with: make faults FAULTS=upgrade OLDER=/path/to/it
+OLDER ?=
 
 scripts := dev/setup dev/lib.sh dev/faults/table dev/helm dev/kafka/kafka dev/kafka/check .ci/run
 
@@ -63,6 +65,7 @@ faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
+	  $(if $(OLDER),TIDEGATE_TEST_OLDER=$(OLDER)) \
 	  dev/faults/table $(FAULTS)
 
 # No sanitizer: this crate has no unsafe code, and librdkafka's configure cannot link with one.

@@ -20,6 +20,7 @@ pub mod outgoing;
 pub mod pipeline;
 pub mod rehearsal;
 pub mod reload;
+pub mod restore;
 pub mod sample;
 pub mod settings;
 pub mod shelf;

@@ -20,6 +20,7 @@ pub mod webhook;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 /// The thing checked does not hold.
@@ -91,7 +92,8 @@ pub type Outcome = Result<u8, Failure>;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| with_tip(error).exit());
+    let outcome = match arguments.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
@@ -113,6 +115,23 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// `tidegate test DIR` names its folder without a word before it; elsewhere that needs one.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    const COMMANDS: [&str; 4] = ["check", "replay", "explain", "detectors"];
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string);
+    let has_folder = |usage: String| COMMANDS.iter().any(|c| usage.contains(&format!(" {c} ")));
+    let is_bare = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
+        _ => false,
+    };
+    if error.kind() == ErrorKind::UnknownArgument && is_bare && usage.is_some_and(has_folder) {
+        let tip = "a folder of detectors is named with `--detectors DIR`";
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
 }
 
 fn code(code: i32) -> u8 {

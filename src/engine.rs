@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use alert::Alert;
-use exchange::{Packet, Progress, Routed};
+use exchange::{Observation, Packet, Progress, Routed};
 use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
@@ -95,6 +95,8 @@ pub struct Engine<S = Local> {
     findings: Vec<Findings>,
     outputs: VecDeque<Output>,
     totals: Totals,
+    /// What rules fed to rules in the last call, for those who look on.
+    fed: Option<Packet>,
 }
 
 /// What findings add up to.
@@ -136,6 +138,7 @@ impl<S: Shards> Engine<S> {
             findings: vec![Findings::default(); count],
             outputs: VecDeque::new(),
             totals: Totals::default(),
+            fed: None,
             program,
         }
     }
@@ -207,6 +210,9 @@ impl<S: Shards> Engine<S> {
     }
 
     fn run(&mut self) {
+        if let Some(fed) = &mut self.fed {
+            *fed = Packet::default();
+        }
         merge::split(&self.packet, &mut self.parts);
         self.shards.handle(0, &mut self.parts, &mut self.findings);
         for level in 1..self.program.levels() {
@@ -216,6 +222,10 @@ impl<S: Shards> Engine<S> {
                 &mut self.findings,
                 self.packet.progress,
             );
+            if let Some(fed) = &mut self.fed {
+                let all = derived.observations.iter();
+                all.for_each(|o| fed.push(*o, derived.text_of(o)));
+            }
             merge::split(&derived, &mut self.parts);
             self.shards
                 .handle(level, &mut self.parts, &mut self.findings);
@@ -277,15 +287,27 @@ impl<S: Shards> Engine<S> {
         }
     }
 
-    /// The numbers of one rule's key as they are now, for `explain`.
+    /// The numbers of one rule's key at event time `now`, for `explain`.
     #[must_use]
-    pub fn probe(&mut self, rule: usize, key: u64) -> Probe {
-        self.shards.probe(rule, key)
+    pub fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
+        self.shards.probe(rule, key, now)
     }
 
-    /// Everything that is needed to go on from here, with the frontier it stands at.
+    /// From now on keeps for each call what rules feed to rules; `fed` tells.
+    pub fn look_on(&mut self) {
+        self.fed = Some(Packet::default());
+    }
+
+    /// What rules made of detections, or left to wider groups, in the last call.
+    pub fn fed(&self) -> impl Iterator<Item = (&Observation, &[u8])> {
+        let fed = self.fed.iter();
+        fed.flat_map(|fed| fed.observations.iter().map(move |o| (o, fed.text_of(o))))
+    }
+
+    /// Everything that is needed to go on from here, with the frontier it stands at: bytes in parts that
+    /// follow one another.
     #[must_use]
-    pub fn snapshot(&mut self) -> Vec<u8> {
+    pub fn snapshot(&mut self) -> Vec<Vec<u8>> {
         let shards = self.shards.snapshot();
         snapshot::write(&self.program, &self.sequencer, shards)
     }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod fault;
 pub mod field;
 pub mod ids;
+pub mod kind;
 pub mod redact;
 pub mod severity;
 pub mod time;

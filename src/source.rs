@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::model::WallTime;
+use crate::model::{Fingerprint, HashKey, WallTime};
 
 pub mod apart;
 pub mod file;
@@ -73,6 +73,23 @@ pub struct Record<'a> {
     pub event_id: Option<&'a str>,
     /// The header `traceparent`.
     pub traceparent: Option<&'a str>,
+}
+
+impl Record<'_> {
+    /// Tells this record from another one at its place. The broker's clock is left out: a log that is
+    /// brought back from a mirror has the same records.
+    #[must_use]
+    pub fn fingerprint(&self, key: &HashKey) -> Fingerprint {
+        let created = match self.stamp {
+            Stamp::Created(time) => time.0,
+            Stamp::None | Stamp::Appended(_) => 0,
+        };
+        let id = key
+            .digest(&[b"record", &created.to_le_bytes(), self.payload])
+            .0;
+        let (head, _) = id.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        Fingerprint(u64::from_le_bytes(*head))
+    }
 }
 
 /// Something a source has to say that is no record.
@@ -163,8 +180,23 @@ pub enum Halt {
     Truncated { high: i64 },
     /// The brokers no longer name it: the topic was made anew with fewer partitions, or is gone.
     Missing,
+    /// The record before the frontier is not the one that was read: the log lost its end, or the topic
+    /// was made anew, and has grown past the frontier since.
+    Replaced,
     /// The broker refused the position and the log's bounds could not be had.
     OutOfRange,
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Expired { low } => write!(f, "its log begins at {low}"),
+            Self::Truncated { high } => write!(f, "its log ends at {high}"),
+            Self::Replaced => f.write_str("the record before it is not the one that was read"),
+            Self::Missing => f.write_str("the brokers no longer name it"),
+            Self::OutOfRange => f.write_str("the broker refuses that position"),
+        }
+    }
 }
 
 /// What a poll did.

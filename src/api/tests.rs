@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::mutes::{AllowView, Mutes, Preview, SilenceView};
-use super::route::ROUTES;
+use super::route::{ROUTES, Route};
 use super::view::*;
 use super::*;
 use crate::engine::alert::silence::{self, Silence, Wanted};
@@ -292,7 +292,7 @@ impl View for Fake {
         if ended.is_empty() { Ok(()) } else { Err(ended) }
     }
     fn ready(&self) -> Readiness {
-        Readiness::of(self.reasons.lock().unwrap().clone())
+        Readiness::of(self.reasons.lock().unwrap().clone(), 0)
     }
     fn metrics(&self) -> String {
         self.metrics.text()
@@ -889,4 +889,14 @@ async fn the_document_has_every_route_and_the_console_a_policy() {
             .contains("content-security-policy: default-src 'none'; script-src 'sha256-")
     );
     assert!(page.body.contains("<title>"));
+    // Whatever the page lists is there to be read.
+    let lists = page.body.split("list(\"").skip(1);
+    let lists: Vec<&str> = lists.filter_map(|l| l.split(['"', '?']).next()).collect();
+    for path in ["/api/v1/silences", "/api/v1/allow", "/api/v1/alerts"] {
+        assert!(lists.contains(&path), "the page does not show {path}");
+    }
+    for path in lists {
+        let read = |r: &Route| r.path == path && r.method == "get";
+        assert!(ROUTES.iter().any(read), "{path}");
+    }
 }

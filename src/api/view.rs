@@ -290,15 +290,19 @@ pub struct Readiness {
     pub ready: bool,
     /// Why not.
     pub reasons: Vec<Reason>,
+    /// Partitions that have not been read to their end since the start: until it is 0, what is told
+    /// may be of long ago. No reason against being ready.
+    pub backlog: usize,
 }
 
 impl Readiness {
     /// Ready exactly if there are no reasons.
     #[must_use]
-    pub const fn of(reasons: Vec<Reason>) -> Self {
+    pub const fn of(reasons: Vec<Reason>, backlog: usize) -> Self {
         Self {
             ready: reasons.is_empty(),
             reasons,
+            backlog,
         }
     }
 }

@@ -10,14 +10,16 @@ mod mutes;
 use std::sync::Arc;
 
 use self::mutes::Mutes;
+use super::meta;
 use crate::deliver::{Settings as Delivery, body};
 use crate::engine::alert::{Alert, DetectorRef, Status};
 use crate::engine::containment::policy::{ActionPlan, Answer, Policy, Refusal, State};
 use crate::engine::detector::plan::{Detector, Plan};
 use crate::engine::outbox::Draft;
+use crate::engine::program::Program;
 use crate::model::ids::Id;
-use crate::model::{EventTime, WallTime};
-use crate::store::rows::{self, actions, alerts as alert_rows, messages};
+use crate::model::{EventTime, Span, WallTime};
+use crate::store::rows::{self, Definitions, actions, alerts as alert_rows, messages};
 use crate::store::{self, Store, StoreError, Tx};
 
 /// Alerts closed in one transaction when detectors went.
@@ -91,11 +93,6 @@ impl Desk {
         &self.state
     }
 
-    /// Goes on with other detectors.
-    pub fn set_plan(&mut self, plan: Arc<Plan>) {
-        self.plan = plan;
-    }
-
     fn detector(&self, alert: &Alert) -> Option<&Detector> {
         self.plan
             .detectors
@@ -164,6 +161,7 @@ impl Desk {
             return Ok(());
         };
         let plan = self.policy.decide(state, alert, detector, now);
+        self.mutes.count_withheld(tx, alert, &plan, now)?;
         alert.actions = plan.actions().to_vec();
         actions::save(tx, &plan, state)?;
         let began_at = Some(alert.first);
@@ -190,13 +188,34 @@ impl Desk {
         Ok(sent)
     }
 
-    /// Closes the open alerts of detectors that are not as they were: nothing watches these episodes
-    /// any more. The last state of each stands, with the reason behind its summary. What stands of
-    /// their actions ends by itself.
+    /// Goes on with these detectors, at the start and after a reload, and closes the open alerts of
+    /// those that are not as they were: nothing watches these episodes any more. The last state of
+    /// each stands, with the reason behind its summary. What stands of their actions ends by itself.
     ///
     /// # Errors
     /// When the store cannot be written; what was closed before stays closed.
-    pub fn close_lost(
+    pub fn adopt(&mut self, program: &Program, now: WallTime) -> Result<Committed, StoreError> {
+        self.plan = Arc::clone(&program.plan);
+        let plan = Arc::clone(&program.plan);
+        let after = Definitions(program.definitions());
+        let before = store::read(&*self.store, |view| rows::definitions(view))?;
+        // Of one that nobody has remembered only its version tells.
+        let known = |of: &DetectorRef| {
+            let same = |d: &Detector| d.id == of.id && d.version == of.version;
+            plan.detectors.iter().any(same)
+        };
+        let is_lost = |of: &DetectorRef| match (before.0.get(&of.id), after.0.get(&of.id)) {
+            (Some(before), Some(after)) => before != after,
+            _ => !known(of),
+        };
+        let closed = self.close_lost(|of| !meta::is_own(of) && is_lost(of), now)?;
+        if before != after {
+            store::write(&*self.store, |tx| rows::set_definitions(tx, &after))?;
+        }
+        Ok(closed)
+    }
+
+    fn close_lost(
         &mut self,
         is_lost: impl Fn(&DetectorRef) -> bool,
         now: WallTime,
@@ -230,8 +249,8 @@ impl Desk {
         self.save(plan, state)
     }
 
-    /// Takes out closed alerts and ended actions from before these times, up to `limit` of each;
-    /// tells how many went.
+    /// Takes out alerts that are over and ended actions from before these times, up to `limit` of
+    /// each; tells how many went.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -242,9 +261,23 @@ impl Desk {
         limit: usize,
     ) -> Result<usize, StoreError> {
         store::write(&*self.store, |tx| {
-            let gone = alert_rows::prune(tx, alerts, limit)?;
+            let is_over = |alert: &Alert| self.is_over(alert, alerts);
+            let gone = alert_rows::prune(tx, alerts, is_over, limit)?;
             Ok(gone.max(actions::prune(tx, ended, limit)?))
         })
+    }
+
+    /// Whether nothing more comes of an alert at this event time: it is closed, or a moment that no
+    /// hold lengthens any more.
+    fn is_over(&self, alert: &Alert, now: EventTime) -> bool {
+        let rule = |d: &Detector| self.plan.rules.get(d.rule);
+        let hold = match self.detector(alert) {
+            Some(d) if rule(d).is_some_and(|r| !r.kind.closes()) => Some(d.suppress),
+            Some(_) => None,
+            None => meta::is_moment(&alert.detector).then_some(Span::ZERO),
+        };
+        let ends = hold.map(|hold| alert.last.0.saturating_add(hold.0));
+        alert.status == Status::Closed || ends.is_some_and(|end| end < now.0)
     }
 
     /// A human approves, denies or reverts an action.

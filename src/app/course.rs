@@ -10,9 +10,9 @@ use super::state_dir::Place;
 use crate::engine::alert::Alert;
 use crate::engine::exchange::Routed;
 use crate::engine::{Engine, Input, Output, Shards};
-use crate::model::WallTime;
-use crate::source::Notice;
-use crate::source::ledger::Frontier;
+use crate::model::{Fingerprint, WallTime};
+use crate::source::ledger::{Frontier, Last};
+use crate::source::{Notice, Partition};
 use crate::store::StoreError;
 
 /// See the module's text.
@@ -21,19 +21,28 @@ pub struct Course<S> {
     pub desk: Desk,
     /// The topics by the numbers that the engine uses.
     names: Vec<String>,
+    last: Last,
     /// Alerts whose commit has not succeeded yet.
     uncommitted: Vec<Alert>,
 }
 
 impl<S: Shards> Course<S> {
     #[must_use]
-    pub const fn new(engine: Engine<S>, desk: Desk, names: Vec<String>) -> Self {
+    pub fn new(engine: Engine<S>, desk: Desk, names: Vec<String>) -> Self {
         Self {
             engine,
             desk,
             names,
+            last: Last::default(),
             uncommitted: Vec::new(),
         }
+    }
+
+    /// Goes on after these records, until there are newer ones.
+    #[must_use]
+    pub fn after(mut self, last: Last) -> Self {
+        self.last = last;
+        self
     }
 
     #[must_use]
@@ -78,6 +87,16 @@ impl<S: Shards> Course<S> {
         self.engine.handle(&Input::Batch(routed));
     }
 
+    /// Remembers the last records of what was taken in.
+    pub fn note_last(&mut self, last: &[(Partition, i64, Fingerprint)]) {
+        for (partition, offset, fingerprint) in last {
+            if let Some(topic) = self.names.get(usize::from(partition.topic)) {
+                self.last
+                    .note(topic, partition.number, *offset, *fingerprint);
+            }
+        }
+    }
+
     /// Heeds what a notice means for event time: a partition at its end, one that is not read on, or
     /// one that nobody answers for holds nothing back.
     pub fn heed(&mut self, notice: &Notice) {
@@ -119,7 +138,7 @@ impl<S: Shards> Course<S> {
     }
 
     /// The engine's state and where it stands; `None` while it holds something uncommitted.
-    pub fn snapshot(&mut self) -> Option<(Vec<u8>, Place)> {
+    pub fn snapshot(&mut self) -> Option<(Vec<Vec<u8>>, Place)> {
         if !self.uncommitted.is_empty() || self.engine.has_output() {
             return None;
         }
@@ -133,6 +152,7 @@ impl<S: Shards> Course<S> {
         let place = Place {
             topics,
             frontier,
+            last: self.last.clone(),
             commits: self.desk.commits(),
         };
         Some((self.engine.snapshot(), place))

@@ -1,8 +1,9 @@
 //! What the cases beside detectors exercise: every test of every condition met and not met, every
 //! bound reached and not reached.
 //!
-//! Owns the count of sides. Runs cases as `explain` does, event by event as written; whether they
-//! hold is `trial`'s. A detector is covered only by the cases in its own folder.
+//! Owns the count of sides. Runs cases event by event in order of time, and looks on at what rules
+//! are given; whether cases hold is `trial`'s. A detector is covered only by the cases in
+//! its own folder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use serde::Serialize;
 
 use super::stage::{Fate, Stage};
 use super::trial::is_beside;
+use crate::engine::alert::Alert;
 use crate::engine::detector::case::Case;
 use crate::engine::detector::plan::{From, Function, Kind, Op, Plan, Rule};
-use crate::engine::exchange::{Origin, Routed};
+use crate::engine::exchange::{Observation, Origin, Routed};
 use crate::engine::program::{Program, Settings};
 use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
-use crate::model::{Event, HashKey};
+use crate::model::{Event, EventTime, HashKey};
 
 /// Something with two sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -40,7 +42,7 @@ impl Point {
 }
 
 /// The points of one detector.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Covered {
     pub detector: String,
     pub points: Vec<Point>,
@@ -51,6 +53,7 @@ pub struct Covered {
 /// `number op value`, or `value` times another number of the window.
 #[derive(Clone, Debug)]
 struct NumberBound {
+    rule: usize,
     number: String,
     op: Op,
     value: f64,
@@ -79,7 +82,6 @@ impl NumberBound {
 struct Watch {
     file: String,
     id: String,
-    rule: usize,
     /// Per predicate: the point of each of its tests.
     tests: BTreeMap<usize, Vec<Option<usize>>>,
     /// Each with its point.
@@ -135,7 +137,8 @@ impl Coverage {
         let tables = Arc::new(Tables::default());
         let mut stage = Stage::new(&program, program.projection(&[]), tables);
         let mut engine = Engine::new(Arc::clone(&program), 1);
-        let mut routed = Routed::default();
+        engine.look_on();
+        let mut events: Vec<(EventTime, Routed)> = Vec::new();
         let mut fired: Vec<bool> = vec![false; own.len()];
         let lines = input.into_iter().flat_map(str::lines);
         let lines = lines.chain(case.events.iter().map(String::as_str));
@@ -150,18 +153,26 @@ impl Coverage {
                     partition: 0,
                     offset,
                 };
-                routed.clear();
+                let mut routed = Routed::default();
                 // What a case says of its times is meant.
                 router.route(event, origin, true, &mut routed);
-                engine.handle(&Input::Batch(&routed));
-                note_alerts(&mut engine, &own, &mut fired);
-                for covered in &mut own {
-                    covered.probe(&mut engine, &routed);
-                }
+                events.push((event.time, routed));
             });
         }
+        // In order of time, as the case is judged; one by one, to see each side of a bound.
+        events.sort_by_key(|(time, _)| *time);
+        for (_, routed) in &events {
+            engine.handle(&Input::Batch(routed));
+            note_alerts(&mut engine, &mut own, &mut fired);
+            for covered in &mut own {
+                covered.probe(&mut engine, &routed.observations);
+            }
+        }
         engine.handle(&Input::End { until: case.until });
-        note_alerts(&mut engine, &own, &mut fired);
+        note_alerts(&mut engine, &mut own, &mut fired);
+        for covered in &mut own {
+            covered.probe(&mut engine, &[]);
+        }
         for (covered, fired) in own.iter_mut().zip(fired) {
             if let Some(point) = covered.watch.fires.and_then(|i| covered.points.get_mut(i)) {
                 point.note(fired);
@@ -170,10 +181,15 @@ impl Coverage {
     }
 }
 
-fn note_alerts(engine: &mut Engine, own: &[&mut Covered], fired: &mut [bool]) {
+fn note_alerts(engine: &mut Engine, own: &mut [&mut Covered], fired: &mut [bool]) {
+    let program = Arc::clone(engine.program());
     while let Some(Output::Alert(alert)) = engine.poll() {
-        for (covered, fired) in own.iter().zip(fired.iter_mut()) {
-            *fired |= covered.watch.id == alert.detector.id;
+        let all = own.iter_mut().zip(fired.iter_mut());
+        for (covered, fired) in all.filter(|(c, _)| c.watch.id == alert.detector.id) {
+            *fired = true;
+            if alert.revision == 0 {
+                covered.crossed(&program, &alert);
+            }
         }
     }
 }
@@ -200,14 +216,32 @@ impl Covered {
         }
     }
 
-    fn probe(&mut self, engine: &mut Engine, routed: &Routed) {
-        if self.watch.bounds.is_empty() {
-            return;
+    /// Notes that all bounds of the group that an alert opens for have held.
+    fn crossed(&mut self, program: &Program, alert: &Alert) {
+        for (bound, point) in &self.watch.bounds {
+            let names = program.plan.rules.get(bound.rule).map(|r| &r.key_names);
+            let group = alert.key.0.iter().map(|(name, _)| name);
+            if names.is_some_and(|names| names.iter().eq(group))
+                && let Some(point) = self.points.get_mut(*point)
+            {
+                point.held = true;
+            }
         }
-        let own = |rule: u16| usize::from(rule) == self.watch.rule;
-        for o in routed.observations.iter().filter(|o| own(o.rule)) {
-            let numbers = engine.probe(self.watch.rule, o.key).numbers;
-            for (bound, point) in &self.watch.bounds {
+    }
+
+    /// Notes on which side of its bounds each rule stands that was given something in the last call:
+    /// events, detections, or what a narrower group has left to a wider one.
+    fn probe(&mut self, engine: &mut Engine, events: &[Observation]) {
+        let watched = |o: &Observation| {
+            let mut bounds = self.watch.bounds.iter();
+            bounds.any(|(b, _)| b.rule == usize::from(o.rule))
+        };
+        let fed = engine.fed().map(|(o, _)| *o);
+        let given = events.iter().copied().chain(fed).filter(watched);
+        for o in given.collect::<Vec<_>>() {
+            let rule = usize::from(o.rule);
+            let numbers = engine.probe(rule, o.key, o.time).numbers;
+            for (bound, point) in self.watch.bounds.iter().filter(|(b, _)| b.rule == rule) {
                 let holds = bound.holds(&numbers);
                 if let (Some(holds), Some(point)) = (holds, self.points.get_mut(*point)) {
                     point.note(holds);
@@ -232,12 +266,11 @@ fn covered(plan: &Plan, detector: usize) -> Covered {
         })
     };
     let mut watch = Watch::default();
-    let mut name = String::new();
-    if let Some(d) = plan.detectors.get(detector) {
-        (watch.file, watch.id, watch.rule) = (d.file.clone(), d.id.clone(), d.rule);
-        name.clone_from(&d.name);
-    }
-    if let Some(rule) = plan.rules.get(watch.rule) {
+    let Some(d) = plan.detectors.get(detector) else {
+        return Covered::default();
+    };
+    (watch.file, watch.id) = (d.file.clone(), d.id.clone());
+    if let Some(rule) = plan.rules.get(d.rule) {
         for input in &rule.inputs {
             let From::Event(predicate) = input.from else {
                 continue;
@@ -246,32 +279,36 @@ fn covered(plan: &Plan, detector: usize) -> Covered {
             let places = tests.into_iter().flatten().map(|t| t.map(&mut add));
             watch.tests.insert(predicate, places.collect());
         }
-        for bound in bounds(rule) {
-            let point = add(bound.shown());
-            watch.bounds.push((bound, point));
-        }
-        let has_numbers = by_events(rule) && matches!(rule.kind, Kind::Window { .. });
-        if !has_numbers && !matches!(rule.kind, Kind::Each) {
+        if !matches!(rule.kind, Kind::Window { .. } | Kind::Each) {
             watch.fires = Some(add("fires".to_owned()));
         }
     }
+    for at in plan.rules_of(d.rule) {
+        for bound in plan
+            .rules
+            .get(at)
+            .map(|r| bounds(r, at))
+            .unwrap_or_default()
+        {
+            let group = d.roll_up.get(at - d.rule);
+            let group = group.map(|by| format!("{by}: ")).unwrap_or_default();
+            let point = add(format!("{group}{}", bound.shown()));
+            watch.bounds.push((bound, point));
+        }
+    }
     Covered {
-        detector: name,
+        detector: d.name.clone(),
         points,
         watch,
     }
 }
 
-fn by_events(rule: &Rule) -> bool {
-    rule.inputs.iter().all(|i| matches!(i.from, From::Event(_)))
-}
-
-/// The bounds whose numbers can be asked for: those over keys that events themselves have.
-fn bounds(rule: &Rule) -> Vec<NumberBound> {
+/// The bounds on numbers that can be asked for, and that have two sides.
+fn bounds(rule: &Rule, at: usize) -> Vec<NumberBound> {
     let Kind::Window { aggregates, bounds } = &rule.kind else {
         return Vec::new();
     };
-    let named = bounds.iter().filter(|_| by_events(rule)).filter_map(|b| {
+    let named = bounds.iter().filter_map(|b| {
         let aggregate = aggregates.get(b.aggregate)?;
         // A count of all events is at least one whenever it is asked for.
         let any = aggregate.function == Function::Count && aggregate.input.is_none();
@@ -279,6 +316,7 @@ fn bounds(rule: &Rule) -> Vec<NumberBound> {
             !any || b.of.is_some() || !b.op.holds(1.0, b.value) || matches!(b.op, Op::Lt | Op::Lte);
         let of = b.of.and_then(|of| aggregates.get(of));
         has_sides.then(|| NumberBound {
+            rule: at,
             number: aggregate.name.clone(),
             op: b.op,
             value: b.value,

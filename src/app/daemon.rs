@@ -4,7 +4,6 @@
 //! and HTTP. The engine's thread is the only one that writes alerts and decides.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -16,40 +15,31 @@ use tokio::sync::watch;
 
 use super::commit::Desk;
 use super::course::Course;
-use super::dead::DeadLetters;
+use super::dead::{DeadLetters, LetterFile, LetterTopic};
 use super::detectors;
 use super::kafka_out::KafkaOut;
 use super::measures::Measures;
 use super::outgoing::{self, Fatal};
 use super::pipeline::{self, Parts, Pipeline, Rules};
 use super::reload::{self, Noise};
+use super::restore::{Restored, restore};
 use super::sample::Sample;
 use super::settings;
 use super::shelf::Shelf;
-use super::sources::Sources;
-use super::state_dir::{Place, StateDir};
+use super::state_dir::StateDir;
 use super::tables;
-use super::threads::Threads;
 use super::view::Shared;
 use super::work::Work;
 use crate::api;
-use crate::config::shape::{DeadLetters as DeadLettersShape, Source as SourceShape};
-use crate::config::value::Shards as ShardCount;
+use crate::config::shape::DeadLetters as DeadLettersShape;
 use crate::config::{Config, Environment};
 use crate::deliver::worker::Surroundings;
 use crate::deliver::{Clock, SystemClock};
 use crate::engine::containment::policy::Policy;
 use crate::engine::detector::plan::Plan;
 use crate::engine::detector::{self, SourceFile};
-use crate::engine::program::{Program, Settings as EngineSettings};
-use crate::engine::{Engine, snapshot};
 use crate::enrich::Tables;
-use crate::source::apart::Apart;
-use crate::source::file::FileSource;
-use crate::source::kafka::KafkaSource;
-use crate::source::{RECORD_BYTES_MAX, Source};
 use crate::store::outbox::StoreOutbox;
-use crate::store::{self, rows};
 use crate::telemetry::Metrics;
 
 /// Threads of the runtime that delivers and answers.
@@ -101,33 +91,7 @@ impl Daemon {
         let api_settings = settings::api(config, env)?;
         let listener = runtime.block_on(api::bind(&api_settings))?;
         let address = listener.local_addr()?;
-        let commits = store::read(&*state.store, |view| rows::commits(view))?;
-        let saved = state.snapshots.load(commits)?;
-        let (place, body) = saved.map_or((Place::default(), None), |(body, place)| {
-            (place, Some(body))
-        });
-        let source = open_sources(config, env, &place, accepted)?;
-        let names: Vec<String> = source.topics().iter().map(|t| t.name.clone()).collect();
-        let shards = shard_count(config, body.as_deref());
-        let program = Arc::new(Program::new(
-            Arc::clone(&plan),
-            state.key.clone(),
-            EngineSettings {
-                lateness: config.engine.lateness.0,
-                sorted: false,
-                memory: usize::try_from(config.engine.memory.0).unwrap_or(usize::MAX),
-                sources: names.clone(),
-            },
-        ));
-        let mut engine = Engine::over(Arc::clone(&program), Threads::start(&program, shards)?);
-        if let Some(body) = body {
-            let restored = engine.restore(&body, &place.topics)?;
-            tracing::info!(
-                kept = restored.kept,
-                fresh = restored.fresh,
-                "state restored"
-            );
-        }
+        tracing::info!(%address, "listening");
         let delivery = settings::delivery(config);
         let desk = Desk::open(
             Arc::clone(&state.store),
@@ -138,6 +102,34 @@ impl Daemon {
         let allow = desk.allow_list();
         let (stopping, stopped) = watch::channel(false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let stop = Arc::new(AtomicBool::new(false));
+        let failure = Arc::new(OnceLock::new());
+        let fatal = Fatal {
+            stop: Arc::clone(&stop),
+            failure: Arc::clone(&failure),
+        };
+        let (asks_in, asks) = bounded(16);
+        let shared = Arc::new(Shared::new(
+            Arc::clone(&state.store),
+            Arc::clone(&plan),
+            metrics.clone(),
+            asks_in,
+            Arc::clone(&clock),
+        ));
+        // From here on it says that it is alive, and restoring.
+        let http = {
+            let (view, metrics, mut until) =
+                (Arc::clone(&shared), metrics.clone(), stopped.clone());
+            let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
+            runtime.spawn(api::serve(listener, api_settings, view, metrics, shutdown))
+        };
+        let Restored {
+            source,
+            last,
+            program,
+            mut engine,
+        } = restore(config, env, accepted, &plan, &mut state)?;
+        let names = program.settings.sources.clone();
         let gate_clock = Arc::clone(&clock);
         let around = Surroundings {
             outbox: Arc::new(StoreOutbox::new(Arc::clone(&state.store))),
@@ -148,12 +140,6 @@ impl Daemon {
             }),
             notices: outgoing::notices(metrics.clone()),
             seed: u64::from_le_bytes(state.key.derive("tidegate 2026 retry seed")[..8].try_into()?),
-        };
-        let stop = Arc::new(AtomicBool::new(false));
-        let failure = Arc::new(OnceLock::new());
-        let fatal = Fatal {
-            stop: Arc::clone(&stop),
-            failure: Arc::clone(&failure),
         };
         let mut outgoing = outgoing::start_workers(
             config,
@@ -175,7 +161,6 @@ impl Daemon {
         let noise = Noise {
             per_thousand_max: config.detectors.alerts_per_thousand_max.into(),
         };
-        let (asks_in, asks) = bounded(16);
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         metrics
             .memory_budget_bytes
@@ -183,14 +168,7 @@ impl Daemon {
         let mut measures = Measures::new(metrics.clone(), names.clone());
         // What a restored state has lost before was told then.
         measures.reloaded(&plan, engine.stats().usage);
-        let shared = Arc::new(Shared::new(
-            Arc::clone(&state.store),
-            plan,
-            metrics.clone(),
-            outgoing.counters,
-            asks_in,
-            Arc::clone(&clock),
-        ));
+        shared.restored(outgoing.counters);
         let watch = reload::Watch {
             dir: config.detectors.dir.clone(),
             rules: Arc::clone(&rules),
@@ -219,7 +197,7 @@ impl Daemon {
             shelf: rules,
             probation: None,
             noise,
-            course: Course::new(engine, desk, names),
+            course: Course::new(engine, desk, names).after(last),
             pipeline,
             state,
             dead,
@@ -235,14 +213,8 @@ impl Daemon {
         let engine = std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || work.run())?;
-        let view = Arc::clone(&shared);
-        let mut until = stopped;
-        let serving = runtime.spawn(async move {
-            let shutdown = async move { drop(until.wait_for(|stop| *stop).await) };
-            api::serve(listener, api_settings, view, metrics, shutdown).await;
-        });
         outgoing.tasks.push(runtime.spawn(async move {
-            if let Err(error) = serving.await {
+            if let Err(error) = http.await {
                 fatal.end(&format!("the HTTP task has died: {error}"));
             }
         }));
@@ -326,55 +298,6 @@ fn load_detectors(config: &Config) -> anyhow::Result<(Vec<SourceFile>, Plan)> {
     Ok((files, compiled.plan))
 }
 
-fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
-    match config.engine.shards {
-        ShardCount::Count(n) => usize::from(n),
-        // State is cut by shard: what was saved decides, so that a move to another machine goes on.
-        ShardCount::Auto => saved.and_then(snapshot::shards).unwrap_or_else(|| {
-            std::thread::available_parallelism()
-                .map_or(1, usize::from)
-                .div_ceil(2)
-        }),
-    }
-}
-
-fn open_sources(
-    config: &Config,
-    env: &Environment,
-    place: &Place,
-    accepted: &[(String, i32)],
-) -> anyhow::Result<Sources> {
-    let env = |name: &str| env.get(name).map(str::to_owned);
-    let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
-    let schema = |s: &str| (s != "auto").then(|| s.to_owned());
-    for source in &config.sources {
-        sources.push(match source {
-            SourceShape::Kafka(s) => {
-                let settings = settings::kafka_source(s);
-                let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
-                Box::new(source.accepting(accepted))
-            }
-            SourceShape::File(s) => Box::new(Apart::start(FileSource::new(
-                [&s.path],
-                schema(&s.schema).as_deref(),
-                RECORD_BYTES_MAX,
-            )?)?),
-            SourceShape::Stdin(s) => {
-                let input = [PathBuf::from("-")];
-                Box::new(Apart::start(FileSource::new(
-                    input,
-                    schema(&s.schema).as_deref(),
-                    RECORD_BYTES_MAX,
-                )?)?)
-            }
-        });
-    }
-    if sources.is_empty() {
-        bail!("no sources: add one under `sources:` in the configuration");
-    }
-    Ok(Sources::new(sources))
-}
-
 fn open_dead_letters(
     config: &Config,
     env: &Environment,
@@ -383,11 +306,8 @@ fn open_dead_letters(
     let env = |name: &str| env.get(name).map(str::to_owned);
     if let Some((settings, topic)) = settings::dead_letter_topic(config) {
         let out = Arc::new(KafkaOut::start(&settings, &env)?);
-        return Ok(DeadLetters::Topic {
-            out,
-            topic,
-            runtime: runtime.handle().clone(),
-        });
+        let to = LetterTopic::new(out, topic, runtime.handle().clone());
+        return Ok(DeadLetters::Topic(to));
     }
     let path = config
         .dead_letters_path()
@@ -396,5 +316,5 @@ fn open_dead_letters(
         DeadLettersShape::File(file) => file.size_max.0,
         DeadLettersShape::Kafka(_) => u64::MAX,
     };
-    Ok(DeadLetters::File { path, size_max })
+    Ok(DeadLetters::File(LetterFile::new(path, size_max)))
 }

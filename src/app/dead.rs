@@ -1,29 +1,50 @@
 //! Dead letters on their way out: a file or a topic, one JSON line each, without the content.
 //!
 //! A dead letter names where the record stands, so an operator can look at it in the source; its
-//! content may hold secrets and stays there.
+//! content may hold secrets and stays there. Invariant: once `sync` has returned `Ok`, what was written
+//! survives a power cut, so a frontier may pass it. After an error the same letters are given again.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::PathBuf;
+mod file;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use super::kafka_out::KafkaOut;
+pub use self::file::LetterFile;
 use crate::decode::DeadLetter;
 use crate::deliver::Topic;
 use crate::engine::exchange::Origin;
+use crate::model::fault::Class;
+
+/// Records given to the topic before the first of them is waited for.
+const UNDER_WAY_MAX: usize = 1000;
+/// The longest the caller waits for the broker before it hears that it has to.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where they go.
 pub enum DeadLetters {
-    /// A file that is no longer written once it has `size_max` bytes.
-    File { path: PathBuf, size_max: u64 },
-    Topic {
-        out: Arc<KafkaOut>,
-        topic: String,
-        runtime: tokio::runtime::Handle,
-    },
+    File(LetterFile),
+    Topic(LetterTopic),
+}
+
+/// Why dead letters are not where they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Unwritten {
+    why: String,
+    class: Class,
+}
+
+impl Unwritten {
+    /// How to meet it.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.class
+    }
 }
 
 #[derive(Serialize)]
@@ -41,27 +62,97 @@ impl DeadLetters {
     ///
     /// # Errors
     /// The file or topic cannot be written.
-    pub fn write(&self, names: &[String], letters: &[(Origin, DeadLetter)]) -> Result<u64, String> {
+    pub fn write(
+        &mut self,
+        names: &[String],
+        letters: &[(Origin, DeadLetter)],
+    ) -> Result<u64, Unwritten> {
         if letters.is_empty() {
             return Ok(0);
         }
-        let lines: Vec<String> = letters.iter().map(|(o, l)| line(names, *o, l)).collect();
+        let lines = letters.iter().map(|(o, l)| line(names, *o, l));
         match self {
-            Self::File { path, size_max } => append(path, *size_max, &lines)
-                .map_err(|e| format!("cannot write {}: {e}", path.display())),
-            Self::Topic {
-                out,
-                topic,
-                runtime,
-            } => runtime.block_on(async {
-                for (line, (origin, _)) in lines.iter().zip(letters) {
-                    let key = format!("{}/{}", origin.partition, origin.offset);
-                    out.produce(topic, &key, line).await?;
-                }
-                Ok(0)
-            }),
+            Self::File(file) => file.append(&lines.collect::<Vec<_>>()),
+            Self::Topic(topic) => {
+                let key = |o: &Origin| format!("{}/{}", o.partition, o.offset);
+                let keys = letters.iter().map(|(origin, _)| key(origin));
+                topic.send(|| keys.zip(lines).collect()).map(|()| 0)
+            }
         }
     }
+
+    /// Waits until what was written is durable; a topic's is when it is written.
+    ///
+    /// # Errors
+    /// The disk failed, or is full.
+    pub fn sync(&self) -> Result<(), Unwritten> {
+        match self {
+            Self::File(file) => file.sync(),
+            Self::Topic(_) => Ok(()),
+        }
+    }
+}
+
+/// A topic that takes dead letters.
+pub struct LetterTopic {
+    out: Arc<dyn Topic>,
+    topic: String,
+    runtime: Handle,
+    /// A batch whose confirmation was not waited out.
+    sending: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl LetterTopic {
+    #[must_use]
+    pub fn new(out: Arc<dyn Topic>, topic: String, runtime: Handle) -> Self {
+        Self {
+            out,
+            topic,
+            runtime,
+            sending: None,
+        }
+    }
+
+    /// Sends a batch, or goes on waiting for the one under way: it is the same, see `DeadLetters`.
+    fn send(&mut self, letters: impl FnOnce() -> Vec<(String, String)>) -> Result<(), Unwritten> {
+        let unwritten = |why: String| Unwritten {
+            why: format!("topic {}: {why}", self.topic),
+            class: Class::Retry,
+        };
+        let mut sending = self.sending.take().unwrap_or_else(|| {
+            let (out, topic) = (Arc::clone(&self.out), self.topic.clone());
+            self.runtime.spawn(send_all(out, topic, letters()))
+        });
+        let answer = async { timeout(PATIENCE, &mut sending).await };
+        match self.runtime.block_on(answer) {
+            Ok(Ok(sent)) => sent.map_err(unwritten),
+            Ok(Err(died)) => Err(unwritten(died.to_string())),
+            Err(_) => {
+                self.sending = Some(sending);
+                Err(unwritten(
+                    "the broker has not confirmed them yet".to_owned(),
+                ))
+            }
+        }
+    }
+}
+
+/// Gives many to the client before it waits for the first: one at a time would be a round trip each.
+async fn send_all(
+    out: Arc<dyn Topic>,
+    topic: String,
+    letters: Vec<(String, String)>,
+) -> Result<(), String> {
+    for part in letters.chunks(UNDER_WAY_MAX) {
+        let part = part.iter();
+        let under_way: Vec<_> = part
+            .map(|(key, line)| out.produce(&topic, key, line))
+            .collect();
+        for report in under_way {
+            report.await?;
+        }
+    }
+    Ok(())
 }
 
 fn line(names: &[String], origin: Origin, letter: &DeadLetter) -> String {
@@ -78,22 +169,5 @@ fn line(names: &[String], origin: Origin, letter: &DeadLetter) -> String {
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-fn append(path: &PathBuf, size_max: u64, lines: &[String]) -> std::io::Result<u64> {
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let mut size = file.metadata()?.len();
-    let (mut text, mut left_out) = (String::new(), 0);
-    for line in lines {
-        size += line.len() as u64 + 1;
-        if size > size_max {
-            left_out += 1;
-            continue;
-        }
-        text.push_str(line);
-        text.push('\n');
-    }
-    file.write_all(text.as_bytes())?;
-    Ok(left_out)
-}
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,7 @@ pub fn files(dir: Option<&Path>) -> anyhow::Result<Vec<DetectorFile>> {
     };
     if !dir.is_dir() {
         bail!(
-            "{} is no folder; --detectors names a folder with *.yml files",
+            "{} is no folder; name one with *.yml files of detectors",
             dir.display()
         );
     }

@@ -6,17 +6,28 @@
 use crate::engine::alert::{Alert, DetectorRef, Number, Pairs, Status, Window};
 use crate::engine::detector::plan::Mode;
 use crate::model::{EventTime, HashKey, Level, WallTime};
+use crate::source::Halt;
 
 /// How long one explosion of keys is one alert (ms).
 const EXPLOSION_SLOT: i64 = 3_600_000;
+/// How long an endpoint that is gone is one alert, however often it is tried again (ms).
+const GONE_SLOT: i64 = 86_400_000;
 
 const HALTED: &str = "tidegate-partition-halted";
 const EXPLODED: &str = "tidegate-key-explosion";
+const GONE: &str = "tidegate-endpoint-gone";
 
 /// Whether an alert is one of these, and of no detector.
 #[must_use]
 pub fn is_own(of: &DetectorRef) -> bool {
-    [HALTED, EXPLODED].contains(&of.id.as_str())
+    [HALTED, EXPLODED, GONE].contains(&of.id.as_str())
+}
+
+/// Whether such an alert tells of a moment; a partition that stands still is open until somebody
+/// decides.
+#[must_use]
+pub fn is_moment(of: &DetectorRef) -> bool {
+    of.id == EXPLODED
 }
 
 /// A partition whose log no longer holds what comes next: it is not read until an operator decides.
@@ -25,7 +36,7 @@ pub fn partition_halted(
     key: &HashKey,
     (topic, partition): (&str, i32),
     next: i64,
-    cause: &str,
+    cause: Halt,
     now: WallTime,
 ) -> Alert {
     let number = partition.to_string();
@@ -36,8 +47,8 @@ pub fn partition_halted(
     let next_shown = next as f64;
     alert.observed = Pairs(vec![("next_offset".to_owned(), Number(next_shown))]);
     alert.summary = format!(
-        "{topic}/{partition} is no longer read: its log does not hold offset {next} any more ({cause}); \
-         decide whether to go on without it"
+        "{topic}/{partition} is no longer read: what comes at offset {next} is lost ({cause}); decide \
+         whether to go on without it"
     );
     alert
 }
@@ -54,6 +65,19 @@ pub fn key_explosion(key: &HashKey, detector: &str, evicted: u64, now: WallTime)
     alert.summary = format!(
         "{detector} lost {evicted} keys to its memory bound; keys of weight stay, but raise \
          engine.memory or narrow its group-by"
+    );
+    alert
+}
+
+/// An endpoint has answered 410: nothing more is sent to it in this life, so the others must tell.
+#[must_use]
+pub fn endpoint_gone(key: &HashKey, endpoint: &str, now: WallTime) -> Alert {
+    let slot = now.0.div_euclid(GONE_SLOT).to_string();
+    let mut alert = alert(key, GONE, &[endpoint, &slot].join("/"), now);
+    alert.key = pairs(&[("endpoint", endpoint)]);
+    alert.summary = format!(
+        "{endpoint} has answered 410 (gone): nothing more is sent to it until a restart; bring it back, \
+         or take it out of the configuration"
     );
     alert
 }
@@ -104,11 +128,15 @@ mod tests {
     #[test]
     fn what_is_noticed_again_is_the_same_alert() {
         let key = HashKey::fixed();
-        let halted = |next, now| partition_halted(&key, ("t", 3), next, "Truncated", WallTime(now));
+        let halted =
+            |next, now| partition_halted(&key, ("t", 3), next, Halt::OutOfRange, WallTime(now));
         assert_eq!(halted(7, 1).alert_id, halted(7, 99).alert_id);
         assert_ne!(halted(7, 1).alert_id, halted(8, 1).alert_id);
         let explosion = |now| key_explosion(&key, "d", 500, WallTime(now)).alert_id;
         assert_eq!(explosion(1), explosion(EXPLOSION_SLOT - 1));
         assert_ne!(explosion(1), explosion(EXPLOSION_SLOT));
+        let gone = |now| endpoint_gone(&key, "soc", WallTime(now)).alert_id;
+        assert_eq!(gone(1), gone(GONE_SLOT - 1));
+        assert_ne!(gone(1), gone(GONE_SLOT));
     }
 }

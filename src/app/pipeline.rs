@@ -10,6 +10,7 @@
 )]
 
 mod decode;
+mod orders;
 mod read;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::decode::Decoding;
+use self::orders::Orders;
 use self::read::Reader;
 use super::sample::Sample;
 use super::shelf::Shelf;
@@ -27,10 +29,10 @@ use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
-use crate::model::WallTime;
 use crate::model::event::Projection;
+use crate::model::{Fingerprint, WallTime};
 use crate::source::ledger::Frontier;
-use crate::source::{Batch, Error, Lag, Notice, Source};
+use crate::source::{Batch, Error, Lag, Notice, Partition, Source};
 
 /// How long the reader waits for a first record before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
@@ -63,6 +65,8 @@ pub struct Intake {
     pub routed: Routed,
     pub dead: Vec<(Origin, DeadLetter)>,
     pub notices: Vec<Notice>,
+    /// Of each partition the last record that moves the frontier.
+    pub last: Vec<(Partition, i64, Fingerprint)>,
     /// Per source: records and their bytes.
     pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
@@ -81,15 +85,6 @@ pub enum Next {
     Failed(Error),
 }
 
-/// Orders to the reading thread.
-enum Order {
-    Publish(Frontier),
-    Lag,
-    Pause,
-    Resume,
-    Stop,
-}
-
 /// A batch after stage 1, with its number.
 type Done = Result<(u64, Box<Intake>), Error>;
 
@@ -105,8 +100,7 @@ struct Job {
 pub struct Pipeline {
     done: Receiver<Done>,
     spare: Sender<Box<Intake>>,
-    orders: Sender<Order>,
-    lags: Receiver<Vec<Lag>>,
+    orders: Arc<Orders>,
     ended: Receiver<Result<(), Error>>,
     waiting: BTreeMap<u64, Box<Intake>>,
     next: u64,
@@ -137,8 +131,7 @@ impl Pipeline {
         let (done_in, done) = bounded(decoders * 2);
         let (spare, spares) = bounded(decoders * 4);
         let (empty_in, empties) = bounded(decoders * 4);
-        let (orders, ordered) = bounded(8);
-        let (lags_in, lags) = bounded(1);
+        let orders = Arc::new(Orders::default());
         let (ended_in, ended) = bounded(1);
         let mut threads = Vec::new();
         for index in 0..decoders {
@@ -163,8 +156,7 @@ impl Pipeline {
             sample: parts.sample.clone(),
             jobs: jobs_in,
             empties,
-            orders: ordered,
-            lags: lags_in,
+            orders: Arc::clone(&orders),
         };
         let read = move || {
             let _gone = ended_in.send(reader.run());
@@ -178,7 +170,6 @@ impl Pipeline {
             done,
             spare,
             orders,
-            lags,
             ended,
             waiting: BTreeMap::new(),
             next: 0,
@@ -217,33 +208,33 @@ impl Pipeline {
 
     /// Tells the source how far the state reaches.
     pub fn publish(&self, frontier: Frontier) {
-        let _busy = self.orders.try_send(Order::Publish(frontier));
-    }
-
-    /// Stops or resumes reading; a paused partition holds event time back.
-    pub fn pause(&self, pause: bool) {
-        let _gone = self
-            .orders
-            .send(if pause { Order::Pause } else { Order::Resume });
+        self.orders.publish(frontier);
     }
 
     /// What is known to wait in the source; from the last answer, and asks anew.
     pub fn lag(&self) -> Option<Vec<Lag>> {
-        let lag = self.lags.try_recv().ok();
-        let _busy = self.orders.try_send(Order::Lag);
-        lag
+        self.orders.ask_lag()
     }
 
     /// Stops reading; what has been read still comes out of `next` until `End`.
     pub fn stop(&self) {
-        let _gone = self.orders.send(Order::Stop);
+        self.orders.stop();
     }
 
-    /// Waits for all threads; call it after `End`.
+    /// Stops, and waits for all threads; what `next` has not given by now is dropped.
     pub fn join(mut self) {
+        self.stop();
+        // Decoders that wait for somebody to take their work end by it.
+        self.done = crossbeam_channel::never();
         for thread in self.threads.drain(..) {
             let _panicked = thread.join();
         }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -276,6 +267,7 @@ impl Intake {
         self.routed.clear();
         self.dead.clear();
         self.notices.clear();
+        self.last.clear();
         self.received.clear();
         self.read_at = job.read_at;
         self.clock = job.clock;
@@ -287,6 +279,7 @@ impl Intake {
             routed: Routed::default(),
             dead: Vec::new(),
             notices: Vec::new(),
+            last: Vec::new(),
             received: Vec::new(),
             read_at: Instant::now(),
             clock: WallTime(0),
@@ -302,3 +295,6 @@ pub fn hints(source: &(impl Source + ?Sized)) -> Vec<Option<Schema>> {
         .map(|t| t.schema.as_deref().and_then(Schema::parse))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

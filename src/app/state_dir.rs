@@ -5,6 +5,7 @@
     reason = "makes and reads the hash key's file"
 )]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -15,7 +16,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::shape::StoreKind;
 use crate::model::HashKey;
-use crate::source::ledger::Frontier;
+use crate::source::ledger::{Frontier, Last};
 use crate::store::redb::RedbStore;
 use crate::store::rows;
 use crate::store::snapshot::{self, Snapshot};
@@ -37,6 +38,8 @@ pub struct Snapshots {
     dir: PathBuf,
     key_id: String,
     generation: u64,
+    /// Those that `load` gave and the engine could not take up, and why.
+    passed_over: BTreeMap<u64, String>,
 }
 
 /// Opens the rows, where they are and in no second place: an empty store beside a full one would
@@ -78,6 +81,9 @@ pub struct Place {
     /// The topics by the numbers that the snapshot uses.
     pub topics: Vec<String>,
     pub frontier: Frontier,
+    /// The records just before it.
+    #[serde(default)]
+    pub last: Last,
     /// The commits that what was read up to there has brought about.
     #[serde(default)]
     pub commits: u64,
@@ -89,6 +95,7 @@ impl StateDir {
     /// # Errors
     /// It cannot be made or read, another process has it, or it belongs to another hash key.
     pub fn open(dir: &Path, kind: StoreKind, key_file: Option<&Path>) -> anyhow::Result<Self> {
+        let is_new = !dir.exists();
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -105,6 +112,7 @@ impl StateDir {
         };
         let store = open_store(dir, kind)
             .with_context(|| format!("cannot open the store in {}", dir.display()))?;
+        sync_names(dir, is_new).with_context(|| format!("cannot sync {}", dir.display()))?;
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
         let snapshots = Snapshots::open(&dir.join("snapshots"), &key);
         Ok(Self {
@@ -130,6 +138,7 @@ impl Snapshots {
             dir: dir.to_owned(),
             key_id: key.id(),
             generation: 0,
+            passed_over: BTreeMap::new(),
         }
     }
 
@@ -139,16 +148,19 @@ impl Snapshots {
     /// # Errors
     /// There are snapshots, and none can be used.
     pub fn load(&mut self, commits: u64) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
-        let found =
-            snapshot::read_fitting(&self.dir, ENGINE, &self.key_id, &|snapshot| match place_of(
-                snapshot,
-            ) {
+        let fits = |snapshot: &Snapshot| {
+            if let Some(why) = self.passed_over.get(&snapshot.generation) {
+                return Err(format!("cannot be taken up: {why}"));
+            }
+            match place_of(snapshot) {
                 Ok(place) if place.commits > commits => {
                     Err("is newer than the store, which is one of before".to_owned())
                 }
                 Ok(_) => Ok(()),
                 Err(error) => Err(format!("has a frontier that cannot be read: {error}")),
-            })?;
+            }
+        };
+        let found = snapshot::read_fitting(&self.dir, ENGINE, &self.key_id, &fits)?;
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot cannot be used; the one before it is");
         }
@@ -160,12 +172,17 @@ impl Snapshots {
         Ok(Some((snapshot.body, place)))
     }
 
-    /// Writes a snapshot durably. Returns its size.
+    /// The engine could not take up what was loaded last: the next `load` gives the one before it.
+    pub fn pass_over(&mut self, why: String) {
+        self.passed_over.insert(self.generation, why);
+    }
+
+    /// Writes a snapshot, given in parts, durably. Returns its size.
     ///
     /// # Errors
     /// It could not be written; the ones before it are untouched.
-    pub fn save(&mut self, body: Vec<u8>, place: &Place) -> anyhow::Result<usize> {
-        let size = body.len();
+    pub fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> anyhow::Result<usize> {
+        let size = body.iter().map(Vec::len).sum();
         let frontier = serde_json::to_vec(place)?;
         let generation = self.generation + 1;
         let snapshot = Snapshot {
@@ -177,6 +194,16 @@ impl Snapshots {
         snapshot::write(&self.dir, ENGINE, &snapshot)?;
         self.generation = generation;
         Ok(size)
+    }
+}
+
+/// What was just made must still be there after a power cut: the names in the folder, and its own.
+fn sync_names(dir: &Path, is_new: bool) -> std::io::Result<()> {
+    let dir = dir.canonicalize()?;
+    File::open(&dir)?.sync_all()?;
+    match dir.parent().filter(|_| is_new) {
+        Some(above) => File::open(above)?.sync_all(),
+        None => Ok(()),
     }
 }
 

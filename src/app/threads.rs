@@ -1,7 +1,9 @@
 //! Shards on threads of their own, behind bounded channels: the exchange within one process.
 //!
 //! The first shard runs in the caller's thread, so that one shard costs no hand-over. A level is
-//! finished in all shards before the next begins; buffers travel back and are used again.
+//! finished in all shards before the next begins; buffers travel back and are used again. Invariant: a
+//! shard whose thread has died is never left out of an answer: whoever asks it panics, too, and the
+//! process goes on from its last snapshot.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,6 +27,7 @@ enum Ask {
     Probe {
         rule: usize,
         key: u64,
+        now: i64,
     },
     Snapshot,
     Reload {
@@ -84,14 +87,13 @@ impl Threads {
         })
     }
 
+    /// Asks all shards but the first at once; `None` is an answer to another question.
     fn each<T>(&self, ask: impl Fn() -> Ask, take: impl Fn(Answer) -> Option<T>) -> Vec<T> {
         for remote in &self.others {
             remote.send(ask());
         }
-        self.others
-            .iter()
-            .filter_map(|r| take(r.receive()?))
-            .collect()
+        let take = |remote: &Remote| take(remote.receive()).unwrap_or_else(|| dead());
+        self.others.iter().map(take).collect()
     }
 }
 
@@ -103,9 +105,14 @@ impl Remote {
         }
     }
 
-    fn receive(&self) -> Option<Answer> {
-        self.answer.recv().ok()
+    fn receive(&self) -> Answer {
+        self.answer.recv().unwrap_or_else(|_| dead())
     }
+}
+
+/// A detector that has lost a shard must not go on, nor be saved, as if it had not.
+fn dead() -> ! {
+    panic!("a shard's thread has died; the supervisor restarts from the last snapshot")
 }
 
 impl Drop for Remote {
@@ -130,7 +137,7 @@ fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
             }
             Ask::Usage => Answer::Usage(shard.usage().collect()),
             Ask::Wakeup => Answer::Wakeup(shard.next_wakeup()),
-            Ask::Probe { rule, key } => Answer::Probe(shard.probe(rule, key)),
+            Ask::Probe { rule, key, now } => Answer::Probe(shard.probe(rule, key, now)),
             Ask::Snapshot => Answer::Snapshot(shard.snapshot().unwrap_or_default()),
             Ask::Restore { image, keep } => {
                 shard.restore(*image, &keep);
@@ -174,14 +181,11 @@ impl Shards for Threads {
         self.first.run(level, part, found);
         for ((remote, part), found) in self.others.iter().zip(parts).zip(findings) {
             match remote.receive() {
-                Some(Answer::Ran {
+                Answer::Ran {
                     part: back,
                     findings,
-                }) => (*part, *found) = (back, findings),
-                // A detector that has lost a shard must not go on as if it had not.
-                _ => panic!(
-                    "a shard's thread has died; the supervisor restarts from the last snapshot"
-                ),
+                } => (*part, *found) = (back, findings),
+                _ => dead(),
             }
         }
     }
@@ -189,12 +193,9 @@ impl Shards for Threads {
     fn usage(&mut self) -> Vec<Usage> {
         let mut parts = self.each(
             || Ask::Usage,
-            |a| {
-                if let Answer::Usage(u) = a {
-                    Some(u)
-                } else {
-                    None
-                }
+            |a| match a {
+                Answer::Usage(usage) => Some(usage),
+                _ => None,
             },
         );
         parts.push(self.first.usage().collect());
@@ -204,39 +205,38 @@ impl Shards for Threads {
     fn next_wakeup(&mut self) -> Option<i64> {
         let others = self.each(
             || Ask::Wakeup,
-            |a| if let Answer::Wakeup(t) = a { t } else { None },
+            |a| match a {
+                Answer::Wakeup(time) => Some(time),
+                _ => None,
+            },
         );
-        others.into_iter().chain(self.first.next_wakeup()).min()
+        let others = others.into_iter().flatten();
+        others.chain(self.first.next_wakeup()).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
         match shard_of(key, self.count()).checked_sub(1) {
-            None => self.first.probe(rule, key),
+            None => self.first.probe(rule, key, now),
             Some(at) => {
                 let Some(remote) = self.others.get(at) else {
                     return Probe::default();
                 };
-                remote.send(Ask::Probe { rule, key });
+                remote.send(Ask::Probe { rule, key, now });
                 match remote.receive() {
-                    Some(Answer::Probe(probe)) => probe,
-                    _ => Probe::default(),
+                    Answer::Probe(probe) => probe,
+                    _ => dead(),
                 }
             }
         }
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
+        self.others.iter().for_each(|r| r.send(Ask::Snapshot));
         let mut images = vec![self.first.snapshot().unwrap_or_default()];
-        images.extend(self.each(
-            || Ask::Snapshot,
-            |a| {
-                if let Answer::Snapshot(b) = a {
-                    Some(b)
-                } else {
-                    None
-                }
-            },
-        ));
+        images.extend(self.others.iter().map(|r| match r.receive() {
+            Answer::Snapshot(image) => image,
+            _ => dead(),
+        }));
         images
     }
 
@@ -263,5 +263,32 @@ impl Shards for Threads {
             },
             |_| Some(()),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::engine::detector::{self, Options};
+    use crate::engine::program::Settings;
+    use crate::model::HashKey;
+
+    #[test]
+    fn a_dead_shard_is_left_out_of_no_answer() {
+        let plan = Arc::new(detector::compile(&[], &Options::default()).plan);
+        let program = Arc::new(Program::new(plan, HashKey::fixed(), Settings::default()));
+        let mut threads = Threads::start(&program, 3).unwrap();
+        assert_eq!(threads.snapshot().len(), 3);
+        // As a panic in its thread would leave it.
+        threads.others[1].ask = None;
+        let mut panics = |question: &dyn Fn(&mut Threads)| {
+            catch_unwind(AssertUnwindSafe(|| question(&mut threads))).is_err()
+        };
+        assert!(panics(&|t| drop(t.snapshot())));
+        assert!(panics(&|t| drop(t.usage())));
+        assert!(panics(&|t| assert!(t.next_wakeup().is_none())));
+        assert!(panics(&|t| t.reload(&program, &[])));
     }
 }

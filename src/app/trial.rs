@@ -1,6 +1,8 @@
 //! One test case of a detector: its events through stage 1 and the engine, its alerts against
 //! what it expects.
 
+mod why;
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -39,12 +41,7 @@ impl Trial<'_> {
         );
         let mut engine = Engine::new(Arc::clone(self.program), 1);
         let (mut routed, mut dead) = (Routed::default(), Vec::new());
-        let lines = self
-            .input
-            .into_iter()
-            .flat_map(str::lines)
-            .chain(case.events.iter().map(String::as_str));
-        for (offset, line) in (1..).zip(lines) {
+        for (offset, line) in (1..).zip(lines(self.input, case)) {
             stage.work(
                 line.as_bytes(),
                 &Beside::line(offset),
@@ -69,16 +66,23 @@ impl Trial<'_> {
             .collect();
         for expect in &case.expect {
             let found: Vec<&Alert> = alerts.iter().filter(|a| fits(expect, a)).collect();
-            if found.len() as u64 != expect.count {
-                let times: Vec<String> = found.iter().map(|a| a.time.to_string()).collect();
-                faults.push(format!(
-                    "line {}: {} alert(s) of {} expected, {} came {}",
+            let came = found.len() as u64;
+            if came != expect.count {
+                let times = found.iter().map(|a| format!(" {}", a.time));
+                let at = if found.is_empty() { "" } else { " at" };
+                let mut fault = format!(
+                    "line {}: {} alert(s) of {} expected, {came} came{at}{}",
                     expect.line,
                     expect.count,
                     expect.detector,
-                    found.len(),
-                    times.join(" ")
-                ));
+                    times.collect::<String>()
+                );
+                if came < expect.count {
+                    let reasons = why::reasons(self, case, expect, &alerts, &engine.counts());
+                    let reasons = reasons.iter().map(|r| format!("\n  {r}"));
+                    fault.extend(reasons);
+                }
+                faults.push(fault);
             }
             let first = found.first().map(|a| a.time);
             if let (Some(want), Some(got)) = (expect.time, first)
@@ -111,6 +115,12 @@ impl Trial<'_> {
             faults,
         }
     }
+}
+
+/// The events of a case as JSON lines in the order they arrive; `input` is what its file holds.
+pub fn lines<'a>(input: Option<&'a str>, case: &'a Case) -> impl Iterator<Item = &'a str> {
+    let read = input.into_iter().flat_map(str::lines);
+    read.chain(case.events.iter().map(String::as_str))
 }
 
 /// Whether a detector stands in the folder of a case: what others make of its events is told by

@@ -3,7 +3,7 @@
 //! Owns copies of one rule with other bounds, run side by side by the engine that runs in production,
 //! and the per-key maxima. Only windows fed by events can be asked for their numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::engine::detector::plan::{Aggregate, Bound, From, Function, Kind, Op, Plan};
@@ -15,6 +15,10 @@ use crate::model::{EventTime, HashKey};
 
 /// More keys than this are not told apart; the maxima then are those of the first ones.
 const KEYS_MAX: usize = 2_000_000;
+/// A key that reached this many times what the one before it did stands apart from it.
+const JUMP: f64 = 5.0;
+/// Keys of a version's alerts that are kept by name.
+const NAMED_MAX: usize = 5;
 /// A bound no window reaches, so that counts are not cut at it.
 const BEYOND: f64 = 1e12;
 
@@ -23,6 +27,7 @@ pub struct Versions {
     program: Arc<Program>,
     engine: Engine,
     alerts: Vec<u64>,
+    named: Vec<BTreeSet<String>>,
     first: Option<EventTime>,
     last: Option<EventTime>,
 }
@@ -39,8 +44,30 @@ pub fn window(plan: &Plan, detector: usize) -> Result<(&[Aggregate], &[Bound]), 
         return Err("it is fed by other detectors: tune those");
     }
     match &rule.kind {
-        Kind::Window { aggregates, bounds } => Ok((aggregates, bounds)),
-        _ => Err("it compares no number of a window with a bound"),
+        Kind::Window { aggregates, bounds } if bounds.iter().any(|b| rises(b, aggregates)) => {
+            Ok((aggregates, bounds))
+        }
+        kind => Err(untunable(kind)),
+    }
+}
+
+/// Why what the keys reach proposes no bound.
+const fn untunable(kind: &Kind) -> Refusal {
+    match kind {
+        Kind::Each => "it fires on every event it matches, and has no bound",
+        Kind::Window { .. } => "none of its bounds is a number that fires when keys exceed it",
+        Kind::Temporal { .. } => "it asks whether events occur, not how many",
+        Kind::Absence { .. } | Kind::Quiet(_) | Kind::Obligations { .. } => {
+            "it has deadlines, not a bound: look how long the step takes in your events"
+        }
+        Kind::Ratio { .. } | Kind::Share(_) => {
+            "a share of few events is high by nature: raise `denominator_min`, or the bound by hand"
+        }
+        Kind::Spike(_) => {
+            "its bound follows from the key's own past: change `factor` or `tail_min`"
+        }
+        Kind::NewValue(_) => "it asks whether a value is new: change `known_min` or `warmup`",
+        Kind::Score(_) => "its bound is a sum of weights that you choose",
     }
 }
 
@@ -86,6 +113,7 @@ impl Versions {
         Self {
             engine: Engine::new(Arc::clone(&program), 1),
             alerts: vec![0; versions.len()],
+            named: vec![BTreeSet::new(); versions.len()],
             first: None,
             last: None,
             program,
@@ -107,10 +135,17 @@ impl Versions {
         }
         self.engine.handle(&Input::Batch(routed));
         while let Some(Output::Alert(alert)) = self.engine.poll() {
-            let version = alert.detector.id.parse::<usize>();
-            let count = version.ok().and_then(|i| self.alerts.get_mut(i));
-            if let Some(count) = count.filter(|_| alert.revision == 0) {
+            let version = alert.detector.id.parse::<usize>().unwrap_or(usize::MAX);
+            let of = self
+                .alerts
+                .get_mut(version)
+                .zip(self.named.get_mut(version));
+            if let Some((count, named)) = of.filter(|_| alert.revision == 0) {
                 *count += 1;
+                if named.len() < NAMED_MAX {
+                    let parts = alert.key.0.iter().map(|(_, value)| value.as_str());
+                    named.insert(parts.collect::<Vec<_>>().join(" "));
+                }
             }
         }
     }
@@ -119,6 +154,12 @@ impl Versions {
     #[must_use]
     pub fn alerts(&self) -> &[u64] {
         &self.alerts
+    }
+
+    /// Some keys of each version's alerts.
+    #[must_use]
+    pub fn named(&self) -> &[BTreeSet<String>] {
+        &self.named
     }
 
     /// The hours of event time seen so far, at least one.
@@ -174,7 +215,8 @@ impl Maxima {
             if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(&o.key) {
                 continue;
             }
-            let numbers = [0, 1].map(|rule| self.versions.engine.probe(rule, o.key).numbers);
+            let engine = &mut self.versions.engine;
+            let numbers = [0, 1].map(|rule| engine.probe(rule, o.key, o.time).numbers);
             let known = self.keys.entry(o.key).or_default();
             known.resize(self.names.len(), 0.0);
             for (name, known) in self.names.iter().zip(known) {
@@ -219,6 +261,33 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted.get(place).copied().unwrap_or(0.0)
 }
 
+/// Where some keys stand apart from the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Jump {
+    /// The most that the others reached.
+    pub below: f64,
+    /// The least that those beyond it reached.
+    pub from: f64,
+    /// How many those are.
+    pub keys: usize,
+}
+
+/// The first jump among the upper half of the sorted values that ends beyond the bound of now: what
+/// lies there alerts already, and may be the attack itself.
+#[must_use]
+pub fn jump(sorted: &[f64], now: &Bound) -> Option<Jump> {
+    let half = sorted.len() / 2;
+    let pairs = sorted.windows(2).enumerate().skip(half.saturating_sub(1));
+    let mut apart = pairs.filter_map(|(i, pair)| match *pair {
+        [below, from] if from >= JUMP * below.max(1.0) && now.op.holds(from, now.value) => {
+            let keys = sorted.len() - i - 1;
+            Some(Jump { below, from, keys })
+        }
+        _ => None,
+    });
+    apart.next()
+}
+
 /// The bound that what lies at `value` does not reach: counts go up by one, shares and means by a
 /// hundredth of themselves.
 #[must_use]
@@ -251,5 +320,22 @@ mod tests {
         assert_eq!(above(7.0, &bound(Op::Gte, 10.0)), 8.0);
         assert_eq!(above(7.0, &bound(Op::Gt, 10.0)), 7.0);
         assert_eq!(above(0.5, &bound(Op::Gte, 0.8)), 0.51);
+    }
+
+    #[test]
+    fn what_stands_apart() {
+        let now = Bound {
+            aggregate: 0,
+            op: Op::Gte,
+            value: 10.0,
+            of: None,
+        };
+        let found = |below, from, keys| Some(Jump { below, from, keys });
+        let few = [1.0, 1.0, 2.0, 2.0, 811.0, 900.0];
+        assert_eq!(jump(&few, &now), found(2.0, 811.0, 2));
+        assert_eq!(jump(&[1.0, 1.0, 2.0, 9.0], &now), None, "no alert today");
+        assert_eq!(jump(&[4.0, 8.0, 16.0, 32.0, 64.0], &now), None, "no jump");
+        assert_eq!(jump(&[50.0], &now), None);
+        assert_eq!(jump(&[], &now), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::engine::rule::Usage;
 use crate::engine::shard::usage_by_detector;
 use crate::model::WallTime;
 use crate::model::ids::Id;
+use crate::source::Partition;
 use crate::store::rows::{actions, alerts};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry::Metrics;
@@ -42,10 +43,15 @@ const TROUBLES: usize = 4;
 #[derive(Default)]
 struct Told {
     halted: BTreeMap<String, String>,
-    store_trouble: Option<String>,
+    /// What cannot be written, and why; reading stands still meanwhile.
+    unwritten: BTreeMap<&'static str, String>,
     ended: Option<String>,
     /// What the source says is wrong since it last gave a record.
     troubles: BTreeSet<String>,
+    /// Partitions that have not been read to their end since the start.
+    backlog: BTreeSet<Partition>,
+    /// Endpoints of which it was told that they are gone.
+    gone: BTreeSet<String>,
     usage: Vec<Usage>,
     alerts_by_detector: BTreeMap<String, u64>,
     points: BTreeMap<i64, Point>,
@@ -57,12 +63,12 @@ pub struct Shared {
     store: Arc<dyn Store>,
     plan: Arc<Shelf<Plan>>,
     metrics: Metrics,
-    counters: Vec<Arc<Counters>>,
+    /// Of the endpoints; none before the state is restored.
+    counters: OnceLock<Vec<Arc<Counters>>>,
     asks: Sender<Ask>,
     clock: Arc<dyn Clock>,
     newest_change: watch::Sender<u64>,
     assigned: AtomicBool,
-    caught_up: AtomicBool,
     engine_ended: AtomicBool,
     saved_at: AtomicI64,
     events: AtomicU64,
@@ -75,7 +81,6 @@ impl Shared {
         store: Arc<dyn Store>,
         plan: Arc<Plan>,
         metrics: Metrics,
-        counters: Vec<Arc<Counters>>,
         asks: Sender<Ask>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -86,12 +91,11 @@ impl Shared {
             store,
             plan: Shelf::new(plan),
             metrics,
-            counters,
+            counters: OnceLock::new(),
             asks,
             clock,
             newest_change: watch::Sender::new(0),
             assigned: AtomicBool::new(false),
-            caught_up: AtomicBool::new(false),
             engine_ended: AtomicBool::new(false),
             saved_at: AtomicI64::new(0),
             events: AtomicU64::new(0),
@@ -126,10 +130,31 @@ impl Shared {
         }
     }
 
-    /// A partition has been read to its end.
-    pub fn caught_up(&self) {
-        self.assigned.store(true, Ordering::Relaxed);
-        self.caught_up.store(true, Ordering::Relaxed);
+    /// A partition is read from now on.
+    pub fn begun(&self, partition: Partition) {
+        self.told().backlog.insert(partition);
+    }
+
+    /// A partition has been read to its end, or is not read on.
+    pub fn caught_up(&self, partition: Partition) {
+        self.told().backlog.remove(&partition);
+    }
+
+    /// The state is restored, and these are the endpoints that are sent to.
+    pub fn restored(&self, counters: Vec<Arc<Counters>>) {
+        let _once = self.counters.set(counters);
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Arc<Counters>> {
+        self.counters.get().into_iter().flatten()
+    }
+
+    /// Endpoints that have said that they are gone (410) since this was last asked.
+    pub fn newly_gone(&self) -> Vec<String> {
+        let mut told = self.told();
+        let gone = self.counters().map(|c| c.read()).filter(|c| c.disabled);
+        let gone = gone.map(|c| c.endpoint);
+        gone.filter(|name| told.gone.insert(name.clone())).collect()
     }
 
     /// Events taken in so far.
@@ -166,11 +191,18 @@ impl Shared {
         told.halted.keys().filter(of_topic).count()
     }
 
-    pub fn store_trouble(&self, why: Option<String>) {
+    /// A part cannot be written and why, or can again.
+    pub fn trouble_with(&self, part: &'static str, why: Option<String>) {
         let mut told = self.told();
-        if told.store_trouble != why {
-            told.store_trouble = why;
+        match why {
+            Some(why) => drop(told.unwritten.insert(part, why)),
+            None => drop(told.unwritten.remove(part)),
         }
+    }
+
+    /// What was read is finished, and nothing more is.
+    pub fn draining(&self) {
+        self.told().ended = Some("draining: nothing more is read".to_owned());
     }
 
     /// The engine's thread is at its end; with an error if it failed.
@@ -221,7 +253,7 @@ impl Shared {
     #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
     pub fn set_gauges(&self) {
         let now = self.clock.now();
-        for counters in &self.counters {
+        for counters in self.counters() {
             let reading = counters.read();
             let name = || Label::configured(&reading.endpoint);
             self.metrics
@@ -441,14 +473,19 @@ impl View for Shared {
                 reason: reason.to_owned(),
             });
         };
-        if !self.assigned.load(Ordering::Relaxed) {
+        if self.counters.get().is_none() {
+            because(
+                "restore",
+                "restoring: the state of before is being taken up",
+            );
+        } else if !self.assigned.load(Ordering::Relaxed) {
             because("source", "no partition has been read yet");
             for trouble in &told.troubles {
                 because("source", trouble);
             }
         }
-        if let Some(why) = &told.store_trouble {
-            because("store", why);
+        for (part, why) in &told.unwritten {
+            because(part, why);
         }
         for (partition, why) in &told.halted {
             because(&format!("source {partition}"), why);
@@ -456,7 +493,7 @@ impl View for Shared {
         if let Some(why) = &told.ended {
             because("engine", why);
         }
-        Readiness::of(reasons)
+        Readiness::of(reasons, told.backlog.len())
     }
 
     fn metrics(&self) -> String {

@@ -5,7 +5,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "times snapshots and waits")]
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use tokio::sync::Notify;
 use super::ask::Ask;
 use super::commit::Committed;
 use super::course::Course;
-use super::dead::DeadLetters;
+use super::dead::{DeadLetters, Unwritten};
 use super::measures::Measures;
 use super::meta;
 use super::pipeline::{Intake, Next, Pipeline, Rules};
@@ -27,11 +26,12 @@ use super::threads::Threads;
 use super::view::Shared;
 use crate::deliver::Clock;
 use crate::engine::Input;
-use crate::engine::alert::{Alert, DetectorRef};
-use crate::engine::detector::plan::Detector;
+use crate::engine::alert::Alert;
+use crate::model::fault::Class;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
 use crate::store::StoreError;
+use crate::store::snapshot::SnapshotError;
 
 /// How long it waits for a batch before it looks at its other duties.
 const WAIT: Duration = Duration::from_millis(100);
@@ -78,30 +78,27 @@ impl Work {
             Some(why) => Err(anyhow::anyhow!(why.clone())),
             None => Ok(()),
         });
-        self.pipeline.stop();
+        self.shared.draining();
+        let result = result.and_then(|()| {
+            crate::crash::point("draining");
+            self.snapshot()
+        });
         self.shared
             .ended(result.as_ref().err().map(|e| format!("{e:#}")));
-        crate::crash::point("draining");
-        if result.is_ok() {
-            self.snapshot()?;
-        }
         self.pipeline.join();
         result
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        let plan = Arc::clone(&self.rules.program.plan);
-        // Detectors may have gone while nothing ran.
-        self.close_lost(|alert| {
-            let same = |d: &Detector| d.id == alert.id && d.version == alert.version;
-            !meta::is_own(alert) && !plan.detectors.iter().any(same)
-        })?;
+        // Detectors may have changed or gone while nothing ran.
+        self.adopt()?;
         let mut stopping = false;
         let (mut kept_house, mut saved) = (Instant::now(), Instant::now());
         let (mut pruned, mut took) = (Instant::now(), Duration::ZERO);
         loop {
             if self.stop.load(Ordering::Relaxed) && !stopping {
                 stopping = true;
+                self.shared.draining();
                 self.pipeline.stop();
             }
             match self.pipeline.next(WAIT) {
@@ -143,6 +140,7 @@ impl Work {
             self.change_rules(&intake.rules)?;
         }
         self.course.take(&intake.routed, &intake.notices);
+        self.course.note_last(&intake.last);
         crate::crash::point("batch-taken");
         let passed = self.course.engine.take_passed();
         let events = passed.iter().map(|p| p.events).sum();
@@ -168,9 +166,7 @@ impl Work {
         let (old, new) = (&before.program, &rules.program);
         let usage = self.course.engine.stats().usage;
         let kept = old.keep(&new.identities());
-        let mut lost = BTreeSet::new();
         for (rule, _) in kept.iter().enumerate().filter(|(_, at)| at.is_none()) {
-            lost.insert(old.detector(rule).id.clone());
             let keys = usage.get(rule).map_or(0, |u| u.keys);
             tracing::warn!(
                 detector = old.detector(rule).name,
@@ -181,7 +177,6 @@ impl Work {
         let restored = self.course.engine.reload(Arc::clone(new));
         let (kept, fresh) = (restored.kept, restored.fresh);
         tracing::info!(kept, fresh, "detectors reloaded");
-        self.course.desk.set_plan(Arc::clone(&new.plan));
         self.shared.set_plan(Arc::clone(&new.plan));
         let usage = self.course.engine.stats().usage;
         self.measures.reloaded(&new.plan, usage);
@@ -192,12 +187,13 @@ impl Work {
             Some(_) => None,
             None => Some(Probation::begin(before, changed, self.noise, now)),
         };
-        self.close_lost(|alert| lost.contains(&alert.id))
+        self.adopt()
     }
 
-    fn close_lost(&mut self, is_lost: impl Fn(&DetectorRef) -> bool) -> anyhow::Result<()> {
-        let committed =
-            self.insist(|work| work.course.desk.close_lost(&is_lost, work.clock.now()))?;
+    /// The desk goes over to the detectors in force.
+    fn adopt(&mut self) -> anyhow::Result<()> {
+        let program = Arc::clone(&self.rules.program);
+        let committed = self.insist(|work| work.course.desk.adopt(&program, work.clock.now()))?;
         if !committed.is_empty() {
             let closed = committed.alerts.len();
             tracing::warn!(
@@ -226,26 +222,18 @@ impl Work {
         }
     }
 
-    fn bury(&self, intake: &Intake) -> anyhow::Result<()> {
-        loop {
-            match self.dead.write(self.course.names(), &intake.dead) {
-                Ok(0) => {
-                    if !intake.dead.is_empty() {
-                        crate::crash::point("dead-letters-written");
-                    }
-                    return Ok(());
-                }
-                Ok(left_out) => {
-                    tracing::warn!(left_out, "the dead-letter file is full: move it away");
-                    return Ok(());
-                }
-                Err(error) if self.stop.load(Ordering::Relaxed) => anyhow::bail!(error),
-                Err(error) => {
-                    tracing::error!(error, "dead letters cannot be written; trying again");
-                    std::thread::sleep(RETRY);
-                }
-            }
+    fn bury(&mut self, intake: &Intake) -> anyhow::Result<()> {
+        if intake.dead.is_empty() {
+            return Ok(());
         }
+        let left_out = self.insist_on("dead letters", Unwritten::class, |work| {
+            work.dead.write(work.course.names(), &intake.dead)
+        })?;
+        if left_out > 0 {
+            tracing::warn!(left_out, "the dead-letter file is full: move it away");
+        }
+        crate::crash::point("dead-letters-written");
+        Ok(())
     }
 
     /// Commits an alert about tidegate itself.
@@ -259,7 +247,8 @@ impl Work {
     fn heed(&mut self, notice: &Notice) -> anyhow::Result<()> {
         self.course.heed(notice);
         match notice {
-            Notice::Assigned { .. } | Notice::Behind { .. } => {}
+            Notice::Assigned { partition, .. } => self.shared.begun(*partition),
+            Notice::Behind { .. } => {}
             Notice::Accepted {
                 partition,
                 next,
@@ -267,30 +256,34 @@ impl Work {
             } => tracing::warn!(
                 partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
                 next,
-                ?cause,
+                %cause,
                 "the loss is accepted: reading goes on at what the log still holds"
             ),
-            Notice::End { .. } => self.shared.caught_up(),
+            Notice::End { partition, .. } => {
+                self.shared.assigned();
+                self.shared.caught_up(*partition);
+            }
             Notice::Halted {
                 partition,
                 next,
                 cause,
             } => {
+                self.shared.caught_up(*partition);
                 let topic = self.course.name(partition.topic);
                 let name = format!("{topic}/{}", partition.number);
                 tracing::error!(
                     partition = name,
                     next,
-                    ?cause,
+                    %cause,
                     "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
                 );
-                let halted =
-                    self.shared
-                        .halted(topic, &name, &format!("{cause:?} at offset {next}"));
+                let halted = self
+                    .shared
+                    .halted(topic, &name, &format!("offset {next}: {cause}"));
                 self.measures.halted(topic, halted);
                 let place = (topic, partition.number);
                 let (key, now) = (&self.rules.program.key, self.clock.now());
-                let alert = meta::partition_halted(key, place, *next, &format!("{cause:?}"), now);
+                let alert = meta::partition_halted(key, place, *next, *cause, now);
                 self.raise(&alert)?;
             }
             Notice::Silent { partition } => tracing::error!(
@@ -341,20 +334,30 @@ impl Work {
         }
     }
 
-    /// Tries a commit until it succeeds or cannot; nothing goes on past what is not durable.
+    /// Tries a commit until it succeeds or cannot.
     fn insist<T>(
         &mut self,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, StoreError>,
+        attempt: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> anyhow::Result<T> {
+        self.insist_on("store", StoreError::class, attempt)
+    }
+
+    /// Tries until it succeeds or cannot; nothing goes on past what is not durable.
+    fn insist_on<T, E: std::error::Error + Send + Sync + 'static>(
+        &mut self,
+        part: &'static str,
+        class: impl Fn(&E) -> Class,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> anyhow::Result<T> {
         loop {
             match attempt(self) {
                 Ok(value) => {
-                    self.shared.store_trouble(None);
+                    self.shared.trouble_with(part, None);
                     return Ok(value);
                 }
-                Err(error) if error.class().may_pass() && !self.stop.load(Ordering::Relaxed) => {
-                    tracing::error!(%error, "cannot commit; reading stands still until it can");
-                    self.shared.store_trouble(Some(error.to_string()));
+                Err(error) if class(&error).may_pass() && !self.stop.load(Ordering::Relaxed) => {
+                    tracing::error!(part, %error, "cannot write; reading stands still until it can");
+                    self.shared.trouble_with(part, Some(error.to_string()));
                     std::thread::sleep(RETRY);
                 }
                 Err(error) => return Err(error.into()),
@@ -386,6 +389,10 @@ impl Work {
             let now = self.clock.now();
             self.raise(&meta::key_explosion(&program.key, name, evicted, now))?;
         }
+        for endpoint in self.shared.newly_gone() {
+            let now = self.clock.now();
+            self.raise(&meta::endpoint_gone(&program.key, &endpoint, now))?;
+        }
         self.shared.usage(stats.usage);
         let lags = self.pipeline.lag().unwrap_or_default();
         self.measures
@@ -410,17 +417,32 @@ impl Work {
         let Some((body, place)) = self.course.snapshot() else {
             return Ok(());
         };
-        match self.state.snapshots.save(body, &place) {
+        // What the frontier leaves behind must not be lost with a power cut.
+        let synced = self.dead.sync().map_err(anyhow::Error::from);
+        match synced.and_then(|()| self.state.snapshots.save(body, &place)) {
             Ok(size) => {
                 self.pipeline.publish(place.frontier);
                 self.measures.snapshot(began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "no snapshot could be written")
+            Err(error) if may_pass(&error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "no snapshot could be written; it is tried again"
+                );
             }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
+}
+
+/// Whether a snapshot that failed of this may succeed later.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let snapshot = error
+        .downcast_ref::<SnapshotError>()
+        .map(SnapshotError::class);
+    let letters = error.downcast_ref::<Unwritten>().map(Unwritten::class);
+    snapshot.or(letters).is_some_and(Class::may_pass)
 }

@@ -48,7 +48,11 @@ pub enum Args {
     },
     Tune(tune::Args),
     /// The JSON Schema of detector files
-    Schema,
+    Schema {
+        /// That of test cases instead
+        #[arg(long)]
+        tests: bool,
+    },
 }
 
 #[derive(Serialize)]
@@ -140,8 +144,13 @@ pub fn run(args: &Args) -> Outcome {
             out.write_all(docs::page(&plan, &files).as_bytes())?;
         }
         Args::Tune(args) => tune::run(args, &mut out)?,
-        Args::Schema => {
-            serde_json::to_writer_pretty(&mut out, &detector::schema::detector())?;
+        Args::Schema { tests } => {
+            let schema = if *tests {
+                detector::schema::case()
+            } else {
+                detector::schema::detector()
+            };
+            serde_json::to_writer_pretty(&mut out, &schema)?;
             writeln!(out)?;
         }
     }

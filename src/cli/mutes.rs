@@ -249,11 +249,12 @@ fn silence_line(silence: &Json) -> String {
     let matchers = silence["matchers"].as_array().into_iter().flatten();
     let matchers: Vec<String> = matchers.map(text).collect();
     format!(
-        "{}  until {}{}  {}  ({}: {})",
+        "{}  until {}{}  {}  muted {}  ({}: {})",
         short(&silence["silence_id"]),
         text(&silence["expires_at"]),
         ended(silence),
         matchers.join(" "),
+        silence["muted"].as_u64().unwrap_or(0),
         text(&silence["author"]),
         text(&silence["comment"]),
     )
@@ -261,12 +262,13 @@ fn silence_line(silence: &Json) -> String {
 
 fn entry_line(entry: &Json) -> String {
     format!(
-        "{}  until {}{}  {} {}  ({}: {})",
+        "{}  until {}{}  {} {}  withheld {}  ({}: {})",
         short(&entry["allow_id"]),
         text(&entry["expires_at"]),
         ended(entry),
         text(&entry["scope"]),
         text(&entry["value"]),
+        entry["withheld"].as_u64().unwrap_or(0),
         text(&entry["added_by"]),
         text(&entry["reason"]),
     )

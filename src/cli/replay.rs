@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut pipeline = Pipeline::start(source, &parts, decoders)?;
     let shards = Threads::start(&program, args.shards.into())?;
     let mut engine = Engine::over(Arc::clone(&program), shards);
-    let mut rehearsal = Rehearsal::new(plan, &key);
+    let mut rehearsal = Rehearsal::new(Arc::clone(&plan), &key);
     let mut out = stdout();
     let mut summary = Summary::default();
     loop {
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Outcome {
     bar.finish_and_clear();
     if args.summary {
         let form = args.output.unwrap_or(Format::Human);
-        summary.print(&mut out, &engine.stats(), rehearsal.counts(), form)?;
+        summary.print(&mut out, &plan, &engine.stats(), rehearsal.counts(), form)?;
     } else {
         summary.remark();
     }

@@ -15,7 +15,7 @@ use crate::simulate::{Options, Scenario, Schema, Traffic, scenarios};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate simulate --scenario reset-flood --seed 7 --events 100000 --labels labels.jsonl > events.jsonl
+  tidegate simulate --scenario reset-flood --events 100000 --labels labels.jsonl > events.jsonl
   tidegate simulate --list")]
 pub struct Args {
     /// Which story to tell; --list shows them

@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::deliver::sign::{self, Secret};
 use crate::model::EventTime;
 
-/// Arguments of `tidegate webhook`.
+/// Sign the body of a webhook, or check a signature, as a receiver does
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

@@ -4,12 +4,16 @@
 //! Stage 2 (shards) sees observations only: fixed-size records with fingerprints, and the key's
 //! text beside them for the rare one that alerts. In one process the exchange is a channel.
 
+mod once;
 pub mod routed;
+mod text;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::text::{as_number, write_behind};
+use self::text::{trim_part, write_value};
 use crate::engine::detector::predicate::Predicate;
 use crate::engine::program::{Program, Read, Slot, TextLayout};
 use crate::engine::window::order;
@@ -25,8 +29,6 @@ pub const VALUES_MAX: usize = 4;
 /// How many of them an observation carries; the others stand behind its text, so that only rules that
 /// read so many pay for them.
 pub const VALUES_INLINE: usize = 2;
-/// Longest value kept in a key's text, in bytes; the fingerprint is over the whole value.
-const PART_MAX: usize = 256;
 
 /// Where an event came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,7 +53,7 @@ pub struct Observation {
     pub len: u16,
     pub rule: u16,
     pub input: u8,
-    /// Bit i: value i is present. The highest bits: see `is_followed` and `is_claim`.
+    /// Bit i: value i is present. The highest bits: see `is_followed`, `is_claim` and `is_again`.
     pub present: u8,
     /// Fingerprint of the event itself, to tell two steps served by one event.
     pub event: u32,
@@ -60,6 +62,7 @@ pub struct Observation {
 /// Bits of `Observation::present`.
 const FOLLOWED: u8 = 1 << 7;
 const CLAIM: u8 = 1 << 6;
+const AGAIN: u8 = 1 << 5;
 
 impl Observation {
     /// Another observation of the same event follows for the same rule and key: numbers that are
@@ -67,6 +70,22 @@ impl Observation {
     #[must_use]
     pub const fn is_followed(&self) -> bool {
         self.present & FOLLOWED != 0
+    }
+
+    /// Another observation of the same event stands before it, for the same rule and key: what counts
+    /// events has counted it.
+    #[must_use]
+    pub const fn is_again(&self) -> bool {
+        self.present & AGAIN != 0
+    }
+
+    /// Marks it as one of an event that was counted.
+    #[must_use]
+    pub const fn again(self) -> Self {
+        Self {
+            present: self.present | AGAIN,
+            ..self
+        }
     }
 
     /// The same observation, followed by another one or not.
@@ -90,6 +109,14 @@ impl Observation {
             *place = part.and_then(|hex| u64::from_str_radix(hex, 16).ok());
         }
         values
+    }
+
+    /// Its text among those of its packet.
+    #[must_use]
+    pub fn text_in<'a>(&self, all: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        all.get(start..start + usize::from(self.len))
+            .unwrap_or_default()
     }
 
     /// No event: a narrower group has fired and takes what it brought out of its wider ones
@@ -144,10 +171,7 @@ impl Packet {
     /// The text of one of its observations.
     #[must_use]
     pub fn text_of(&self, o: &Observation) -> &[u8] {
-        let start = o.start as usize;
-        self.text
-            .get(start..start + usize::from(o.len))
-            .unwrap_or_default()
+        o.text_in(&self.text)
     }
 
     /// Adds an observation with its text.
@@ -187,7 +211,7 @@ pub struct Router {
     scratch_value: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Key {
     fingerprint: u64,
     start: u32,
@@ -253,18 +277,7 @@ impl Router {
             }
         }
         self.due = due;
-        // One event may serve two steps of a rule: the later step sees it first.
-        if let Some(own) = out
-            .observations
-            .get_mut(first..)
-            .filter(|own| own.len() > 1)
-        {
-            own.sort_by_key(|o| (o.rule, std::cmp::Reverse(o.input)));
-            for i in 1..own.len() {
-                let followed = (own[i - 1].rule, own[i - 1].key) == (own[i].rule, own[i].key);
-                own[i - 1].present |= if followed { FOLLOWED } else { 0 };
-            }
-        }
+        once::order(&program, &mut out.observations, first);
         out.marks.push(Mark {
             time: event.time.0,
             id,
@@ -278,15 +291,9 @@ impl Router {
         if let Some(Some(key)) = self.keys.get(layout) {
             return *key;
         }
-        let key = program.layouts.get(layout).map_or(
-            Key {
-                fingerprint: 0,
-                start: 0,
-                len: 0,
-                whole: false,
-            },
-            |l| self.extract(program, l, event, &mut out.text),
-        );
+        let found = program.layouts.get(layout);
+        let key = found.map(|l| self.extract(program, l, event, &mut out.text));
+        let key = key.unwrap_or_default();
         if let Some(place) = self.keys.get_mut(layout) {
             *place = Some(key);
             self.used.push(layout);
@@ -361,28 +368,6 @@ fn value(program: &Program, slot: &Slot, event: &Event, scratch: &mut Vec<u8>) -
     })
 }
 
-/// Puts a value behind a text, for `Observation::values_of`.
-pub fn write_behind(value: Option<u64>, text: &mut Vec<u8>) {
-    use std::io::Write;
-    text.push(SEPARATOR);
-    if let Some(value) = value {
-        // Writing to a Vec cannot fail.
-        drop(write!(text, "{value:x}"));
-    }
-}
-
-/// The number a value stands for.
-#[must_use]
-pub fn as_number(value: Value<'_>) -> Option<f64> {
-    match value {
-        #[expect(clippy::cast_precision_loss, reason = "sums are floating point")]
-        Value::Int(n) => Some(n as f64),
-        Value::Float(n) => Some(n),
-        Value::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
-        Value::Bool(_) | Value::Null => None,
-    }
-}
-
 /// What makes an event the same event when it comes again: its id together with what it says, so
 /// that one id shared by several facts (an SES send to many recipients) does not fold them.
 fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
@@ -414,35 +399,4 @@ fn serial(id: u64, origin: Origin) -> u32 {
     } else {
         id
     }) as u32
-}
-
-fn write_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
-    use std::io::Write;
-    match value {
-        Some(Value::Text(text)) => out.extend_from_slice(text.as_bytes()),
-        // Writing to a Vec cannot fail.
-        Some(Value::Int(n)) => drop(write!(out, "{n}")),
-        Some(Value::Float(n)) => drop(write!(out, "{n}")),
-        Some(Value::Bool(b)) => out.extend_from_slice(if b { b"true" } else { b"false" }),
-        Some(Value::Null) | None => {}
-    }
-}
-
-/// Cuts the part that begins at `from` to `PART_MAX` bytes on a character boundary and takes
-/// separators out of it.
-fn trim_part(text: &mut Vec<u8>, from: usize) {
-    if text.len() - from > PART_MAX {
-        let mut end = from + PART_MAX;
-        while end > from && text.get(end).is_some_and(|b| b & 0xC0 == 0x80) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
-    if let Some(part) = text.get_mut(from..)
-        && memchr::memchr(SEPARATOR, part).is_some()
-    {
-        for byte in part.iter_mut().filter(|b| **b == SEPARATOR) {
-            *byte = b' ';
-        }
-    }
 }

@@ -5,6 +5,7 @@
 mod feed;
 mod index;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::detector::plan::{Detector, From, Input, Kind, Plan};
@@ -13,7 +14,7 @@ use crate::engine::exchange::VALUES_INLINE;
 use crate::model::event::Projection;
 use crate::model::{Event, FieldId, HashKey, Span, field};
 pub use feed::slot_of;
-use feed::{carry, lasts, levels, narrower, slots, waits};
+use feed::{carry, lasts, levels, narrower, pools, slots, waits};
 use index::Index;
 
 /// Text of a key: the group-by fields, the fields carried for alerts and later rules, and last the
@@ -97,6 +98,8 @@ pub struct Spec {
     pub slots: Vec<Slot>,
     /// Of a wider group (`roll-up`): which parts name the narrower groups, the narrowest first.
     pub narrower: Vec<usize>,
+    /// It does not tell its inputs apart: an event that meets several of them is one.
+    pub pools: bool,
     /// It looks at event time in order, so its observations wait for the watermark.
     pub waits: bool,
 }
@@ -152,6 +155,7 @@ impl Program {
             carried[r] = carry(&plan, &carried, r);
             specs[r].slots = slots(rule);
             specs[r].keys = rule.key_names.len();
+            specs[r].pools = pools(&rule.kind);
             let names = carried[r].iter().map(|f| plan.fields.name(*f).to_owned());
             specs[r].parts = rule.key_names.iter().cloned().chain(names).collect();
             let carried = |f: FieldId| carried[r].iter().position(|c| *c == f);
@@ -221,38 +225,49 @@ impl Program {
             }
             // One way is enough for all that is passed on: it keeps the number of its input.
             From::Rest(_) if index > 0 => {}
-            From::Rule(producer) | From::Settled(producer) | From::Rest(producer) => {
-                let producing = &self.plan.rules[producer];
-                let find = |f: &FieldId| {
-                    let key = producing
-                        .inputs
-                        .iter()
-                        .find_map(|p| p.group_by.iter().position(|g| g == f));
-                    key.or_else(|| {
-                        let at = carried[producer].iter().position(|c| c == f)?;
-                        Some(producing.key_names.len() + at)
-                    })
+            from => {
+                let takes = match from {
+                    From::Settled(_) => Takes::Settled,
+                    From::Rest(_) => Takes::Rest,
+                    From::Rule(_) if lasts(&self.plan.rules[rule].kind, index) => Takes::Presence,
+                    From::Rule(_) | From::Event(_) => Takes::Detections,
                 };
-                let consumer = Consumer {
-                    rule: r,
-                    input: i,
-                    takes: match input.from {
-                        From::Settled(_) => Takes::Settled,
-                        From::Rest(_) => Takes::Rest,
-                        From::Rule(_) if lasts(&self.plan.rules[rule].kind, index) => {
-                            Takes::Presence
-                        }
-                        From::Rule(_) | From::Event(_) => Takes::Detections,
-                    },
-                    parts: fields.iter().map(find).collect(),
-                    slots: slots
-                        .iter()
-                        .map(|s| (s.fields.iter().map(find).collect(), s.read))
-                        .collect(),
-                };
-                self.specs[producer].consumers.push(consumer);
+                for producer in self.plan.feeding(from) {
+                    let find = |f: &FieldId| self.place(producer, takes, *f, &carried[producer]);
+                    let consumer = Consumer {
+                        rule: r,
+                        input: i,
+                        takes,
+                        parts: fields.iter().map(find).collect(),
+                        slots: slots
+                            .iter()
+                            .map(|s| (s.fields.iter().map(find).collect(), s.read))
+                            .collect(),
+                    };
+                    self.specs[producer].consumers.push(consumer);
+                }
             }
         }
+    }
+
+    /// Where a field stands in the text of a rule that carries these behind its key.
+    fn place(
+        &self,
+        producer: usize,
+        takes: Takes,
+        field: FieldId,
+        carried: &[FieldId],
+    ) -> Option<usize> {
+        // A detection of a wider group is of none of the narrower ones inside it.
+        if takes != Takes::Rest && narrower(&self.plan, producer).contains(&field) {
+            return None;
+        }
+        let producing = &self.plan.rules[producer];
+        let in_key = |p: &Input| p.group_by.iter().position(|g| *g == field);
+        producing.inputs.iter().find_map(in_key).or_else(|| {
+            let at = carried.iter().position(|c| *c == field)?;
+            Some(producing.key_names.len() + at)
+        })
     }
 
     fn conditions(&self) -> Vec<&Predicate> {
@@ -366,7 +381,11 @@ impl Program {
                 .collect();
             let from = match input.from {
                 From::Event(p) => format!("{:?}", self.plan.predicates.get(p)),
-                From::Rule(p) => format!("rule {}", self.identity(p)),
+                // The widest of a roll-up says what the narrower ones are.
+                From::Rule(p) => {
+                    let widest = self.plan.rules_of(p).last().unwrap_or(p);
+                    format!("rule {}", self.identity(widest))
+                }
                 From::Settled(p) => format!("settled {}", self.identity(p)),
                 From::Rest(p) => format!("rest {}", self.identity(p)),
             };
@@ -375,6 +394,17 @@ impl Program {
         }
         text.push_str(&format!("|{:?}", self.specs[rule].parts));
         self.key.fingerprint(self.named(&text).as_bytes()).0
+    }
+
+    /// Per detector's id what it is, as a number: equal as long as each of its rules is.
+    #[must_use]
+    pub fn definitions(&self) -> BTreeMap<String, u64> {
+        let mut all: BTreeMap<String, u64> = BTreeMap::new();
+        for rule in 0..self.plan.rules.len() {
+            let definition = all.entry(self.detector(rule).id.clone()).or_default();
+            *definition = definition.rotate_left(1) ^ self.identity(rule);
+        }
+        all
     }
 
     /// A debugging text with fields by name: their numbers depend on what else is loaded.

@@ -107,28 +107,43 @@ impl Findings {
         self.derive(ctx, &detected);
     }
 
-    /// Gives an observation, or a claim, to the wider groups of its rule (`roll-up`), as it is.
+    /// Gives an observation, or a claim, to the wider group of its rule (`roll-up`), as it is.
     pub fn pass_on(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8]) {
-        let wider = |c: &&Consumer| c.takes == Takes::Rest;
-        for consumer in ctx.spec.consumers.iter().filter(wider) {
-            let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
-            if let Some((key, mut text)) = regroup(ctx, consumer, &parts) {
-                let rule = consumer.rule;
-                let behind = ctx.spec.slots.len().saturating_sub(VALUES_INLINE);
-                for value in parts.iter().skip(parts.len().saturating_sub(behind)) {
-                    text.push(SEPARATOR);
-                    text.extend_from_slice(value);
-                }
-                self.derived.push(Observation { key, rule, ..*o }, &text);
-            }
+        if let Some(Wider { rule, key, text }) = wider(ctx.program, ctx.index, text) {
+            self.derived.push(Observation { key, rule, ..*o }, &text);
         }
     }
 }
 
+/// Where an observation goes on to that no alert of its group tells of (`roll-up`).
+#[derive(Clone, Debug)]
+pub struct Wider {
+    pub rule: u16,
+    pub key: u64,
+    pub text: Vec<u8>,
+}
+
+/// The next wider group of an observation of `rule` with this text; `None` behind the widest, and
+/// where the event does not have the group's field.
+#[must_use]
+pub fn wider(program: &Program, rule: usize, text: &[u8]) -> Option<Wider> {
+    let spec = program.specs.get(rule)?;
+    let consumer = spec.consumers.iter().find(|c| c.takes == Takes::Rest)?;
+    let parts: Vec<&[u8]> = text.split(|b| *b == SEPARATOR).collect();
+    let (key, mut text) = regroup(program, consumer, &parts)?;
+    let behind = spec.slots.len().saturating_sub(VALUES_INLINE);
+    for value in parts.iter().skip(parts.len().saturating_sub(behind)) {
+        text.push(SEPARATOR);
+        text.extend_from_slice(value);
+    }
+    let rule = consumer.rule;
+    Some(Wider { rule, key, text })
+}
+
 /// The key and text of a consumer, from the parts of what feeds it; `None` where a part of the key
 /// is missing.
-fn regroup(ctx: &Context<'_>, consumer: &Consumer, parts: &[&[u8]]) -> Option<(u64, Vec<u8>)> {
-    let keys = ctx.program.specs.get(usize::from(consumer.rule))?.keys;
+fn regroup(program: &Program, consumer: &Consumer, parts: &[&[u8]]) -> Option<(u64, Vec<u8>)> {
+    let keys = program.specs.get(usize::from(consumer.rule))?.keys;
     let (mut text, mut key) = (Vec::new(), Vec::new());
     for (i, at) in consumer.parts.iter().enumerate() {
         let value = at.and_then(|i| parts.get(i)).copied().unwrap_or_default();
@@ -144,7 +159,7 @@ fn regroup(ctx: &Context<'_>, consumer: &Consumer, parts: &[&[u8]]) -> Option<(u
         }
         text.extend_from_slice(value);
     }
-    Some((ctx.program.key.fingerprint(&key).0, text))
+    Some((program.key.fingerprint(&key).0, text))
 }
 
 fn observe_detection(
@@ -153,7 +168,7 @@ fn observe_detection(
     detected: &Detected<'_>,
 ) -> Option<(Observation, Vec<u8>)> {
     let parts: Vec<&[u8]> = detected.text.split(|b| *b == SEPARATOR).collect();
-    let (key, mut text) = regroup(ctx, consumer, &parts)?;
+    let (key, mut text) = regroup(ctx.program, consumer, &parts)?;
     let mut o = Observation {
         time: detected.time,
         key,
@@ -346,12 +361,12 @@ impl State {
         }
     }
 
-    /// The numbers of one key as they are now, for `explain`.
+    /// The numbers of one key at event time `now`, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+    pub fn probe(&self, rule: &Rule, key: u64, now: i64) -> Probe {
         match self {
-            Self::Window(state) => state.probe(rule, key),
-            Self::Wider(state) => state.probe(rule, key),
+            Self::Window(state) => state.probe(rule, key, now),
+            Self::Wider(state) => state.probe(rule, key, now),
             Self::Temporal(state) => state.probe(key),
             Self::Absence(state) => state.probe(key),
             Self::Share(state) => state.probe(key),
@@ -371,6 +386,8 @@ pub struct Probe {
     pub numbers: Vec<(String, f64)>,
     /// An episode is open: what comes now belongs to an alert already told.
     pub open: bool,
+    /// Of a wider group (`roll-up`): the events it counts, which no narrower one tells of.
+    pub events: Option<u64>,
 }
 
 /// Bounds by the names of the numbers they are on.
@@ -401,4 +418,4 @@ fn usage<E: crate::engine::table::Weigh>(table: &crate::engine::table::Table<E>)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

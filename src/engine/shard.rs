@@ -35,7 +35,7 @@ pub trait Shards {
 
     fn next_wakeup(&mut self) -> Option<i64>;
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe;
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe;
 
     /// One image per shard.
     fn snapshot(&mut self) -> Vec<Vec<u8>>;
@@ -83,14 +83,14 @@ impl Shards for Local {
         self.0.iter().filter_map(Shard::next_wakeup).min()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe {
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
         let shard = self.0.get(shard_of(key, self.0.len()));
-        shard.map_or_else(Probe::default, |s| s.probe(rule, key))
+        shard.map_or_else(Probe::default, |s| s.probe(rule, key, now))
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {
         self.0
-            .iter()
+            .iter_mut()
             .map(|s| s.snapshot().unwrap_or_default())
             .collect()
     }
@@ -152,6 +152,8 @@ pub struct Shard {
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
     later: Vec<Packet>,
+    /// Bytes of the last snapshot.
+    written: usize,
 }
 
 /// What a snapshot keeps of a shard.
@@ -177,6 +179,7 @@ impl Shard {
             states,
             waiting: (0..levels).map(|_| Waiting::default()).collect(),
             later: vec![Packet::default(); levels],
+            written: 0,
             program,
         }
     }
@@ -312,19 +315,23 @@ impl Shard {
         })
     }
 
-    /// The numbers of one rule's key, for `explain`.
+    /// The numbers of one rule's key at event time `now`, for `explain`.
     #[must_use]
-    pub fn probe(&self, rule: usize, key: u64) -> Probe {
+    pub fn probe(&self, rule: usize, key: u64, now: i64) -> Probe {
         let state = self.states.get(rule).zip(self.program.plan.rules.get(rule));
-        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key))
+        state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key, now))
     }
 
     /// The state as bytes, between packets.
     ///
     /// # Errors
     /// Never in practice: the state has no form that cannot be written.
-    pub fn snapshot(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(&(&self.states, &self.waiting))
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, postcard::Error> {
+        // Growing would copy it again and again, through memory the system has to clear first.
+        let room = Vec::with_capacity(self.written + self.written / 8);
+        let bytes = postcard::to_extend(&(&self.states, &self.waiting), room)?;
+        self.written = bytes.len();
+        Ok(bytes)
     }
 
     /// Puts back a snapshot; rules that are not the same any more (`keep[rule]` is the index they

@@ -1,28 +1,32 @@
 //! The engine's state as bytes: what it stands on (key, rules) and what it holds.
 //!
-//! Versioned; a snapshot made under another hash key is refused, never merged. The file around it
-//! (checksum, rename) is the store's.
+//! Versioned: older forms are read as far back as `OLDEST`, newer ones refused; a snapshot made under
+//! another hash key is refused, never merged. The file around it (checksum, rename) is the store's.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::program::Program;
 use super::shard::ShardImage;
 use super::watermark::Sequencer;
 
-/// Format of the bytes; raised with every change of a state's shape.
-pub const VERSION: u32 = 3;
-/// The longest form of a length.
-const LENGTH_MAX: usize = 10;
+mod older;
 
-#[derive(Serialize, Deserialize)]
-struct Head {
+/// Form of the bytes; raised with every change of a state's shape, and what changed is said in `older`.
+pub const VERSION: u32 = 3;
+/// The oldest form that is read. Form 1 named a rule by numbers of fields that depended on what else was
+/// loaded: which rule a state of it belongs to cannot be told any more.
+pub const OLDEST: u32 = 2;
+
+#[derive(Deserialize)]
+struct Head<'a> {
     version: u32,
     key_id: String,
     /// Identity of each rule, in order.
     rules: Vec<u64>,
     sequencer: Sequencer,
-    /// Last, since `write` puts them behind the rest.
-    shards: Vec<Vec<u8>>,
+    /// Last, since `write` puts them behind the rest; where they stand, since they are most of it.
+    #[serde(borrow)]
+    shards: Vec<&'a [u8]>,
 }
 
 /// What a snapshot gave back, or a reload kept.
@@ -50,7 +54,7 @@ pub enum Refused {
     #[error("the snapshot is damaged: {0}")]
     Damaged(String),
     #[error(
-        "the snapshot has format {found}, this binary reads {VERSION}; use the binary that wrote it, or start from an older snapshot"
+        "the snapshot has format {found}, this binary reads {OLDEST} to {VERSION}; use the binary that wrote it, or move the snapshots away: what the log still holds is read again then"
     )]
     Version { found: u32 },
     #[error(
@@ -71,43 +75,31 @@ pub(super) struct Image {
     pub restored: Restored,
 }
 
-/// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets.
+/// Writes a snapshot of `shards` (each from `Shard::snapshot`) between two packets: its bytes in parts
+/// that follow one another, since the shards are most of it and need not be copied for it.
 #[must_use]
-pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<u8> {
-    let rules = program.identities();
-    let head = Head {
-        version: VERSION,
-        key_id: program.key.id(),
-        rules,
-        sequencer: sequencer.clone(),
-        shards: Vec::new(),
-    };
+pub fn write(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // A `Head`, field by field: the sequencer need not be copied for it, either.
+    let head = (VERSION, program.key.id(), program.identities(), sequencer);
     let mut bytes = postcard::to_stdvec(&head).unwrap_or_default();
-    // The shards take the place of the empty list's length. Each is dropped when it is in: the state
-    // stands in memory once as bytes, not twice.
-    bytes.pop();
-    bytes.reserve_exact(shards.iter().map(|s| s.len() + LENGTH_MAX).sum::<usize>() + LENGTH_MAX);
-    put_length(shards.len(), &mut bytes);
+    bytes.extend(length(shards.len()));
+    let mut parts = vec![bytes];
     for shard in shards {
-        put_length(shard.len(), &mut bytes);
-        bytes.extend_from_slice(&shard);
+        parts.push(length(shard.len()));
+        parts.push(shard);
     }
-    bytes
+    parts
 }
 
-fn put_length(length: usize, bytes: &mut Vec<u8>) {
-    let mut room = [0; LENGTH_MAX];
-    // Fails only without room.
-    if let Ok(encoded) = postcard::to_slice(&length, &mut room) {
-        bytes.extend_from_slice(encoded);
-    }
+/// A list's length as it stands before the list.
+fn length(of: usize) -> Vec<u8> {
+    postcard::to_stdvec(&of).unwrap_or_default()
 }
 
 /// How many shards a snapshot was cut into, if it is one.
 #[must_use]
 pub fn shards(bytes: &[u8]) -> Option<usize> {
-    let head: Head = postcard::from_bytes(bytes).ok()?;
-    Some(head.shards.len())
+    Some(head(bytes).ok()?.shards.len())
 }
 
 pub(super) fn read(
@@ -116,11 +108,7 @@ pub(super) fn read(
     shards: usize,
     topics: &[String],
 ) -> Result<Image, Refused> {
-    let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
-    if found != VERSION {
-        return Err(Refused::Version { found });
-    }
-    let head: Head = postcard::from_bytes(bytes).map_err(damaged)?;
+    let head = head(bytes)?;
     if head.key_id != program.key.id() {
         return Err(Refused::Key {
             found: head.key_id,
@@ -135,7 +123,7 @@ pub(super) fn read(
     }
     let mut images: Vec<ShardImage> = Vec::with_capacity(shards);
     for shard in &head.shards {
-        images.push(postcard::from_bytes(shard).map_err(damaged)?);
+        images.push(of_form(head.version, shard)?);
     }
     let keep = program.keep(&head.rules);
     let mut sequencer = head.sequencer;
@@ -154,6 +142,23 @@ pub(super) fn read(
         keep,
         restored,
     })
+}
+
+/// Everything but what is in the shards.
+fn head(bytes: &[u8]) -> Result<Head<'_>, Refused> {
+    let (found, _) = postcard::take_from_bytes::<u32>(bytes).map_err(damaged)?;
+    if !(OLDEST..=VERSION).contains(&found) {
+        return Err(Refused::Version { found });
+    }
+    of_form(found, bytes)
+}
+
+fn of_form<'de, T: Deserialize<'de>>(version: u32, bytes: &'de [u8]) -> Result<T, Refused> {
+    let read = match version {
+        VERSION => postcard::from_bytes(bytes),
+        older => older::read(older, older::LATER, bytes),
+    };
+    read.map_err(damaged)
 }
 
 fn damaged(error: postcard::Error) -> Refused {

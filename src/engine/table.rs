@@ -6,6 +6,9 @@
 //! flood of fresh keys evicts fresh keys, not an attacker's slowly growing one. Entries that are
 //! pinned (an open episode) stay.
 
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// What the table must know of its entries.
@@ -429,15 +432,37 @@ impl<E: Weigh + Serialize> Serialize for Table<E> {
 
 impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Table<E> {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let (bytes_max, evicted, refused, all) =
-            <(usize, u64, u64, Vec<(u64, E)>)>::deserialize(d)?;
-        let mut table = Self::new(bytes_max);
-        for (key, state) in all {
-            let heap = u32::try_from(state.heap()).unwrap_or(u32::MAX);
-            table.put(Entry { key, heap, state });
-        }
+        let (bytes_max, evicted, refused, Filled(mut table)) = Deserialize::deserialize(d)?;
+        let bounds = Self::new(bytes_max);
+        (table.keys_max, table.bytes_max) = (bounds.keys_max, bounds.bytes_max);
         (table.evicted, table.refused) = (evicted, refused);
         Ok(table)
+    }
+}
+
+/// A table with the entries of a list, whose bounds are still to be set. The list itself never stands in
+/// memory: it is as large as the table.
+struct Filled<E>(Table<E>);
+
+impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Filled<E> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_seq(Self(Table::new(0)))
+    }
+}
+
+impl<'de, E: Weigh + Deserialize<'de>> Visitor<'de> for Filled<E> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keys and their states")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
+        while let Some((key, state)) = entries.next_element::<(u64, E)>()? {
+            let heap = u32::try_from(state.heap()).unwrap_or(u32::MAX);
+            self.0.put(Entry { key, heap, state });
+        }
+        Ok(self)
     }
 }
 

@@ -297,7 +297,7 @@ proptest! {
             engine.handle(&Input::Batch(&routed(head, 0, &all)));
         }
         prop_assert_eq!(drain(&mut whole), drain(&mut halves));
-        let bytes = halves.snapshot();
+        let bytes = halves.snapshot().concat();
         let mut halves = Engine::new(Arc::clone(&p), 2);
         let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
         prop_assert_eq!(restored.kept, p.plan.rules.len());
@@ -442,9 +442,9 @@ fn loaded(rules: &[(usize, Rule)]) -> Arc<Program> {
 }
 
 proptest! {
-    /// [peer_rule_edit] Rules come, go and change places: one that stays sees no difference.
+    /// Rules come, go and change places: one that stays sees no difference.
     #[test]
-    fn a_reload_keeps_the_windows_of_unchanged_rules(list in facts(5, 2), at in 0usize..100, n in 1u32..4) {
+    fn peer_rule_edit_keeps_the_windows_of_other_rules(list in facts(5, 2), at in 0usize..100, n in 1u32..4) {
         let count = |n: u32| rule(window(Function::Count, Op::Gte, f64::from(n)), 2, 300, true);
         let absence = || rule(Kind::Absence { lookback: Span(20) }, 2, 150, true);
         let ratio = || rule(Kind::Ratio { bound: Op::Gte, value: 0.5, denominator_min: 2 }, 2, 250, true);

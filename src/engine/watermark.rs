@@ -151,7 +151,7 @@ impl Sequencer {
                 self.passed(mark).late += 1;
                 let wanted = |o: &&Observation| late_ok.get(usize::from(o.rule)) == Some(&true);
                 for o in own.iter().filter(wanted) {
-                    packet.push(*o, text_of(&batch.text, o));
+                    packet.push(*o, o.text_in(&batch.text));
                 }
                 continue;
             }
@@ -211,7 +211,7 @@ impl Sequencer {
         while let Some((_, held)) = self.queue.pop_until(limit) {
             let index = usize::try_from(held.arena - self.arena_first).unwrap_or(usize::MAX);
             if let Some(arena) = self.arenas.get_mut(index) {
-                packet.push(held.observation, text_of(&arena.text, &held.observation));
+                packet.push(held.observation, held.observation.text_in(&arena.text));
                 arena.left -= 1;
             }
         }
@@ -460,10 +460,4 @@ impl Sequencer {
     pub fn held(&self) -> usize {
         self.queue.len()
     }
-}
-
-fn text_of<'a>(text: &'a [u8], o: &Observation) -> &'a [u8] {
-    let start = o.start as usize;
-    text.get(start..start + usize::from(o.len))
-        .unwrap_or_default()
 }

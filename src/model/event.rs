@@ -315,16 +315,16 @@ impl Event {
             )
     }
 
-    /// Every text value of the event, for Sigma's keyword search.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
+    /// Every text and number of the event, for Sigma's keyword search.
+    pub fn searchable(&self) -> impl Iterator<Item = Value<'_>> {
         let slots = self
             .slots
             .iter()
             .chain(&self.items)
             .chain(self.extras.iter().map(|(_, s)| s));
         slots.filter_map(|s| match self.view(*s)? {
-            Value::Text(text) => Some(text),
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null => None,
+            value @ (Value::Text(_) | Value::Int(_) | Value::Float(_)) => Some(value),
+            Value::Bool(_) | Value::Null => None,
         })
     }
 }

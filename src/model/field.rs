@@ -64,7 +64,7 @@ canonical! {
 }
 
 /// Other names people write for canonical fields: ECS spellings that differ from ours.
-const ALIASES: &[(&str, &str)] = &[
+pub const ALIASES: &[(&str, &str)] = &[
     ("@timestamp", "time"),
     ("client.ip", "source.ip"),
     ("event.action", "event.kind"),

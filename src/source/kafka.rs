@@ -17,12 +17,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::ledger::Frontier;
+use super::ledger::{Frontier, Last};
 use super::{
     Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
     Topic,
 };
-use crate::model::WallTime;
+use crate::model::{Fingerprint, HashKey, WallTime};
 
 mod context;
 pub mod embedded;
@@ -55,6 +55,10 @@ const HEADERS: &str = "a record's headers cannot be read, since one has a name t
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     next: i64,
+    /// What the record before `next` was, until the log has shown that it holds it still.
+    proof: Option<Fingerprint>,
+    /// The first offset in the log, as it was at first.
+    low: i64,
     /// One past the last offset in the log, as far as is known.
     high: i64,
     /// From `next` to here the log holds nothing to read: marks of transactions.
@@ -70,11 +74,46 @@ struct Lane {
     moved_at: Instant,
 }
 
+impl Lane {
+    /// Where reading begins: one record earlier where that one has something to show.
+    const fn from(&self) -> i64 {
+        if self.proof.is_some() {
+            self.next - 1
+        } else {
+            self.next
+        }
+    }
+
+    /// Takes a record in unless it is old; false where it shows that the log is another one.
+    fn take(&mut self, record: Record<'_>, key: Option<&HashKey>, batch: &mut Batch) -> bool {
+        if self.halted.is_some() {
+            return true;
+        }
+        if record.offset + 1 == self.next {
+            let proof = self.proof.take().zip(key);
+            return proof.is_none_or(|(proof, key)| record.fingerprint(key) == proof);
+        }
+        if record.offset < self.next {
+            return true;
+        }
+        // Where compaction has taken the record that was to be looked at, nothing is claimed.
+        self.proof = None;
+        self.next = record.offset + 1;
+        self.high = self.high.max(self.next);
+        self.ended = false;
+        self.moved_at = Instant::now();
+        batch.push(record);
+        true
+    }
+}
+
 /// A Kafka consumer as a source. Used by one thread.
 pub struct KafkaSource {
     settings: Settings,
     topics: Vec<Topic>,
     start: Frontier,
+    /// The records just before it, and the key they are known by.
+    last: Option<(HashKey, Last)>,
     /// Partitions that go on although their logs lost what comes next.
     accepted: Vec<(String, i32)>,
     consumer: BaseConsumer<Context>,
@@ -122,6 +161,7 @@ impl KafkaSource {
                 .collect(),
             settings,
             start: frontier,
+            last: None,
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
@@ -134,6 +174,14 @@ impl KafkaSource {
             reported_at: now,
             trouble: None,
         })
+    }
+
+    /// Looks at the records before the frontier again, where the log still has them: one that holds
+    /// others there is another log.
+    #[must_use]
+    pub fn proving(mut self, key: &HashKey, last: &Last) -> Self {
+        self.last = Some((key.clone(), last.clone()));
+        self
     }
 
     /// Goes on with these partitions, by topic and number, even if their logs no longer hold what
@@ -269,13 +317,11 @@ impl KafkaSource {
                         (next, Some(cause), notice)
                     }
                 };
-            if halted.is_none() {
-                // Fails only for offsets that are none.
-                let _ = list.add_partition_offset(&name, number, Offset::Offset(next));
-            }
-            batch.notices.push(notice);
+            let known = self.last.as_ref().filter(|_| low < next);
             let lane = Lane {
                 next,
+                proof: known.and_then(|(_, last)| last.before(&name, number, next)),
+                low,
                 high,
                 empty_to: next,
                 ended: false,
@@ -285,6 +331,11 @@ impl KafkaSource {
                 halted,
                 moved_at: Instant::now(),
             };
+            if halted.is_none() {
+                // Fails only for offsets that are none.
+                let _ = list.add_partition_offset(&name, number, Offset::Offset(lane.from()));
+            }
+            batch.notices.push(notice);
             self.lanes.insert(partition, lane);
         }
         complete
@@ -296,44 +347,30 @@ impl KafkaSource {
         for (partition, lane) in self.lanes.iter().filter(|(_, lane)| lane.halted.is_none()) {
             let name = self.name(partition.topic);
             // Fails only for offsets that are none.
-            let _ = list.add_partition_offset(name, partition.number, Offset::Offset(lane.next));
+            let _ = list.add_partition_offset(name, partition.number, Offset::Offset(lane.from()));
         }
         list
     }
 
-    /// Takes one message in unless it is old. False if its headers could not be read.
-    fn keep(
-        lanes: &mut BTreeMap<Partition, Lane>,
-        partition: Partition,
-        message: &BorrowedMessage<'_>,
-        batch: &mut Batch,
-    ) -> bool {
-        let Some(lane) = lanes.get_mut(&partition) else {
-            return true;
+    /// The log is not the one that was read: it stops, or is read from what it begins with where an
+    /// operator has accepted that.
+    fn replaced(&mut self, partition: Partition, batch: &mut Batch) {
+        let cause = Halt::Replaced;
+        let name = (self.name(partition.topic).to_owned(), partition.number);
+        let Some(lane) = self
+            .lanes
+            .get_mut(&partition)
+            .filter(|_| self.accepted.contains(&name))
+        else {
+            return self.halt(partition, cause, batch);
         };
-        if lane.halted.is_some() || message.offset() < lane.next {
-            return true;
-        }
-        lane.next = message.offset() + 1;
-        lane.high = lane.high.max(lane.next);
-        lane.ended = false;
-        lane.moved_at = Instant::now();
-        let payload = message.payload().unwrap_or_default();
-        let headers = headers::read(message);
-        let told = headers.unwrap_or_default();
-        batch.push(Record {
+        (lane.next, lane.empty_to) = (lane.low, lane.low);
+        batch.notices.push(Notice::Accepted {
             partition,
-            offset: message.offset(),
-            stamp: match message.timestamp() {
-                Timestamp::NotAvailable => Stamp::None,
-                Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
-                Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
-            },
-            payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
-            event_id: told.event_id,
-            traceparent: told.traceparent,
+            next: lane.low,
+            cause,
         });
-        headers.is_some()
+        self.reassign(batch);
     }
 
     /// What becomes of an error the consumer reports.
@@ -384,13 +421,18 @@ impl KafkaSource {
                 .map(|(p, l)| (*p, l.next))
                 .collect();
             // Where nobody answers, the other topics are not waited for.
-            let ends = silent
-                .then(BTreeMap::new)
-                .or_else(|| self.ends(topic, &running));
+            let ends = (!silent).then(|| self.ends(topic, &running)).flatten();
             silent |= ends.is_none();
             let ends = ends.unwrap_or_default();
             for (partition, next) in running {
                 let bounds = ends.get(&partition.number).copied();
+                if let Some((low, _)) = bounds
+                    && let Some(lane) = self.lanes.get_mut(&partition)
+                    && lane.from() < low
+                {
+                    // Retention has taken the record that was to be looked at.
+                    lane.proof = None;
+                }
                 match bounds.map(|ends| place::begin(Some(next), true, ends, self.settings.start)) {
                     Some(Ok(_)) => {}
                     Some(Err(cause)) => {
@@ -491,6 +533,34 @@ impl KafkaSource {
     }
 }
 
+/// What is odd about a message.
+enum Odd {
+    /// They cannot be read.
+    Headers,
+    /// It shows that the partition's log is another one.
+    Replaced(Partition),
+}
+
+/// A message as a record of this partition, and whether its headers could be read.
+fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> (Record<'a>, bool) {
+    let payload = message.payload().unwrap_or_default();
+    let headers = headers::read(message);
+    let told = headers.unwrap_or_default();
+    let record = Record {
+        partition,
+        offset: message.offset(),
+        stamp: match message.timestamp() {
+            Timestamp::NotAvailable => Stamp::None,
+            Timestamp::CreateTime(ms) => Stamp::Created(WallTime(ms)),
+            Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
+        },
+        payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
+        event_id: told.event_id,
+        traceparent: told.traceparent,
+    };
+    (record, headers.is_some())
+}
+
 fn create(
     settings: &Settings,
     env: &dyn Fn(&str) -> Option<String>,
@@ -519,17 +589,27 @@ impl Source for KafkaSource {
             Duration::ZERO
         };
         while !batch.is_full() {
-            let readable = match self.consumer.poll(wait) {
+            let odd = match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
-                    Ok(partition.is_none_or(|p| Self::keep(&mut self.lanes, p, &message, batch)))
+                    let key = self.last.as_ref().map(|(key, _)| key);
+                    Ok(partition.and_then(|p| {
+                        let (record, is_whole) = record(p, &message);
+                        let lane = self.lanes.get_mut(&p)?;
+                        if lane.take(record, key, batch) {
+                            (!is_whole).then_some(Odd::Headers)
+                        } else {
+                            Some(Odd::Replaced(p))
+                        }
+                    }))
                 }
                 Some(Err(error)) => Err(error),
             };
-            match readable {
-                Ok(true) => {}
-                Ok(false) => self.say(batch, HEADERS.to_owned()),
+            match odd {
+                Ok(None) => {}
+                Ok(Some(Odd::Headers)) => self.say(batch, HEADERS.to_owned()),
+                Ok(Some(Odd::Replaced(partition))) => self.replaced(partition, batch),
                 Err(error) => self.fault(&error, batch)?,
             }
             wait = Duration::ZERO;

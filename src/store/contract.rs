@@ -121,6 +121,32 @@ fn work_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn after_the_disk_has_failed_nothing_is_written_or_read() {
+    for backend in backends().iter().skip(1) {
+        let store = backend.open();
+        let failed = write(&*store, |_| -> Result<(), _> {
+            Err(StoreError::Disk("EIO".to_owned()))
+        });
+        assert!(matches!(failed, Err(StoreError::Disk(_))));
+        let after = write(&*store, |tx| put(tx, "k", "v"));
+        assert!(
+            matches!(after, Err(StoreError::Disk(_))),
+            "{}",
+            store.name()
+        );
+        let after = read(&*store, |view| Ok(text(view, "k")));
+        assert!(
+            matches!(after, Err(StoreError::Disk(_))),
+            "{}",
+            store.name()
+        );
+        drop(store);
+        let reopened = read(&*backend.open(), |view| Ok(text(view, "k")));
+        assert_eq!(reopened.unwrap(), None);
+    }
+}
+
+#[test]
 fn scans_keep_order_bounds_and_limits() {
     for backend in backends() {
         let store = backend.open();

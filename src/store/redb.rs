@@ -18,6 +18,7 @@ use ::redb::{
     ReadableTable, StorageError, TableDefinition, WriteTransaction,
 };
 
+use super::disk::Disk;
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
 /// Bytes of the file kept in memory; rows are read rarely and written once.
@@ -30,6 +31,7 @@ pub struct RedbStore {
     path: PathBuf,
     /// `None` only while it is being opened again.
     database: RwLock<Option<Arc<Database>>>,
+    disk: Disk,
 }
 
 impl std::fmt::Debug for RedbStore {
@@ -52,6 +54,7 @@ impl RedbStore {
         Ok(Self {
             path: path.to_owned(),
             database,
+            disk: Disk::default(),
         })
     }
 
@@ -104,23 +107,25 @@ impl Store for RedbStore {
         &self,
         work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        match self.attempt(work) {
+        self.disk.unless_failed(|| match self.attempt(work) {
             Err(StoreError::Full) => {
                 // Nothing of it is durable: the caller may try again.
                 self.reopen()?;
                 Err(StoreError::Full)
             }
             result => result,
-        }
+        })
     }
 
     fn read(
         &self,
         work: &mut dyn FnMut(&dyn View) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let database = self.database()?;
-        let transaction = guarded(|| database.begin_read().map_err(fault))?;
-        work(&Reading { transaction })
+        self.disk.unless_failed(|| {
+            let database = self.database()?;
+            let transaction = guarded(|| database.begin_read().map_err(fault))?;
+            work(&Reading { transaction })
+        })
     }
 
     fn name(&self) -> &'static str {
@@ -333,7 +338,7 @@ fn open_fault(path: &Path, error: DatabaseError) -> StoreError {
 fn fault(error: impl Into<::redb::Error>) -> StoreError {
     match error.into() {
         ::redb::Error::Io(e) if is_full(&e) => StoreError::Full,
-        // An earlier write failed and was told then; opening again shows what stands.
+        // An earlier write failed and was told then: for want of space, or `Disk` keeps it in mind.
         ::redb::Error::PreviousIo => StoreError::Full,
         ::redb::Error::Corrupted(what) => StoreError::Damaged {
             place: "the redb file".to_owned(),

@@ -17,10 +17,12 @@ pub mod mutes;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use forms::{DeadLetter, Delivery, Muted};
+pub use forms::{DeadLetter, Definitions, Delivery, Muted};
 
 /// The sequence that counts commits of alerts and actions.
 const COMMITS: &str = "commits";
+/// Where the definitions stand among the single rows.
+const DEFINITIONS: &[u8] = b"definitions";
 
 /// Writes one typed row.
 ///
@@ -125,6 +127,22 @@ pub fn count_commit(tx: &mut dyn Tx) -> Result<u64, StoreError> {
 /// When they cannot be read.
 pub fn commits(view: &(impl View + ?Sized)) -> Result<u64, StoreError> {
     last_number(view, COMMITS)
+}
+
+/// The detectors whose alerts are open: those that were in force last.
+///
+/// # Errors
+/// When the row is damaged.
+pub fn definitions(view: &(impl View + ?Sized)) -> Result<Definitions, StoreError> {
+    Ok(get(view, Table::Meta, DEFINITIONS)?.unwrap_or_default())
+}
+
+/// Remembers which detectors are in force.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn set_definitions(tx: &mut dyn Tx, all: &Definitions) -> Result<(), StoreError> {
+    put(tx, Table::Meta, DEFINITIONS, all)
 }
 
 /// Binds the store to a hash key when it is new, and refuses another one later.

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use ::sled::{Batch, Config, Db, Error, IVec};
 
+use super::disk::Disk;
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
 /// What the app says at the start when this backend is chosen.
@@ -27,6 +28,7 @@ pub struct SledStore {
     turn: Mutex<()>,
     /// Readers see whole commits only.
     commit: RwLock<()>,
+    disk: Disk,
 }
 
 impl std::fmt::Debug for SledStore {
@@ -53,16 +55,14 @@ impl SledStore {
             database,
             turn,
             commit,
+            disk: Disk::default(),
         })
     }
-}
 
-impl Store for SledStore {
-    fn transact(
+    fn commit(
         &self,
         work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tx = Overlay {
             database: &self.database,
             writes: BTreeMap::new(),
@@ -78,9 +78,21 @@ impl Store for SledStore {
         crate::crash::point("commit-begun");
         let _commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
         self.database.apply_batch(batch).map_err(fault)?;
-        self.database.flush().map_err(fault)?;
+        // The rows can be seen by now and not be taken back: also for want of space this is the end.
+        let flushed = self.database.flush();
+        flushed.map_err(|error| StoreError::Disk(error.to_string()))?;
         crate::crash::point("commit-done");
         Ok(())
+    }
+}
+
+impl Store for SledStore {
+    fn transact(
+        &self,
+        work: &mut dyn FnMut(&mut dyn Tx) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.disk.unless_failed(|| self.commit(work))
     }
 
     fn read(
@@ -88,9 +100,11 @@ impl Store for SledStore {
         work: &mut dyn FnMut(&dyn View) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let _whole = self.commit.read().unwrap_or_else(PoisonError::into_inner);
-        work(&Overlay {
-            database: &self.database,
-            writes: BTreeMap::new(),
+        self.disk.unless_failed(|| {
+            work(&Overlay {
+                database: &self.database,
+                writes: BTreeMap::new(),
+            })
         })
     }
 

@@ -25,9 +25,9 @@ const FOOTER_LEN: usize = 32;
 /// The newest file and the one before it.
 const KEPT: usize = 2;
 
-/// One snapshot.
+/// One snapshot. Its body comes in one part, or to be written in several that follow one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Snapshot<B = Vec<u8>> {
     /// Rises with every snapshot of a name.
     pub generation: u64,
     /// The hash key the state was made under.
@@ -35,7 +35,25 @@ pub struct Snapshot {
     /// Source positions inside the state, encoded by whoever owns them.
     pub frontier: Vec<u8>,
     /// The state, encoded by the engine.
-    pub body: Vec<u8>,
+    pub body: B,
+}
+
+/// Bytes in parts.
+pub trait Parts {
+    /// The parts in their order.
+    fn parts(&self) -> impl Iterator<Item = &[u8]>;
+}
+
+impl Parts for Vec<u8> {
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.as_slice())
+    }
+}
+
+impl Parts for Vec<Vec<u8>> {
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().map(Vec::as_slice)
+    }
 }
 
 /// What was found on disk.
@@ -124,9 +142,13 @@ fn check_name(name: &str) -> Result<(), SnapshotError> {
 ///
 /// # Errors
 /// When it is not durable; the snapshots before it are untouched then.
-pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, SnapshotError> {
+pub fn write(
+    dir: &Path,
+    name: &str,
+    snapshot: &Snapshot<impl Parts>,
+) -> Result<PathBuf, SnapshotError> {
     check_name(name)?;
-    fs::create_dir_all(dir).map_err(|e| disk("write", dir, &e))?;
+    make_dir(dir).map_err(|e| disk("write", dir, &e))?;
     let path = dir.join(format!("{name}.{:020}.snapshot", snapshot.generation));
     let aside = dir.join(format!("{name}.writing"));
     let result = write_aside(&aside, name, snapshot)
@@ -145,19 +167,30 @@ pub fn write(dir: &Path, name: &str, snapshot: &Snapshot) -> Result<PathBuf, Sna
     Ok(path)
 }
 
-fn write_aside(path: &Path, name: &str, snapshot: &Snapshot) -> io::Result<()> {
+/// Makes the folder; its name survives a power cut before anything in it counts.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    match dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+        Some(above) => File::open(above)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+fn write_aside(path: &Path, name: &str, snapshot: &Snapshot<impl Parts>) -> io::Result<()> {
     let mut file = File::create(path)?;
     crate::crash::point("snapshot-begun");
     let mut hasher = blake3::Hasher::new();
     let header = header(name, snapshot);
-    let parts: [&[u8]; 5] = [
+    let before: [&[u8]; 4] = [
         &header,
         snapshot.key_id.as_bytes(),
         name.as_bytes(),
         &snapshot.frontier,
-        &snapshot.body,
     ];
-    for part in parts {
+    for part in before.into_iter().chain(snapshot.body.parts()) {
         hasher.update(part);
         file.write_all(part)?;
     }
@@ -165,7 +198,7 @@ fn write_aside(path: &Path, name: &str, snapshot: &Snapshot) -> io::Result<()> {
     file.sync_all()
 }
 
-fn header(name: &str, snapshot: &Snapshot) -> Vec<u8> {
+fn header(name: &str, snapshot: &Snapshot<impl Parts>) -> Vec<u8> {
     let mut header = Vec::with_capacity(HEADER_LEN);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
@@ -174,7 +207,7 @@ fn header(name: &str, snapshot: &Snapshot) -> Vec<u8> {
         snapshot.key_id.len(),
         name.len(),
         snapshot.frontier.len(),
-        snapshot.body.len(),
+        snapshot.body.parts().map(<[u8]>::len).sum(),
     ];
     for length in lengths {
         header.extend_from_slice(&(length as u64).to_le_bytes());

@@ -44,10 +44,16 @@ fn syntax(error: &ScanError) -> Fault {
         at(*error.marker()),
         format!("not valid YAML: {}", error.info()),
     );
-    if error.info().contains("tab") {
-        return fault.hint("indent with spaces, not with tabs");
-    }
-    fault.hint("check indentation, quotes and brackets before this place")
+    let info = error.info();
+    fault.hint(if info.contains("tab") {
+        "indent with spaces, not with tabs"
+    } else if info.contains("mapping values are not allowed") {
+        "put a text that has `: ` in it into quotes, or check the indentation"
+    } else if info.contains("escape character") {
+        "in \"…\" a `\\` begins an escape: use '…'"
+    } else {
+        "check indentation, quotes and brackets before this place"
+    })
 }
 
 #[derive(Default)]

@@ -4,5 +4,8 @@ mod check;
 mod dead;
 mod detectors;
 mod forms;
+mod help;
+mod language;
+mod schema;
 mod sigma;
 mod webhook;

@@ -17,6 +17,7 @@ mod panic;
 mod reload;
 mod silence;
 mod time;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

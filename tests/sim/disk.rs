@@ -40,14 +40,14 @@ impl Disk {
     pub fn write_and_die(
         &self,
         snapshots: &mut Snapshots,
-        body: Vec<u8>,
+        body: Vec<Vec<u8>>,
         place: &Place,
         tear: Tear,
     ) {
         if tear == Tear::BeforeRename {
             std::fs::write(
                 self.dir.path().join("engine.writing"),
-                &body[..body.len() / 2],
+                &body.concat()[..body.iter().map(Vec::len).sum::<usize>() / 2],
             )
             .unwrap();
             return;

@@ -244,7 +244,7 @@ impl Node {
         let tables = Arc::new(Tables::default());
         self.stage = Stage::new(program, program.projection(&[]), tables);
         let kept = self.course.engine.reload(Arc::clone(program)).kept;
-        self.course.desk.set_plan(Arc::clone(&program.plan));
+        self.course.desk.adopt(program, WallTime(now))?;
         Ok(kept)
     }
 
@@ -310,6 +310,7 @@ impl Node {
                     topics: vec![TOPIC.to_owned()],
                     frontier,
                     commits: self.course.desk.commits(),
+                    ..Place::default()
                 };
                 let body = self.course.engine.snapshot();
                 self.snapshots.save(body, &place).unwrap();

@@ -61,8 +61,8 @@ impl Shards for Rig {
         self.local.next_wakeup()
     }
 
-    fn probe(&mut self, rule: usize, key: u64) -> Probe {
-        self.local.probe(rule, key)
+    fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe {
+        self.local.probe(rule, key, now)
     }
 
     fn snapshot(&mut self) -> Vec<Vec<u8>> {

@@ -430,7 +430,7 @@ impl World {
         };
         self.note(&format!(
             "snapshot {} {:?}",
-            blake3::hash(&body),
+            blake3::hash(&body.concat()),
             place.frontier
         ));
         match self.tear {

@@ -11,8 +11,9 @@ use crate::app::shelf::Shelf;
 use crate::deliver::body;
 use crate::engine::alert::silence::{self, Silence, Wanted};
 use crate::engine::alert::{Alert, Status};
+use crate::engine::containment::Target;
 use crate::engine::containment::allow::{AllowEntry, AllowList};
-use crate::engine::containment::policy::State;
+use crate::engine::containment::policy::{ActionPlan, Omission, State, Withheld, is_protected};
 use crate::model::WallTime;
 use crate::model::ids::Id;
 use crate::store::rows::{self, Muted, actions, alerts, mutes};
@@ -86,7 +87,37 @@ impl Mutes {
             Status::Closed if told => None,
             Status::Closed => by.or(before.map(|m| m.silence_id)),
         };
+        if let Some(id) = silenced_by
+            && before.is_none_or(|m| m.silence_id != id)
+        {
+            mutes::change(tx, id, |silence: &mut Silence| silence.muted += 1)?;
+        }
         Ok(Voice { silenced_by, told })
+    }
+
+    /// Counts for each entry that people added what was withheld because of it.
+    pub(super) fn count_withheld(
+        &self,
+        tx: &mut dyn Tx,
+        alert: &Alert,
+        plan: &ActionPlan,
+        now: WallTime,
+    ) -> Result<(), StoreError> {
+        let allowed = |o: &&Omission| o.why == Withheld::Allowed;
+        let omissions = plan.omissions().iter().filter(allowed);
+        let targets: Vec<&Target> = omissions.filter_map(|o| o.target.as_ref()).collect();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        for entry in mutes::all::<AllowEntry>(tx)? {
+            let list = self.base.of(&entry);
+            let protected = |t: &&&Target| is_protected(t, alert, &list, now);
+            let count = targets.iter().filter(protected).count() as u64;
+            if count > 0 {
+                mutes::change(tx, entry.id(), |e: &mut AllowEntry| e.withheld += count)?;
+            }
+        }
+        Ok(())
     }
 }
 

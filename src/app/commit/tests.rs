@@ -2,22 +2,24 @@ use super::*;
 use crate::app::meta;
 use crate::engine::alert::Number;
 use crate::engine::containment::policy::Settings;
+use crate::engine::detector::{Options, SourceFile, compile};
+use crate::engine::program::Settings as ProgramSettings;
 use crate::model::HashKey;
 use crate::store::memory::MemoryStore;
 use crate::store::rows::tests::alert;
+
+fn desk(store: &Arc<MemoryStore>, plan: &Arc<Plan>) -> Desk {
+    let policy = Policy::new(Settings::default(), &HashKey::fixed()).unwrap();
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    Desk::open(store, policy, Delivery::default(), Arc::clone(plan)).unwrap()
+}
 
 /// Removed: its open alerts are closed, once, with what was known of them; nobody else's is, and
 /// none that is closed already.
 #[test]
 fn alerts_of_lost_detectors_are_closed() {
     let store = Arc::new(MemoryStore::default());
-    let mut desk = Desk::open(
-        Arc::clone(&store) as Arc<dyn Store>,
-        Policy::new(Settings::default(), &HashKey::fixed()).unwrap(),
-        Delivery::default(),
-        Arc::default(),
-    )
-    .unwrap();
+    let mut desk = desk(&store, &Arc::default());
     let of = |id: u8, detector: &str, revision| {
         let mut alert = alert(id, revision, i64::from(id) * 1000);
         alert.detector.id = detector.into();
@@ -57,4 +59,137 @@ fn alerts_of_lost_detectors_are_closed() {
     assert_eq!(ids, ["stays", own.detector.id.as_str()]);
     assert!(meta::is_own(&own.detector) && !meta::is_own(&left[0].detector));
     assert!(desk.close_lost(lost, WallTime(3)).unwrap().is_empty());
+}
+
+fn compiled(text: &str) -> Arc<Plan> {
+    let file = SourceFile {
+        path: "d.yml".into(),
+        text: text.into(),
+        ..SourceFile::default()
+    };
+    Arc::new(compile(&[file], &Options::default()).plan)
+}
+
+const KINDS: &str = "\
+title: Decoy
+name: decoy
+detection: {s: {event.kind: honeytoken.hit}, condition: s}
+---
+title: Decoys, held
+name: held
+detection: {s: {event.kind: honeytoken.hit}, condition: s}
+suppress: 1h
+---
+title: Many
+name: many
+detection: {s: {event.kind: recovery.requested}, condition: s}
+correlation: {type: event_count, group-by: [source.ip], timespan: 10m, condition: {gte: 5}}
+";
+
+/// What is only a moment never closes, and must not stay for ever; an episode that is open does.
+#[test]
+fn moments_are_over_when_they_have_been_told() {
+    let store = Arc::new(MemoryStore::default());
+    let plan = compiled(KINDS);
+    let mut desk = desk(&store, &plan);
+    let of = |n: u8, detector: &str, at| {
+        let mut alert = alert(n, 0, at);
+        alert.detector.id = plan
+            .detectors
+            .iter()
+            .find(|d| d.name == detector)
+            .unwrap()
+            .id
+            .clone();
+        alert
+    };
+    let hour = Span::hours(1).0;
+    let exploded = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
+    let halted = meta::partition_halted(
+        &HashKey::fixed(),
+        ("t", 0),
+        7,
+        crate::source::Halt::Truncated { high: 3 },
+        WallTime(0),
+    );
+    let mut all = vec![
+        of(1, "decoy", 0),
+        of(2, "held", 0),
+        of(3, "many", 0),
+        exploded,
+        halted.clone(),
+    ];
+    // Held: its last event was later than its first.
+    all.push(of(4, "held", 0));
+    all[5].last = EventTime(hour);
+    desk.record(&all, WallTime(0)).unwrap();
+    let left = |desk: &Desk, at: i64| {
+        desk.prune(EventTime(at), WallTime(at), 100).unwrap();
+        let all = store::read(&*store, |v| {
+            alert_rows::list(v, &alert_rows::Filter::default(), 9)
+        });
+        let mut ids: Vec<u8> = all.unwrap().iter().map(|a| a.alert_id.0[0]).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let stays = halted.alert_id.0[0];
+    let with = |mut ids: Vec<u8>| {
+        ids.push(stays);
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(left(&desk, hour / 2), with(vec![2, 3, 4]));
+    assert_eq!(left(&desk, hour + 1), with(vec![3, 4]));
+    assert_eq!(
+        left(&desk, 3 * hour),
+        with(vec![3]),
+        "an open episode stays"
+    );
+}
+
+/// A detector that was changed without a new version, or taken out, while nothing ran.
+#[test]
+fn what_another_definition_opened_is_closed_at_the_start() {
+    let store = Arc::new(MemoryStore::default());
+    let program = |text: &str| {
+        let plan = compiled(text);
+        Program::new(plan, HashKey::fixed(), ProgramSettings::default())
+    };
+    let before = program(KINDS);
+    let start = |program: &Program, now| {
+        let mut desk = desk(&store, &Arc::default());
+        let closed = desk.adopt(program, WallTime(now)).unwrap();
+        let closed: Vec<String> = closed.alerts.iter().map(|a| a.summary.clone()).collect();
+        (desk, closed)
+    };
+    let of = |n: u8, detector: &str, version| {
+        let mut alert = alert(n, 0, 0);
+        let mut all = before.plan.detectors.iter();
+        alert.detector.id = all.find(|d| d.name == detector).unwrap().id.clone();
+        (alert.detector.version, alert.summary) = (version, detector.to_owned());
+        alert
+    };
+    let version = before.plan.detectors[0].version;
+    let own = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
+
+    // Nobody has remembered what opened these: their versions tell.
+    let mut desk = desk(&store, &Arc::default());
+    let old = [of(1, "decoy", version + 1), of(2, "many", version), own];
+    desk.record(&old, WallTime(0)).unwrap();
+    let why = "; closed because its detector was changed or taken out";
+    let (mut desk, closed) = start(&before, 1);
+    assert_eq!(closed, [format!("decoy{why}")]);
+    desk.record(&[of(3, "decoy", version)], WallTime(1))
+        .unwrap();
+    assert_eq!(start(&before, 2).1, [""; 0], "the same detectors");
+
+    let changed = program(&KINDS.replace("gte: 5", "gte: 6"));
+    assert_eq!(start(&changed, 3).1, [format!("many{why}")]);
+    assert_eq!(start(&changed, 4).1, [""; 0], "once");
+    let gone = program(&format!(
+        "title: Decoys{}",
+        KINDS.split_once("---\ntitle: Decoys").unwrap().1
+    ));
+    assert_eq!(gone.plan.detectors.len(), 2);
+    assert_eq!(start(&gone, 5).1, [format!("decoy{why}")]);
 }

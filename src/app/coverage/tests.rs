@@ -29,9 +29,13 @@ correlation: {type: absence, after: issued, expect: used, group-by: [token.id], 
 ";
 
 fn coverage(cases: &str) -> Vec<String> {
+    coverage_of(DETECTOR, cases)
+}
+
+fn coverage_of(detector: &str, cases: &str) -> Vec<String> {
     let source = SourceFile {
         path: "d/many/detector.yml".into(),
-        text: DETECTOR.into(),
+        text: detector.into(),
         runbook_exists: true,
         tests_exist: true,
     };
@@ -136,4 +140,70 @@ fn what_serves_others_is_seen_to_stay_silent() {
             "unused: fires failed",
         ]
     );
+}
+
+const ROLL_UP: &str = "\
+title: Flood
+name: flood
+detection:
+  asked: {event.kind: recovery.requested}
+  condition: asked
+correlation:
+  type: event_count
+  group-by: [source.ip]
+  roll-up: [source.cidr, {by: source.as.number, condition: {gte: 5}}]
+  timespan: 10m
+  condition: {gte: 3}
+";
+
+/// Each group has bounds of its own: two hot addresses cross theirs, and what they leave to their
+/// network is one event.
+#[test]
+fn every_group_of_a_roll_up_is_counted() {
+    let asked = |address: &str| {
+        format!("event.kind: recovery.requested, source.ip: 192.0.2.{address}, source.as.number: 1")
+    };
+    let told = |addresses: &[&str]| {
+        let list: Vec<String> = addresses.iter().map(|a| asked(a)).collect();
+        let list: Vec<&str> = list.iter().map(String::as_str).collect();
+        coverage_of(ROLL_UP, &events(&list))
+    };
+    assert_eq!(
+        told(&["1", "1", "1", "2"])[1..],
+        [
+            "flood: source.ip: event_count gte 3 both",
+            "flood: source.cidr: event_count gte 3 failed",
+            "flood: source.as.number: event_count gte 5 failed",
+        ]
+    );
+    assert_eq!(
+        told(&["1", "2", "3"])[1..],
+        [
+            "flood: source.ip: event_count gte 3 failed",
+            "flood: source.cidr: event_count gte 3 both",
+            "flood: source.as.number: event_count gte 5 failed",
+        ]
+    );
+}
+
+const CHAINED: &str = "\
+title: Many
+name: many
+detection: {asked: {event.kind: recovery.requested}, condition: asked}
+correlation: {type: event_count, group-by: [source.ip], timespan: 10m, condition: {gte: 2}}
+---
+title: Many of many
+name: spread
+correlation: {type: value_count, rules: [many], group-by: [], timespan: 10m, condition: {field: source.ip, gte: 2}}
+";
+
+/// A bound on what other rules have found is counted like any other.
+#[test]
+fn bounds_over_detections_are_counted() {
+    let asked =
+        |address: u8| format!("event.kind: recovery.requested, source.ip: 192.0.2.{address}");
+    let list = [asked(1), asked(1), asked(2)];
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    let told = coverage_of(CHAINED, &events(&list));
+    assert_eq!(told[2..], ["spread: value_count gte 2 failed"]);
 }

@@ -13,7 +13,7 @@ use crate::app::shelf::Shelf;
 use crate::app::stage::{Beside, Stage};
 use crate::decode::{DeadLetter, Schema};
 use crate::enrich::Tables;
-use crate::source::{Batch, Error};
+use crate::source::{Batch, Error, Record};
 
 /// What the thread is given.
 pub(super) struct Decoding {
@@ -61,6 +61,7 @@ impl Decoding {
     }
 
     fn decode(&self, stage: &mut Stage, batch: &Batch, intake: &mut Intake) {
+        let mut last: Vec<Record<'_>> = Vec::new();
         for record in batch.records() {
             let beside = Beside::of(&record, &self.hints, intake.clock);
             let before = intake.routed.len();
@@ -76,7 +77,18 @@ impl Decoding {
                 *stage = self::stage(&intake.rules, self.tables.get());
             }
             intake.count(record.partition.topic, record.payload.len());
+            if intake.routed.len() != before {
+                match last.iter_mut().find(|l| l.partition == record.partition) {
+                    Some(earlier) => *earlier = record,
+                    None => last.push(record),
+                }
+            }
         }
+        let key = &intake.rules.program.key;
+        let fingerprints = last
+            .iter()
+            .map(|r| (r.partition, r.offset, r.fingerprint(key)));
+        intake.last.extend(fingerprints);
     }
 }
 

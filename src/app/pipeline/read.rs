@@ -1,4 +1,4 @@
-//! The thread that reads the source: batches go out numbered, orders come in between.
+//! The thread that reads the source: batches go out numbered, orders are looked at in between.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,14 +8,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 
-use super::{Job, Order, POLL, Rules};
+use super::orders::Orders;
+use super::{Job, POLL, Rules};
 use crate::app::sample::Sample;
 use crate::app::shelf::Shelf;
 use crate::deliver::{Clock, SystemClock};
 use crate::model::WallTime;
-use crate::source::{Batch, Error, Lag, Polled, Source};
+use crate::source::{Batch, Error, Polled, Source};
 
 pub(super) struct Reader {
     pub(super) source: Box<dyn Source + Send>,
@@ -23,8 +24,7 @@ pub(super) struct Reader {
     pub(super) sample: Option<Arc<Sample>>,
     pub(super) jobs: Sender<Job>,
     pub(super) empties: Receiver<Batch>,
-    pub(super) orders: Receiver<Order>,
-    pub(super) lags: Sender<Vec<Lag>>,
+    pub(super) orders: Arc<Orders>,
 }
 
 impl Reader {
@@ -36,18 +36,13 @@ impl Reader {
             let newer = self.rules.newer(&mut version);
             let changed = newer.is_some();
             rules = newer.unwrap_or(rules);
-            match self.orders.try_recv() {
-                Ok(Order::Publish(frontier)) => {
-                    self.source.publish(&frontier);
-                    crate::crash::point("frontier-published");
-                }
-                Ok(Order::Pause) => self.source.pause(),
-                Ok(Order::Resume) => self.source.resume(),
-                Ok(Order::Lag) => {
-                    let _unread = self.lags.try_send(self.source.lag());
-                }
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
-                Err(TryRecvError::Empty) => {}
+            if let Some(frontier) = self.orders.take_frontier() {
+                self.source.publish(&frontier);
+                crate::crash::point("frontier-published");
+            }
+            self.orders.answer_lag(|| self.source.lag());
+            if self.orders.is_stopped() {
+                return Ok(());
             }
             let mut batch = self.empties.try_recv().unwrap_or_default();
             match self.source.poll(&mut batch, POLL)? {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::app::stage::{Fate, Stage};
-use crate::app::tuning::{Maxima, Versions, above, quantile, rises, window};
+use crate::app::tuning::{Jump, Maxima, Versions, above, jump, quantile, rises, window};
 use crate::cli::Failure;
 use crate::cli::input::{Inputs, load_detectors};
 use crate::cli::output::{Format, Out, json_line};
@@ -54,6 +54,8 @@ struct Proposal {
     keys: usize,
     quantiles: Vec<(f64, f64)>,
     proposed: f64,
+    /// Where the proposal lies beyond a jump: the jump, the bound before it, and some keys beyond.
+    apart: Option<(Jump, f64, Vec<String>)>,
     /// (bound, alerts)
     tried: Vec<(f64, u64)>,
 }
@@ -82,13 +84,16 @@ pub fn run(args: &Args, out: &mut Out) -> Result<(), Failure> {
         let sorted = maxima.of(bound.aggregate);
         let name = aggregates.get(bound.aggregate);
         let quantiles = [0.5].into_iter().chain(TRIED);
+        let reached = quantile(&sorted, args.quantile);
+        let apart = jump(&sorted, bound).filter(|j| reached >= j.from);
         proposals.push(Proposal {
             index,
             name: name.map_or_else(String::new, |a| a.name.clone()),
             now: *bound,
             keys: sorted.len(),
             quantiles: quantiles.map(|q| (q, quantile(&sorted, q))).collect(),
-            proposed: above(quantile(&sorted, args.quantile), bound),
+            proposed: above(reached, bound),
+            apart: apart.map(|j| (j, above(j.below, bound), Vec::new())),
             tried: Vec::new(),
         });
     }
@@ -133,6 +138,7 @@ fn try_out(
         let others = proposal.quantiles.iter().skip(1);
         let mut values: Vec<f64> = others.map(|(_, v)| above(*v, &proposal.now)).collect();
         values.extend([now, proposal.proposed, 2.0 * proposal.proposed]);
+        values.extend(proposal.apart.as_ref().map(|(_, before, _)| *before));
         values.sort_by(f64::total_cmp);
         values.dedup();
         for value in values {
@@ -147,9 +153,14 @@ fn try_out(
     let mut versions = Versions::new(plan, detector, &versions);
     let program = std::sync::Arc::clone(versions.program());
     read(args, &program, |routed| versions.take(routed))?;
-    for ((p, value), alerts) in places.into_iter().zip(versions.alerts()) {
-        if let Some(proposal) = proposals.get_mut(p) {
-            proposal.tried.push((value, *alerts));
+    let told = versions.alerts().iter().zip(versions.named());
+    for ((p, value), (alerts, named)) in places.into_iter().zip(told) {
+        let Some(proposal) = proposals.get_mut(p) else {
+            continue;
+        };
+        proposal.tried.push((value, *alerts));
+        if let Some((_, _, keys)) = proposal.apart.as_mut().filter(|a| a.1 == value) {
+            *keys = named.iter().cloned().collect();
         }
     }
     Ok(versions.hours())
@@ -212,6 +223,17 @@ fn print(
             told.join("  ")
         )?;
         writeln!(out, "  proposed for {share}: {{{op}: {}}}", p.proposed)?;
+        if let Some((jump, before, keys)) = &p.apart {
+            writeln!(
+                out,
+                "  beware: {} keys reached {} or more, all others at most {}; if they are the attack, it is\n  \
+                 {{{op}: {before}}} that finds it: {}",
+                jump.keys,
+                jump.from,
+                jump.below,
+                keys.join(", ")
+            )?;
+        }
         writeln!(out, "  {:>12} {:>8} {:>10}", "bound", "alerts", "an hour")?;
         for (value, alerts) in &p.tried {
             let marks = [(p.now.value, "now"), (p.proposed, "proposed")];
@@ -243,8 +265,14 @@ fn shown(p: &Proposal) -> Value {
         .iter()
         .map(|(b, n)| json!({"bound": b, "alerts": n}))
         .collect();
+    let apart = p.apart.as_ref().map(|(jump, before, keys)| {
+        json!({
+            "below": jump.below, "from": jump.from, "keys": jump.keys, "bound": before,
+            "named": keys,
+        })
+    });
     json!({
-        "number": p.name, "op": p.now.op.name(), "now": p.now.value, "keys": p.keys,
+        "apart": apart, "number": p.name, "op": p.now.op.name(), "now": p.now.value, "keys": p.keys,
         "proposed": p.proposed, "quantiles": quantiles, "tried": tried,
     })
 }

@@ -1,6 +1,7 @@
 //! What a replay amounts to: counts per detector, alerts per hour, what would have been contained,
 //! and what of the input could not be read.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -10,11 +11,14 @@ use crate::app::pipeline::Intake;
 use crate::cli::output::{Format, json_line};
 use crate::engine::Stats;
 use crate::engine::alert::Alert;
+use crate::engine::detector::plan::Plan;
 use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
 
 /// More alerts in an hour than this from one detector is noise no one reads.
 const NOISY_PER_HOUR: u64 = 12;
+/// Detectors that are named for events without their group-by fields.
+const KEYLESS_SHOWN: usize = 3;
 const HOUR: i64 = 3_600_000;
 
 #[derive(Debug)]
@@ -26,6 +30,8 @@ struct OfDetector {
     last: EventTime,
     /// Alerts by hour of event time.
     hours: BTreeMap<i64, u64>,
+    /// Alerts of deadlines that lie beyond the last event.
+    after_end: u64,
 }
 
 impl OfDetector {
@@ -42,6 +48,8 @@ pub struct Summary {
     dead: BTreeMap<&'static str, u64>,
     records: u64,
     bytes: u64,
+    /// Per rule, events without a group-by field.
+    keyless: Vec<u64>,
     ids: BTreeSet<Id>,
     /// The first and last event time of the input.
     span: Option<(i64, i64)>,
@@ -54,6 +62,12 @@ impl Summary {
         for time in intake.routed.marks.iter().map(|m| m.time) {
             let (first, last) = self.span.unwrap_or((time, time));
             self.span = Some((first.min(time), last.max(time)));
+        }
+        let keyless = &intake.routed.keyless;
+        self.keyless
+            .resize(self.keyless.len().max(keyless.len()), 0);
+        for (all, n) in self.keyless.iter_mut().zip(keyless) {
+            *all += n;
         }
         for (_, letter) in &intake.dead {
             *self.dead.entry(letter.reason.name()).or_default() += 1;
@@ -71,12 +85,15 @@ impl Summary {
             first: alert.time,
             last: alert.time,
             hours: BTreeMap::new(),
+            after_end: 0,
         };
         let entry = self
             .detectors
             .entry(alert.detector.name.clone())
             .or_insert_with(fresh);
         entry.alerts += 1;
+        let is_after = self.span.is_some_and(|(_, last)| alert.time.0 > last);
+        entry.after_end += u64::from(is_after);
         let hour = alert.time.0.div_euclid(HOUR);
         *entry.hours.entry(hour).or_default() += 1;
         entry.first = entry.first.min(alert.time);
@@ -117,7 +134,18 @@ impl Summary {
         of.alerts as f64 * HOUR as f64 / length.max(HOUR) as f64
     }
 
-    fn json(&self, stats: &Stats, contained: &BTreeMap<String, u64>) -> Value {
+    /// Detectors by how many of the events they match have no key for them, the most first.
+    fn without_key<'p>(&self, plan: &'p Plan) -> Vec<(&'p str, u64)> {
+        let counts = plan.detectors.iter().filter_map(|d| {
+            let n = self.keyless.get(d.rule).copied().filter(|n| *n > 0)?;
+            Some((d.name.as_str(), n))
+        });
+        let mut counts: Vec<_> = counts.collect();
+        counts.sort_by_key(|(name, n)| (Reverse(*n), *name));
+        counts
+    }
+
+    fn json(&self, plan: &Plan, stats: &Stats, contained: &BTreeMap<String, u64>) -> Value {
         let detectors: BTreeMap<&String, Value> = self
             .detectors
             .iter()
@@ -126,6 +154,7 @@ impl Summary {
                     "alerts": d.alerts, "keys": d.keys.len(), "level": d.level,
                     "first": d.first, "last": d.last, "per_hour": self.per_hour(d),
                     "busiest_hour": d.busiest(), "noisy": d.busiest() > NOISY_PER_HOUR,
+                    "after_end": d.after_end,
                 });
                 (name, told)
             })
@@ -134,6 +163,7 @@ impl Summary {
         json!({
             "records": self.records, "events": counts.events, "late": counts.late,
             "duplicate": counts.duplicate, "missing_key": counts.keyless,
+            "missing_key_of": self.without_key(plan).into_iter().collect::<BTreeMap<_, _>>(),
             "dead_letters": self.dead, "detectors": detectors, "suppressed": stats.suppressed,
             "contained": contained,
         })
@@ -142,12 +172,13 @@ impl Summary {
     pub fn print(
         &self,
         out: &mut impl Write,
+        plan: &Plan,
         stats: &Stats,
         contained: &BTreeMap<String, u64>,
         form: Format,
     ) -> io::Result<()> {
         if form != Format::Human {
-            return json_line(out, &self.json(stats, contained));
+            return json_line(out, &self.json(plan, stats, contained));
         }
         writeln!(
             out,
@@ -162,6 +193,13 @@ impl Summary {
                 "{name:<36} {alerts:>8} {keys:>8} {rate:>8.1} {busiest:>8}  {level:<14} {} .. {}",
                 d.first, d.last
             )?;
+            if d.after_end > 0 {
+                writeln!(
+                    out,
+                    "  {} judged after the end of the input (`--until`): an answer may have come later",
+                    d.after_end
+                )?;
+            }
             if busiest > NOISY_PER_HOUR {
                 writeln!(
                     out,
@@ -186,6 +224,10 @@ impl Summary {
             "\n{} records, {} events, {} late, {} duplicate, {} without a group-by field, {} repeats held back",
             self.records, c.events, c.late, c.duplicate, c.keyless, stats.suppressed
         )?;
+        let keyless = self.without_key(plan);
+        for (name, n) in keyless.iter().take(KEYLESS_SHOWN) {
+            writeln!(out, "  {n:>8} without a group-by field of {name}")?;
+        }
         for (reason, n) in &self.dead {
             writeln!(out, "{n} dead letters: {reason}")?;
         }

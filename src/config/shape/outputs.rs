@@ -263,7 +263,8 @@ impl Default for DeadLetters {
 pub struct DeadLetterFile {
     /// The file; default: dead-letters.jsonl in the state folder.
     pub path: Option<PathBuf>,
-    /// At this size the file is put aside as *.1, and what stood there is dropped.
+    /// At this size nothing more is written to the file: dead letters are counted, told in the log and
+    /// dropped, until it is moved away; then a new one is begun.
     pub size_max: Size,
 }
 

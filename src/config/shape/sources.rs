@@ -51,7 +51,8 @@ pub struct KafkaSource {
     /// The topics to read.
     #[schemars(length(min = 1))]
     pub topics: Vec<TopicSource>,
-    /// The consumer group; instances with the same one share the partitions.
+    /// The consumer group under which progress is shown to others. Partitions are not shared by it:
+    /// every instance reads all of them, from its own state.
     #[serde(default = "group")]
     #[schemars(length(min = 1, max = 255))]
     pub group: String,

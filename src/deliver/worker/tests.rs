@@ -247,36 +247,24 @@ async fn gone_disables_and_is_told() {
     bench.end().await;
 }
 
+/// One that answers 500 without end, one that is not there and one that never answers: the others
+/// have all of theirs, at once.
 #[tokio::test]
-async fn a_dead_endpoint_slows_no_other() {
+async fn peer_dead_endpoint_slows_no_other() {
     let good = Stub::start(|_| Answer::Status(200)).await;
+    let broken = Stub::start(|_| Answer::Status(500)).await;
     let hung = Stub::start(|_| Answer::Hang).await;
     let mut bench = Bench::new();
     for n in 0..100 {
-        bench.outbox.push(
-            "dead",
-            Draft {
-                lane: n.to_string(),
-                ..draft(n, bench.now())
-            },
-        );
-        bench.outbox.push(
-            "hung",
-            Draft {
-                lane: n.to_string(),
-                ..draft(n, bench.now())
-            },
-        );
-        bench.outbox.push(
-            "good",
-            Draft {
-                lane: n.to_string(),
-                ..draft(n, bench.now())
-            },
-        );
+        for endpoint in ["dead", "broken", "hung", "good"] {
+            let lane = n.to_string();
+            let draft = draft(n, bench.now());
+            bench.outbox.push(endpoint, Draft { lane, ..draft });
+        }
     }
     let start = Instant::now();
     bench.start("dead", Arc::new(webhook("http://127.0.0.1:1/")));
+    bench.hook("broken", &broken);
     bench.hook("hung", &hung);
     bench.hook("good", &good);
     bench

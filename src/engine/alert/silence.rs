@@ -7,7 +7,7 @@
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::Alert;
+use super::{Alert, is_none};
 use crate::model::ids::{HashKey, Id};
 use crate::model::{Span, WallTime, duration};
 
@@ -189,6 +189,9 @@ pub struct Silence {
     pub created_at: WallTime,
     /// Moved to the front when someone ends it early.
     pub expires_at: WallTime,
+    /// Alerts that it kept from being told.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub muted: u64,
 }
 
 impl Silence {
@@ -205,6 +208,7 @@ impl Silence {
             comment: wanted.comment,
             created_at: now,
             expires_at: now + wanted.lasts,
+            muted: 0,
         }
     }
 

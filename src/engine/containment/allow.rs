@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Scope, Target};
+use crate::engine::alert::is_none;
 use crate::model::ids::{HashKey, Id};
 use crate::model::redact::Redactor;
 use crate::model::{Span, WallTime, duration};
@@ -76,6 +77,7 @@ impl Wanted {
             added_by: self.author,
             reason: self.reason,
             added_at: now,
+            withheld: 0,
         };
         let (_, unread) = AllowList::default().with_entries(std::slice::from_ref(&entry));
         if unread.is_empty() && said(&entry.value) {
@@ -98,6 +100,9 @@ pub struct AllowEntry {
     pub added_by: String,
     pub reason: String,
     pub added_at: WallTime,
+    /// Actions that were not taken because of it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub withheld: u64,
 }
 
 impl AllowEntry {
@@ -316,6 +321,16 @@ impl AllowList {
         (self, unread)
     }
 
+    /// A list of this entry alone.
+    #[must_use]
+    pub fn of(&self, entry: &AllowEntry) -> Self {
+        let empty = Self {
+            redactor: self.redactor.clone(),
+            ..Self::default()
+        };
+        empty.with_entries(std::slice::from_ref(entry)).0
+    }
+
     /// Whether the list protects this target now.
     #[must_use]
     pub fn covers(&self, target: &Target, now: WallTime) -> bool {
@@ -447,6 +462,7 @@ mod tests {
             added_by: "me".into(),
             reason: "partner".into(),
             added_at: WallTime(0),
+            withheld: 0,
         };
         let bad = AllowEntry {
             value: "nonsense".into(),

@@ -25,6 +25,7 @@ pub use human::{Answer, Refusal};
 pub use plan::{ActionPlan, Change, Omission, Step, Withheld};
 pub use settings::Settings;
 pub use state::{Journal, State};
+pub use target::is_protected;
 
 /// The rules of one deployment.
 #[derive(Clone, Debug)]
@@ -168,15 +169,7 @@ impl Policy {
         if self.settings.is_too_wide(&target) {
             return Err((Some(target), Withheld::TooWide));
         }
-        let network = alert
-            .key
-            .get("source.as.number")
-            .or(alert.context.get("source.as.number"));
-        let in_allowed_network = target.scope.is_network()
-            && network
-                .and_then(|text| super::allow::asn_number(text))
-                .is_some_and(|asn| self.allow.covers_asn(asn, now));
-        if in_allowed_network || self.allow.covers(&target, now) {
+        if target::is_protected(&target, alert, &self.allow, now) {
             return Err((Some(target), Withheld::Allowed));
         }
         let ttl = self.settings.ttl(respond.verb, respond.ttl);

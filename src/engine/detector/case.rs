@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn streams_are_merged_by_time() {
-        let text = "name: a\nkind: fires\ngenerate:\n  - template: {event.kind: a, who: 'x{n}'}\n    start: 2026-01-12T08:00:00Z\n    every: 2s\n    count: 3\n    vary: {ip: '203.0.{n/2}.{n%2}', turn: [p, q]}\n  - template: {event.kind: b}\n    start: 2026-01-12T08:00:01Z\n    every: 2s\n    count: 2\nexpect: []\n";
+        let text = "name: a\nkind: fires\ngenerate:\n  - template: {event.kind: a, who: 'x{m}'}\n    start: 2026-01-12T08:00:00Z\n    every: 2s\n    count: 3\n    vary: {ip: '203.0.{n/2}.{n%2}', turn: [p, q]}\n  - template: {event.kind: b}\n    start: 2026-01-12T08:00:01Z\n    every: 2s\n    count: 2\nexpect: []\n";
         let case = read(text);
         let kinds = |case: &Case| -> Vec<String> {
             let kind = |e: &String| serde_json::from_str::<Value>(e).unwrap()["event.kind"].clone();
@@ -250,7 +250,7 @@ mod tests {
         let event: Value = serde_json::from_str(&case.events[2]).unwrap();
         assert_eq!(event["ip"], "203.0.1.0");
         assert_eq!(event["turn"], "q");
-        assert_eq!(event["who"], "x{n}", "templates are as they are");
+        assert_eq!(event["who"], "x{m}", "templates are as they are");
         assert_eq!(event["time"], "2026-01-12T08:00:02.000Z");
         let case = read(&text.replace("kind: fires\n", "kind: fires\norder: written\n"));
         assert_eq!(kinds(&case), ["a", "a", "a", "b", "b"]);
@@ -294,7 +294,16 @@ mod tests {
             ),
             [
                 "3:38 `start` must be a time, found `never`",
-                "3:52 `count` must be a whole number, found `0`"
+                "3:52 `count` must be from 1 to 200000, found `0`"
+            ]
+        );
+        assert_eq!(
+            faults(
+                "name: a\nkind: fires\ngenerate:\n  template: {a: 'u{n}', b: [x, 'y{n%2}'], c: '{m}'}\n  start: 2026-01-12T08:00:00Z\n  count: 1\nexpect: []\n"
+            ),
+            [
+                "4:17 `u{n}` is the same in every event",
+                "4:32 `y{n%2}` is the same in every event",
             ]
         );
     }

@@ -110,9 +110,9 @@ pub fn compile(files: &[SourceFile], options: &Options) -> Compiled {
             }
         }
         if faulty == left_out {
-            // Lints of a file with faults are mostly their consequences.
+            // Most lints of a file with faults are their consequences.
             let is_faulty = |d: &Diagnostic| faulty.get(file_of(d)).is_some_and(|f| *f);
-            diagnostics.retain(|d| d.is_fault() || !is_faulty(d));
+            diagnostics.retain(|d| d.is_fault() || d.is_cause || !is_faulty(d));
             diagnostics.sort_by_key(|d| (file_of(d), d.line, d.column, d.severity));
             return Compiled { plan, diagnostics };
         }

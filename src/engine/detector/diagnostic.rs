@@ -39,6 +39,9 @@ pub struct Diagnostic {
     pub width: usize,
     pub message: String,
     pub hint: Option<String>,
+    /// A lint of what a fault of the same file may follow from: it is told beside the fault.
+    #[serde(skip)]
+    pub is_cause: bool,
 }
 
 impl Diagnostic {
@@ -123,6 +126,7 @@ impl Findings<'_> {
             width: at.width,
             message,
             hint,
+            is_cause: false,
         });
     }
 
@@ -141,6 +145,19 @@ impl Findings<'_> {
 
     pub(super) fn lint(&mut self, at: Place, message: impl Into<String>, hint: impl Into<String>) {
         self.add(Severity::Lint, at, message.into(), Some(hint.into()));
+    }
+
+    /// A lint that is told beside faults, too.
+    pub(super) fn lint_cause(
+        &mut self,
+        at: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.lint(at, message, hint);
+        if let Some(last) = self.list.last_mut() {
+            last.is_cause = true;
+        }
     }
 }
 
@@ -182,6 +199,7 @@ mod tests {
             width: 4,
             message: "unknown key `tpye`".into(),
             hint: Some("did you mean `type`?".into()),
+            is_cause: false,
         };
         assert_eq!(
             d.to_string(),

@@ -310,6 +310,11 @@ pub(super) static GENERATE: Section = Section {
     keys: &[
         key("template", Shape::Any, "the fields of every event"),
         key("start", Shape::Text, "the time of the first event"),
+        key(
+            "time",
+            Shape::Text,
+            "the field that takes each event's time (default time; published for Okta)",
+        ),
         key("every", Shape::Span, "time between two events (default 1s)"),
         key("count", Shape::Count, "how many events"),
         key(

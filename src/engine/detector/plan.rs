@@ -1,13 +1,15 @@
 //! What compiled detectors are: predicates over one event, rules over many, and the detectors
 //! (documents) they belong to. Plain data that the rules run on; made only by `compile`.
 
+use std::ops::Range;
+
 use super::predicate::Predicate;
 use crate::engine::alert::Alert;
 use crate::engine::containment::Verb;
 use crate::model::{EventTime, FieldId, Fields, Level, Span};
 
 /// Everything that is compiled from one set of detector files. Never changes once made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The names of all fields that any detector reads.
     pub fields: Fields,
@@ -17,6 +19,26 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// One per document that is a rule or a correlation.
     pub detectors: Vec<Detector>,
+}
+
+impl Plan {
+    /// The rules of a detector, by its first: of a roll-up one for each group, narrow to wide.
+    #[must_use]
+    pub fn rules_of(&self, first: usize) -> Range<usize> {
+        let detector = self.rules.get(first).map(|r| r.detector);
+        let detector = detector.and_then(|d| self.detectors.get(d));
+        first..first + detector.map_or(1, |d| d.roll_up.len().max(1))
+    }
+
+    /// The rules that feed an input.
+    #[must_use]
+    pub fn feeding(&self, from: From) -> Range<usize> {
+        match from {
+            From::Event(_) => 0..0,
+            From::Rule(rule) => self.rules_of(rule),
+            From::Settled(rule) | From::Rest(rule) => rule..rule + 1,
+        }
+    }
 }
 
 /// One algorithm with its parameters.
@@ -53,7 +75,7 @@ pub struct Input {
 pub enum From {
     /// Events that meet `Plan::predicates[i]`.
     Event(usize),
-    /// Detections of `Plan::rules[i]`.
+    /// Detections of `Plan::rules[i]`; of a roll-up, whose narrowest it is, those of all its groups.
     Rule(usize),
     /// Every `after` of the absence rule `i` once it is settled, followed or not: the denominator
     /// of a share of unanswered ones.
@@ -110,6 +132,27 @@ pub enum Kind {
     Obligations {
         within: Vec<Span>,
     },
+}
+
+impl Kind {
+    /// Whether its alerts end by being closed. Those of the other kinds are moments: over as soon as
+    /// they are told.
+    #[must_use]
+    pub const fn closes(&self) -> bool {
+        match self {
+            Self::Each
+            | Self::Temporal { .. }
+            | Self::Absence { .. }
+            | Self::NewValue(_)
+            | Self::Obligations { .. } => false,
+            Self::Window { .. }
+            | Self::Ratio { .. }
+            | Self::Share(_)
+            | Self::Spike(_)
+            | Self::Score(_)
+            | Self::Quiet(_) => true,
+        }
+    }
 }
 
 /// One number over a window.

@@ -25,7 +25,7 @@ use crate::model::field::EVENT_KIND;
 use crate::model::{Event, FieldId};
 
 pub use explain::Explanation;
-pub(super) use leaf::{Leaf, Match, Target, Texts};
+pub(super) use leaf::{Leaf, Match, TOO_LARGE, Target, Texts};
 pub(crate) use stack_text::StackText;
 
 /// Compiled size of one regex: a pattern of 1 KiB with Unicode classes stays below.
@@ -52,6 +52,32 @@ impl Tree {
             Self::And(all) => all.iter().all(|t| t.holds(event)),
             Self::Or(any) => any.iter().any(|t| t.holds(event)),
             Self::Named(_, inner) => inner.holds(event),
+        }
+    }
+
+    /// Whether it asks for something and for its opposite.
+    fn contradicts(&self) -> bool {
+        match self {
+            Self::Named(_, inner) => inner.contradicts(),
+            Self::Or(any) => !any.is_empty() && any.iter().all(Self::contradicts),
+            Self::And(all) => {
+                let asked: BTreeSet<String> =
+                    all.iter().map(|t| format!("{:?}", t.bare())).collect();
+                let denied = |t: &Self| match t.bare() {
+                    Self::Not(inner) => asked.contains(&format!("{:?}", inner.bare())),
+                    _ => false,
+                };
+                all.iter().any(|t| denied(t) || t.contradicts())
+            }
+            Self::Const(_) | Self::Leaf(_) | Self::Not(_) => false,
+        }
+    }
+
+    /// Without the names of selections around it.
+    fn bare(&self) -> &Self {
+        match self {
+            Self::Named(_, inner) => inner.bare(),
+            other => other,
         }
     }
 
@@ -232,6 +258,7 @@ impl Predicate {
         match (&self.tree, &self.needs) {
             (_, None) => Some(false),
             (Tree::Const(value), _) => Some(*value),
+            (tree, _) if tree.contradicts() => Some(false),
             _ => None,
         }
     }

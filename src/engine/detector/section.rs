@@ -124,17 +124,29 @@ impl<'n> Section<'n> {
         findings: &mut Findings<'_>,
     ) -> Option<u64> {
         let node = self.node(key)?;
-        let value = match node.scalar().map(|s| s.kind) {
-            Some(ScalarKind::Int(n)) => u64::try_from(n).ok(),
+        let whole = match node.scalar().map(|s| s.kind) {
+            Some(ScalarKind::Int(n)) => Some(n),
             _ => None,
         };
-        let value = value.filter(|n| (range.0..=range.1).contains(n));
+        let value = whole
+            .and_then(|n| u64::try_from(n).ok())
+            .filter(|n| (range.0..=range.1).contains(n));
         if value.is_none() {
-            let message = format!("`{key}` must be a whole number, found {}", shown(node));
-            let hint = if range.1 == u64::MAX {
-                format!("write a number from {} on", range.0)
-            } else {
-                format!("write a number from {} to {}", range.0, range.1)
+            let allowed = match range {
+                (low, u64::MAX) => format!("{low} or more"),
+                (low, high) => format!("from {low} to {high}"),
+            };
+            let found = shown(node);
+            let (message, hint) = match (whole, number_in_quotes(node)) {
+                (Some(_), _) => (
+                    format!("`{key}` must be {allowed}, found {found}"),
+                    format!("write a whole number, {allowed}"),
+                ),
+                (None, Some(number)) => quoted(key, number),
+                (None, None) => (
+                    format!("`{key}` must be a whole number, found {found}"),
+                    format!("write a number, {allowed}"),
+                ),
             };
             findings.fault_hint(node.at, message, hint);
         }
@@ -168,6 +180,21 @@ impl<'n> Section<'n> {
         );
         None
     }
+}
+
+/// A number that was written as a text.
+pub(super) fn number_in_quotes(node: &Node) -> Option<&str> {
+    let scalar = node.scalar().filter(|s| s.quoted)?;
+    scalar.text.parse::<f64>().ok()?;
+    Some(&scalar.text)
+}
+
+/// Message and hint for a number that was written as a text.
+pub(super) fn quoted(key: &str, number: &str) -> (String, String) {
+    (
+        format!("`{key}` must be a number, found the text \"{number}\""),
+        format!("leave out the quotes: `{key}: {number}`"),
+    )
 }
 
 /// How a value reads in a message.

@@ -6,8 +6,26 @@
 use super::diagnostic::{Findings, Place, nearest};
 use super::predicate::{Target, Tree};
 use super::value::{self, Scope};
-use super::yaml::{Content, Entry, Node};
-use crate::model::field::CANONICAL;
+use super::yaml::{Content, Entry, Node, ScalarKind};
+use crate::model::field::{ALIASES, CANONICAL, EVENT_KIND};
+use crate::model::kind::{CUSTOM, KINDS};
+
+/// Other words for canonical fields, in small letters without `_`, `-` and `.`.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("asn", "source.as.number"),
+    ("clientip", "source.ip"),
+    ("countrycode", "source.geo.country_iso_code"),
+    ("email", "user.email"),
+    ("eventtype", "event.kind"),
+    ("ip", "source.ip"),
+    ("ipaddress", "source.ip"),
+    ("remoteaddr", "source.ip"),
+    ("remoteip", "source.ip"),
+    ("srcip", "source.ip"),
+    ("targetuser", "user.target.id"),
+    ("useragent", "user_agent.original"),
+    ("username", "user.id"),
+];
 
 /// Reads one selection.
 pub(super) fn build(node: &Node, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tree {
@@ -87,6 +105,9 @@ fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tr
         }
     };
     let single = std::slice::from_ref(&entry.value);
+    if scope.canonical && modifiers.is_empty() && matches!(target, Target::Field(EVENT_KIND, _)) {
+        unknown_kinds(&entry.value, findings);
+    }
     match &entry.value.content {
         Content::Map(_) => {
             findings.fault_hint(
@@ -109,6 +130,27 @@ fn item(entry: &Entry, scope: &mut Scope<'_>, findings: &mut Findings<'_>) -> Tr
     }
 }
 
+/// Lints kinds that no decoder makes: they look mistyped.
+fn unknown_kinds(value: &Node, findings: &mut Findings<'_>) {
+    let values = match &value.content {
+        Content::List(values) => values.as_slice(),
+        Content::Scalar(_) | Content::Map(_) => std::slice::from_ref(value),
+    };
+    let texts = values.iter().filter_map(|v| Some((v, v.scalar()?)));
+    for (node, scalar) in texts.filter(|(_, s)| s.kind == ScalarKind::Text) {
+        let kind = scalar.text.to_ascii_lowercase();
+        let known = KINDS.contains(&kind.as_str()) || kind.starts_with(CUSTOM);
+        if known || kind.contains(['*', '?', '\\']) {
+            continue;
+        }
+        let hint = nearest(&kind, KINDS.iter().copied()).map_or_else(
+            || format!("kinds of your own begin with `{CUSTOM}`"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        findings.lint(node.at, format!("`{kind}` is no event kind"), hint);
+    }
+}
+
 /// The field a name stands for; lints names that look like a mistyped canonical one.
 pub(super) fn field(
     name: &str,
@@ -116,10 +158,14 @@ pub(super) fn field(
     scope: &mut Scope<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Target> {
-    let unknown = scope.canonical && name.contains('.') && scope.fields.get(name).is_none();
-    if unknown && let Some(near) = nearest(name, CANONICAL.iter().copied()) {
+    let known = scope.fields.get(name);
+    let is_canonical = known.is_some_and(|id| usize::from(id.0) < CANONICAL.len());
+    if scope.canonical
+        && !is_canonical
+        && let Some(meant) = meant(name)
+    {
         let message = format!("`{name}` is not a canonical field");
-        findings.lint(at, message, format!("did you mean `{near}`?"));
+        findings.lint_cause(at, message, format!("did you mean `{meant}`?"));
     }
     match scope.fields.intern(name) {
         Some(id) => Some(Target::Field(id, name.to_owned())),
@@ -132,4 +178,26 @@ pub(super) fn field(
             None
         }
     }
+}
+
+/// The canonical field that a name which is none seems to mean.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let fold = |name: &str| {
+        let letters = name.chars().filter(|c| !"._-".contains(*c));
+        letters.collect::<String>().to_ascii_lowercase()
+    };
+    let folded = fold(name);
+    let spelling = SPELLINGS.iter().find(|(word, _)| *word == folded);
+    let same = || CANONICAL.iter().find(|known| fold(known) == folded);
+    let near = || {
+        let aliases = ALIASES.iter().map(|(alias, _)| *alias);
+        let near = nearest(name, CANONICAL.iter().copied().chain(aliases))?;
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == near);
+        Some(alias.map_or(near, |(_, field)| field))
+    };
+    spelling
+        .map(|(_, field)| *field)
+        .or_else(|| same().copied())
+        // A short name without a dot is near to anything.
+        .or_else(|| name.contains('.').then(near).flatten())
 }

@@ -14,7 +14,7 @@ use super::diagnostic::{Findings, Place};
 use super::plan::Op;
 use super::predicate::test::{Number, Relation};
 use super::predicate::text::{Pattern, Token};
-use super::predicate::{Leaf, Match, Target, Texts, Tree};
+use super::predicate::{Leaf, Match, TOO_LARGE, Target, Texts, Tree};
 use super::yaml::{Content, Node, Scalar, ScalarKind};
 use crate::model::Fields;
 use crate::model::event::is_missing;
@@ -22,6 +22,10 @@ use modifiers::{Modifiers, Part};
 
 /// Longer regexes are refused (DESIGN.md: bounded).
 const REGEX_PATTERN_MAX: usize = 1024;
+/// Ways to write any character in a regex.
+const ANYTHING: [&str; 5] = [".", "[\\s\\S]", "[\\S\\s]", "[\\w\\W]", "[\\d\\D]"];
+/// Texts with nothing in common: a regex that finds itself in all of them asks for nothing.
+const UNLIKE: [&str; 5] = ["a", "7", " ", "-", "\u{e9}"];
 /// How many values placeholders of one value may expand to.
 const EXPANDED_MAX: usize = 100_000;
 
@@ -107,9 +111,7 @@ impl Builder<'_, '_, '_> {
             Err(message) => {
                 let hint = match wanted {
                     Match::Networks(_) => "write a network like `10.0.0.0/8` or `2001:db8::/32`",
-                    Match::Regex { .. } => {
-                        "look-around and back-references are not supported; shorten large repeats"
-                    }
+                    Match::Regex { .. } => regex_hint(&message),
                     _ => "shorten it",
                 };
                 self.findings.fault_hint(at, message, hint);
@@ -372,8 +374,7 @@ impl Builder<'_, '_, '_> {
                 .fault_hint(at, message, "split it into several values");
             return None;
         }
-        let greedy = source.matches(".*").count() + source.matches(".+").count();
-        if greedy >= 3 || source.starts_with(".*") || source.ends_with(".*") {
+        if searches_much(&source) {
             self.findings.lint(
                 at,
                 "a regex with much `.*` is slow and matches more than meant",
@@ -388,8 +389,43 @@ impl Builder<'_, '_, '_> {
                 "the regex matches an empty text, so it is found in every value",
                 "ask for at least one character, or use `|exists: true`",
             );
+        } else if matches!(&leaf, Tree::Leaf(leaf) if UNLIKE.iter().all(|t| leaf.passes(t))) {
+            self.findings.lint(
+                at,
+                "the regex is found in every value that is not empty",
+                "say which values, or use `|exists: true`",
+            );
         }
         Some(leaf)
+    }
+}
+
+/// Whether a regex takes in anything at its ends, or three times.
+fn searches_much(source: &str) -> bool {
+    // Flags in front: `(?s).*x`.
+    let flags = source.strip_prefix("(?").and_then(|s| s.split_once(')'));
+    let body = match flags {
+        Some((flags, body)) if flags.chars().all(|c| "imsxUu-".contains(c)) => body,
+        _ => source,
+    };
+    let anything =
+        |ends: fn(&str, &str) -> bool| ANYTHING.iter().any(|any| ends(body, &format!("{any}*")));
+    let often: usize = (ANYTHING.iter())
+        .map(|any| {
+            body.matches(&format!("{any}*")).count() + body.matches(&format!("{any}+")).count()
+        })
+        .sum();
+    often >= 3 || anything(|s, any| s.starts_with(any)) || anything(|s, any| s.ends_with(any))
+}
+
+/// What to do about a regex that could not be built.
+fn regex_hint(message: &str) -> &'static str {
+    if message == TOO_LARGE {
+        "shorten its repeats (`{100}`), or split it into several values"
+    } else if message.contains("not supported") {
+        "say the same with two selections and `not`: matching is held to linear time"
+    } else {
+        "a sign meant as itself needs a `\\` before it: `\\(`"
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::FieldId;
 pub(super) fn levels(plan: &Plan) -> Vec<usize> {
     let mut levels: Vec<usize> = Vec::with_capacity(plan.rules.len());
     for rule in &plan.rules {
-        let feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        let feeding = rule.inputs.iter().flat_map(|i| plan.feeding(i.from));
         let below = feeding.filter_map(|p| levels.get(p).map(|l| l + 1));
         levels.push(below.max().unwrap_or(0));
     }
@@ -32,7 +32,7 @@ pub(super) fn waits(plan: &Plan) -> Vec<bool> {
                 | Kind::Obligations { .. }
         );
         let at_deadlines = |p: usize| matches!(plan.rules[p].kind, Kind::Absence { .. });
-        let mut feeding = rule.inputs.iter().filter_map(|i| i.from.rule());
+        let mut feeding = rule.inputs.iter().flat_map(|i| plan.feeding(i.from));
         waits.push(in_order || feeding.any(|p| at_deadlines(p) || waits.get(p) == Some(&true)));
     }
     waits
@@ -44,7 +44,7 @@ pub(super) fn carry(plan: &Plan, carried: &[Vec<FieldId>], rule: usize) -> Vec<F
     let mut fields = plan.detectors[own.detector].fields.clone();
     fields.extend(narrower(plan, rule));
     for (c, consumer) in plan.rules.iter().enumerate().skip(rule + 1) {
-        let feeds = |i: &&Input| i.from.rule() == Some(rule);
+        let feeds = |i: &&Input| plan.feeding(i.from).contains(&rule);
         for input in consumer.inputs.iter().filter(feeds) {
             fields.extend(&input.group_by);
             fields.extend(slots(consumer).into_iter().flat_map(|s| s.fields));
@@ -73,6 +73,15 @@ pub(super) fn narrower(plan: &Plan, rule: usize) -> Vec<FieldId> {
     let replaced = below.iter().zip(own).filter(|(b, o)| b != o);
     fields.extend(replaced.map(|(b, _)| *b));
     fields
+}
+
+/// Whether a rule of this kind counts events whatever input they come by.
+pub(super) fn pools(kind: &Kind) -> bool {
+    match kind {
+        Kind::Window { aggregates, .. } => aggregates.iter().all(|a| a.input.is_none()),
+        Kind::Spike(_) | Kind::Quiet(_) => true,
+        _ => false,
+    }
 }
 
 /// The values a rule reads; `compile` refuses more than `VALUES_MAX`.

@@ -147,7 +147,7 @@ impl Absence {
             .map_or(0, |e| e.pending.iter().filter(|p| !p.followed).count());
         Probe {
             numbers: vec![("pending".to_owned(), pending as f64)],
-            open: false,
+            ..Probe::default()
         }
     }
 }

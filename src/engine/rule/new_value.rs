@@ -117,7 +117,7 @@ impl NewValues {
         ];
         Probe {
             numbers,
-            open: false,
+            ..Probe::default()
         }
     }
 }

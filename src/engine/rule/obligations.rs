@@ -1,8 +1,9 @@
 //! Steps that must follow one another, each within its time: what was begun and not gone on with.
 //!
 //! The first step begins a chain; each further one owes the next. Fires at the first deadline that
-//! passes without its step, by time passing, and names it; the chain ends there. A step that no chain
-//! waits for is nobody's (an `absence` with `lookback` finds those).
+//! passes without its step, by time passing, and names it; the chain ends there. One event serves one
+//! step of one chain, and goes on with one before it begins another. A step that no chain waits for
+//! is nobody's (an `absence` with `lookback` finds those).
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,10 @@ struct Entry {
     /// How long after `newest` the entry still matters.
     keep: i64,
     last: Option<Box<Episode>>,
+    /// Events of this moment that ended a chain, at most as many as there can be chains. What an
+    /// event has left to say comes in the same packet, so no snapshot needs it.
+    #[serde(skip)]
+    ended: Vec<u32>,
 }
 
 impl Weigh for Entry {
@@ -57,6 +62,7 @@ impl Weigh for Entry {
     fn heap(&self) -> usize {
         self.chains.capacity() * size_of::<Chain>()
             + self.chains.iter().map(|c| c.text.len()).sum::<usize>()
+            + self.ended.capacity() * size_of::<u32>()
             + self.last.as_ref().map_or(0, |e| e.heap())
     }
 }
@@ -88,11 +94,18 @@ impl Obligations {
             newest: o.time,
             keep: ctx.detector.suppress.0.max(episode::SLOT_MAX),
             last: None,
+            ended: Vec::new(),
         };
         let change = |entry: &mut Entry| {
             entry.settle(ctx, o.time, out);
-            entry.newest = entry.newest.max(o.time);
-            if o.input == 0 {
+            if o.time > entry.newest {
+                entry.newest = o.time;
+                entry.ended.clear();
+            }
+            // Of one event the later steps are seen first, the beginning last.
+            if entry.has_served(o.event) {
+                None
+            } else if o.input == 0 {
                 entry.begin(o, within, text, out)
             } else {
                 entry.go_on(o, within, text)
@@ -134,12 +147,17 @@ impl Obligations {
         let pending = self.table.get(key).map_or(0, |e| e.chains.len());
         Probe {
             numbers: vec![("pending".to_owned(), pending as f64)],
-            open: false,
+            ..Probe::default()
         }
     }
 }
 
 impl Entry {
+    /// Whether the event has served a step.
+    fn has_served(&self, event: u32) -> bool {
+        self.ended.contains(&event) || self.chains.iter().any(|c| c.event == event)
+    }
+
     /// A chain begins; returns when its second step is due.
     fn begin(
         &mut self,
@@ -167,10 +185,14 @@ impl Entry {
 
     /// The oldest chain that waits for this step goes on; returns when its next one is due.
     fn go_on(&mut self, o: &Observation, within: &[Span], text: &[u8]) -> Option<i64> {
-        let waits = |c: &Chain| c.next == o.input && c.latest <= o.time && c.event != o.event;
+        let waits = |c: &Chain| c.next == o.input && c.latest <= o.time;
         let at = self.chains.iter().position(waits)?;
         let Some(next) = within.get(usize::from(o.input)) else {
             self.chains.remove(at);
+            if self.ended.len() == CHAINS_MAX {
+                self.ended.remove(0);
+            }
+            self.ended.push(o.event);
             return None;
         };
         let chain = self.chains.get_mut(at)?;

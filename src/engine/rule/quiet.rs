@@ -138,6 +138,7 @@ impl Quiets {
         Probe {
             numbers: vec![("event_count".to_owned(), f64::from(entry.seen))],
             open: entry.episode.as_ref().is_some_and(|e| e.open),
+            ..Probe::default()
         }
     }
 }

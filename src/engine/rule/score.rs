@@ -151,6 +151,7 @@ impl Scores {
         Probe {
             numbers: entry.observed(rule, score, entry.newest),
             open: entry.pinned(),
+            ..Probe::default()
         }
     }
 }

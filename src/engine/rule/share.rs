@@ -200,6 +200,7 @@ impl Shares {
             .map_or_else(Probe::default, |entry| Probe {
                 numbers: observed(entry.reading()),
                 open: entry.pinned(),
+                ..Probe::default()
             })
     }
 }

@@ -195,6 +195,7 @@ impl SpikeRule {
         Probe {
             numbers,
             open: entry.pinned(),
+            ..Probe::default()
         }
     }
 }

@@ -146,6 +146,7 @@ impl Temporal {
         Probe {
             numbers: vec![("steps".to_owned(), steps)],
             open,
+            ..Probe::default()
         }
     }
 }

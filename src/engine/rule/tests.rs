@@ -17,7 +17,7 @@ mod peers;
 mod quiet;
 mod ratio;
 mod repeat;
-mod roll_up;
+pub(crate) mod roll_up;
 mod score;
 mod spike;
 mod temporal;
@@ -111,7 +111,7 @@ fn run(
         engine.handle(&Input::Batch(&routed));
         drain(&mut engine, &mut alerts);
         if restart == Some(n) {
-            let image = engine.snapshot();
+            let image = engine.snapshot().concat();
             engine = Engine::new(Arc::clone(program), shards);
             engine.restore(&image, &["input".to_owned()]).unwrap();
         }

@@ -134,16 +134,16 @@ impl<M: Memory> WindowRule<M> {
     }
 
     #[must_use]
-    pub fn probe(&self, rule: &Rule, key: u64) -> Probe {
+    pub fn probe(&self, rule: &Rule, key: u64, now: i64) -> Probe {
         let Some(entry) = self.table.get(key) else {
             return Probe::default();
         };
-        let numbers = Measure::new(rule)
-            .read(&entry.stores, entry.newest, entry.span)
-            .observed;
+        let now = entry.newest.max(now);
+        let reading = Measure::new(rule).read(&entry.stores, now, entry.span);
         Probe {
-            numbers,
+            numbers: reading.observed,
             open: entry.pinned(),
+            events: entry.memory.events(now - entry.span),
         }
     }
 }
@@ -186,7 +186,7 @@ impl Turn<'_> {
             entry.seen = 0;
             entry.origins.clear();
         }
-        entry.seen = entry.seen.saturating_add(1);
+        entry.seen = entry.seen.saturating_add(u32::from(!o.is_again()));
         entry.newest = entry.newest.max(o.time);
         entry.origins.add(o.origin);
         let values = self.measure.values(o, self.text);
@@ -224,7 +224,7 @@ impl Turn<'_> {
         let (ctx, o) = (self.ctx, self.o);
         let open = entry.episode.as_mut().filter(|e| e.open);
         if o.is_followed() && (M::WIDER || self.measure.compares()) {
-            if M::WIDER && !o.is_claim() {
+            if M::WIDER && !o.is_claim() && !o.is_again() {
                 open.into_iter().for_each(|episode| episode.count(o));
             }
             return None;
@@ -242,7 +242,9 @@ impl Turn<'_> {
             out.pass_on(ctx, &o.claim(narrower), self.text);
             return Some(wake);
         };
-        if !o.is_claim() {
+        // A claim is no event; of an event that meets several rules one observation is.
+        let is_none = o.is_claim() || M::WIDER && o.is_again();
+        if !is_none {
             episode.count(o);
         }
         // A straggler adds to the episode but cannot end it.

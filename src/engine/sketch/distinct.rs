@@ -27,10 +27,19 @@ pub struct Distinct {
 /// Stored column by column: values, latest times, earlier times, and the ring.
 impl Serialize for Distinct {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let values: Vec<u64> = self.few.iter().map(|seen| seen.value).collect();
-        let latest: Vec<i64> = self.few.iter().map(|seen| seen.latest).collect();
-        let earlier: Vec<i64> = self.few.iter().map(|seen| seen.earlier).collect();
+        let values = Column(&self.few, |seen| seen.value);
+        let latest = Column(&self.few, |seen| seen.latest);
+        let earlier = Column(&self.few, |seen| seen.earlier);
         (values, latest, earlier, &self.ring).serialize(s)
+    }
+}
+
+/// A list made of one part of each value, while it is written.
+struct Column<'a, T>(&'a [Seen], fn(&Seen) -> T);
+
+impl<T: Serialize> Serialize for Column<'_, T> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.0.iter().map(self.1))
     }
 }
 

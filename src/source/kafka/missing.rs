@@ -20,6 +20,8 @@ impl Lane {
     fn missing(next: i64) -> Self {
         Self {
             next,
+            proof: None,
+            low: next,
             high: next,
             empty_to: next,
             ended: false,

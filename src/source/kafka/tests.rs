@@ -294,6 +294,61 @@ fn an_end_is_taken_back_when_its_broker_is_silent_and_given_up_after_long() {
 }
 
 #[test]
+fn a_log_that_holds_another_record_before_the_frontier_halts() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    produce(&settings, "t", (0..5).map(|i| format!("m{i}")));
+    let (key, p) = (HashKey::fixed(), Partition::default());
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    let (mut batch, mut prints) = (Batch::default(), Vec::new());
+    while prints.len() < 5 {
+        batch.clear();
+        source.poll(&mut batch, WAIT).unwrap();
+        prints.extend(batch.records().map(|r| r.fingerprint(&key)));
+    }
+    let mut frontier = Frontier::default();
+    frontier.advance("t", 0, 3);
+    let over = |offset: i64, is: usize| {
+        let mut last = Last::default();
+        last.note("t", 0, offset, prints[is]);
+        let source = KafkaSource::new(settings.clone(), frontier.clone(), NO_ENV).unwrap();
+        source.proving(&key, &last)
+    };
+
+    let got = poll(&mut over(2, 2), |got| ended(got, p, 5));
+    let offsets: Vec<i64> = got.records.iter().map(|r| r.1).collect();
+    assert_eq!(
+        offsets,
+        [3, 4],
+        "the one that was looked at is not given again"
+    );
+
+    let mut other = over(2, 1);
+    let halted = Notice::Halted {
+        partition: p,
+        next: 3,
+        cause: Halt::Replaced,
+    };
+    let got = poll(&mut other, |got| got.notices.contains(&halted));
+    assert!(got.records.is_empty(), "{got:?}");
+    assert_eq!(other.halted().collect::<Vec<_>>(), [(p, Halt::Replaced)]);
+
+    let mut accepting = over(2, 1).accepting(&[("t".to_owned(), 0)]);
+    let got = poll(&mut accepting, |got| ended(got, p, 5));
+    assert_eq!(got.records.len(), 5, "what the log holds");
+    let accepted = Notice::Accepted {
+        partition: p,
+        next: 0,
+        cause: Halt::Replaced,
+    };
+    assert!(got.notices.contains(&accepted), "{got:?}");
+
+    // Of a record elsewhere nothing follows.
+    let got = poll(&mut over(1, 4), |got| ended(got, p, 5));
+    assert_eq!(got.records.len(), 2);
+}
+
+#[test]
 fn a_paused_source_gives_nothing_and_no_end() {
     let cluster = cluster(&[("t", 1)]);
     let settings = settings(&cluster, &["t"], Start::Earliest);

@@ -10,6 +10,9 @@ use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
 use crate::store::{Range, StoreError, Table, Tx, View, format};
 
+/// Alerts looked at at once for retention.
+const PAGE: usize = 500;
+
 /// Which alerts to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -196,36 +199,52 @@ fn indexed(view: &dyn View, key: &[u8], revision: &[u8]) -> Result<Alert, StoreE
     super::get(view, Table::Alerts, &alert_key(Id(id), revision))?.ok_or_else(lost)
 }
 
-/// Takes out up to `limit` closed alerts from before a time, with all their revisions; tells how
-/// many alerts went. For retention.
+/// Takes out up to `limit` alerts from before a time that are over, with all their revisions; tells
+/// how many went. For retention.
 ///
 /// # Errors
 /// When they cannot be read or written.
-pub fn prune(tx: &mut dyn Tx, before: EventTime, limit: usize) -> Result<usize, StoreError> {
-    let mut old = Vec::new();
-    let range = Range::all().before(sortable(before.0).to_vec());
-    {
-        let view: &dyn Tx = tx;
-        view.scan(Table::AlertsByTime, &range, &mut |key, _| {
-            old.push(key.to_vec());
-            Ok(if old.len() < limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
-        })?;
-    }
-    let mut gone = 0;
-    for index in old {
-        let Some(id) = index.get(8..).and_then(|k| <[u8; 32]>::try_from(k).ok()) else {
-            continue;
+pub fn prune(
+    tx: &mut dyn Tx,
+    before: EventTime,
+    is_over: impl Fn(&Alert) -> bool,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let (mut gone, mut range) = (0, Range::all().before(sortable(before.0).to_vec()));
+    // Page by page: those that stay must not stand in the way of the others.
+    loop {
+        let page = keys(tx, &range)?;
+        let Some(last) = page.last() else {
+            return Ok(gone);
         };
-        if newest(tx, Id(id))?.is_some_and(|a| a.status == Status::Open) {
-            continue;
+        range = range.after(last.clone());
+        for index in page {
+            let Some(id) = index.get(8..).and_then(|k| <[u8; 32]>::try_from(k).ok()) else {
+                continue;
+            };
+            if newest(tx, Id(id))?.is_some_and(|alert| !is_over(&alert)) {
+                continue;
+            }
+            super::clear(tx, Table::Alerts, &Range::prefix(&id))?;
+            tx.delete(Table::AlertsByTime, &index)?;
+            gone += 1;
+            if gone == limit {
+                return Ok(gone);
+            }
         }
-        super::clear(tx, Table::Alerts, &Range::prefix(&id))?;
-        tx.delete(Table::AlertsByTime, &index)?;
-        gone += 1;
     }
-    Ok(gone)
+}
+
+/// The first keys of the index in a range.
+fn keys(tx: &dyn Tx, range: &Range) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut keys = Vec::new();
+    tx.scan(Table::AlertsByTime, range, &mut |key, _| {
+        keys.push(key.to_vec());
+        Ok(if keys.len() < PAGE {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })?;
+    Ok(keys)
 }

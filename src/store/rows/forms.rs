@@ -1,6 +1,8 @@
 //! The stored form of each row type: its name and version. Raising a version needs an `upgrade`
 //! and a compat fixture.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::alert::Alert;
@@ -42,6 +44,10 @@ pub struct Muted {
     pub told: bool,
 }
 
+/// What each detector in force is, by its id: a number that changes with its definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definitions(pub BTreeMap<String, u64>);
+
 macro_rules! forms {
     ($($type:ty: $name:literal v $version:literal;)*) => {
         $(impl Form for $type {
@@ -63,4 +69,5 @@ forms! {
     Receipt: "receipt" v 1;
     Silence: "silence" v 1;
     Muted: "muted alert" v 1;
+    Definitions: "definitions" v 1;
 }

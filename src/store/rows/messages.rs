@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{DeadLetter, Delivery, get, next_number, number, put};
+use super::{DeadLetter, Delivery, next_number, number, put};
 use crate::engine::outbox::{Draft, Kind, Message, Settled, Verdict};
 use crate::model::WallTime;
 use crate::store::{Range, StoreError, Table, Tx, View, format};
@@ -221,60 +221,4 @@ pub fn dead_letters(
         limit,
         |l: &DeadLetter| endpoint.is_none_or(|e| e == l.message.endpoint),
     )
-}
-
-/// Every endpoint for which messages wait, with how many: also those no longer configured.
-///
-/// # Errors
-/// When a row is damaged.
-pub fn waiting(view: &dyn View) -> Result<Vec<(String, u64)>, StoreError> {
-    let start = depth_key("");
-    let mut waiting = Vec::new();
-    view.scan(Table::Meta, &Range::prefix(&start), &mut |key, count| {
-        let name = key.get(start.len()..).unwrap_or_default();
-        let count = number(count, "meta")?;
-        if count > 0 {
-            waiting.push((String::from_utf8_lossy(name).into_owned(), count));
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(waiting)
-}
-
-/// Gives up up to `limit` messages of an endpoint that is no longer configured; tells how many.
-///
-/// # Errors
-/// When they cannot be read or written.
-pub fn abandon(
-    tx: &mut dyn Tx,
-    endpoint: &str,
-    at: WallTime,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let messages = load(&*tx, endpoint, 0, limit)?;
-    let settled: Vec<Settled> = messages
-        .iter()
-        .map(|message| {
-            let verdict = Verdict::Dead("the endpoint is no longer configured".to_owned());
-            Settled::of(message, verdict, 0, at)
-        })
-        .collect();
-    settle(tx, endpoint, &settled)?;
-    Ok(settled.len())
-}
-
-/// Puts a dead letter back into its outbox, with the same id and bytes; returns its new number.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn revive(tx: &mut dyn Tx, number: u64) -> Result<Option<u64>, StoreError> {
-    let key = number.to_be_bytes();
-    let Some(letter) = get::<DeadLetter>(&*tx, Table::DeadLetters, &key)? else {
-        return Ok(None);
-    };
-    tx.delete(Table::DeadLetters, &key)?;
-    let left = count(tx, b"dead_letters")?.saturating_sub(1);
-    set_count(tx, b"dead_letters", left)?;
-    let message = letter.message;
-    push(tx, &message.endpoint, &message.draft, u64::MAX).map(Some)
 }

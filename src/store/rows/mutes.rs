@@ -98,6 +98,22 @@ pub fn save<T: Ending>(tx: &mut dyn Tx, row: &T, now: WallTime) -> Result<bool, 
     Ok(true)
 }
 
+/// Changes a row, if it is still there.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn change<T: Ending>(
+    tx: &mut dyn Tx,
+    id: Id,
+    change: impl FnOnce(&mut T),
+) -> Result<(), StoreError> {
+    let Some(mut row) = find::<T>(tx, id)? else {
+        return Ok(());
+    };
+    change(&mut row);
+    put(tx, T::TABLE, &id.0, &row)
+}
+
 /// What is known of a muted alert.
 ///
 /// # Errors

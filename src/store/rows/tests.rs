@@ -176,8 +176,14 @@ fn alerts_are_listed_newest_first_by_filter_and_page() {
         ),
         [0u8; 0]
     );
-    let gone = write(&store, |tx| alerts::prune(tx, EventTime(0), 100)).unwrap();
-    assert_eq!(gone, 2, "closed ones before the time: 2 and 4");
+    let closed = |a: &Alert| a.status == Status::Closed;
+    let prune = |limit| write(&store, |tx| alerts::prune(tx, EventTime(0), closed, limit)).unwrap();
+    // The first is open: it stands in nobody's way.
+    assert_eq!(
+        (prune(1), prune(100)),
+        (1, 1),
+        "closed ones before the time: 2 and 4"
+    );
     assert_eq!(ids(filter(), 99), [9, 8, 7, 6, 5, 3, 1]);
 }
 
@@ -238,36 +244,6 @@ fn the_outbox_keeps_order_and_counts() {
         );
         let sent = actions::deliveries(view, Id([2; 32]))?;
         assert_eq!((sent.len(), sent[0].delivered_at), (1, WallTime(500)));
-        Ok(())
-    })
-    .unwrap();
-    let revived = write(&store, |tx| messages::revive(tx, numbers[0]))
-        .unwrap()
-        .unwrap();
-    assert!(revived > numbers[3]);
-    assert_eq!(ids("a", 0), ["m3", "m4", "m1"]);
-    assert_eq!(
-        write(&store, |tx| messages::revive(tx, numbers[0])).unwrap(),
-        None
-    );
-}
-
-#[test]
-fn messages_of_an_endpoint_that_is_gone_are_given_up() {
-    let store = MemoryStore::new();
-    write(&store, |tx| {
-        for n in 1..=3 {
-            messages::push(tx, "old", &draft(n, None), 100)?;
-        }
-        messages::push(tx, "new", &draft(4, None), 100)?;
-        assert_eq!(
-            messages::waiting(&*tx)?,
-            [("new".to_owned(), 1), ("old".to_owned(), 3)]
-        );
-        assert_eq!(messages::abandon(tx, "old", WallTime(9), 2)?, 2);
-        assert_eq!(messages::abandon(tx, "old", WallTime(9), 9)?, 1);
-        assert_eq!(messages::waiting(&*tx)?, [("new".to_owned(), 1)]);
-        assert_eq!(messages::dead_letters(&*tx, Some("old"), 9)?.len(), 3);
         Ok(())
     })
     .unwrap();

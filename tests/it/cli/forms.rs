@@ -225,6 +225,47 @@ fn the_summary_counts_per_detector_and_what_would_be_contained() {
     );
 }
 
+/// What the end of a file leaves open, and whose group-by field is missing.
+#[test]
+fn the_summary_says_what_it_cannot_know() {
+    let dir = scratch("summary");
+    let detector = "title: Unused\nname: unused\nlogsource: {product: tidegate}\ndetection:\n  \
+        issued: {event.kind: token.issued}\n  used: {event.kind: token.used}\ncorrelation:\n  \
+        {type: absence, after: issued, expect: used, group-by: [token.id], timespan: 30m}\n";
+    std::fs::write(dir.join("unused.yml"), detector).unwrap();
+    let issued = |hour: u8, token: &str| {
+        format!(
+            "{{\"event.kind\":\"token.issued\",\"time\":\"2026-01-12T0{hour}:00:00Z\"{token}}}\n"
+        )
+    };
+    let events = [
+        issued(7, ",\"token.id\":\"t1\""),
+        issued(8, ",\"token.id\":\"t2\""),
+        issued(8, ""),
+    ];
+    let summary = |form: &str| {
+        let folder = dir.to_str().unwrap();
+        let arguments = [
+            "replay",
+            "--input",
+            "-",
+            "--detectors",
+            folder,
+            "--summary",
+            "-o",
+            form,
+        ];
+        tidegate(&arguments).stdin(events.concat()).ok()
+    };
+    summary("human")
+        .says("  1 judged after the end of the input (`--until`)")
+        .says("1 without a group-by field of unused");
+    let told = summary("json").json().remove(0);
+    assert_eq!(told["detectors"]["unused"]["alerts"], 2, "{told}");
+    assert_eq!(told["detectors"]["unused"]["after_end"], 1);
+    assert_eq!(told["missing_key_of"], json!({"unused": 1}));
+}
+
 #[test]
 fn wrong_use_ends_with_2_and_says_what_is_right() {
     let shown = detectors();

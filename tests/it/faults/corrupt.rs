@@ -12,11 +12,12 @@ use tidegate::store::snapshot::{self, Snapshot};
 use tidegate::store::{self, Range, StoreError, Table};
 
 use super::{Scene, floods, row};
+use crate::harness::command::Run;
 use crate::harness::{kafka, scratch, sized};
 
 const ENGINE: &str = "engine";
 const PAGE: usize = 4096;
-const FAILED: i32 = 3;
+pub(super) const FAILED: i32 = 3;
 
 /// A way to damage a file, told by its number.
 fn damage(n: u64, good: &[u8]) -> Vec<u8> {
@@ -35,7 +36,7 @@ fn damage(n: u64, good: &[u8]) -> Vec<u8> {
     bad
 }
 
-fn snapshots(scene: &Scene) -> Vec<PathBuf> {
+pub(super) fn snapshots(scene: &Scene) -> Vec<PathBuf> {
     let dir = scene.home.file("state/snapshots");
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     let mut files: Vec<PathBuf> = entries
@@ -128,10 +129,10 @@ fn refuses(scene: &Scene, why: &str) {
     assert!(!log.contains("panicked at"), "{log}");
 }
 
-type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+pub(super) type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Every row, as whoever asks for it gets it.
-fn rows(file: &Path) -> Result<Rows, StoreError> {
+pub(super) fn rows(file: &Path) -> Result<Rows, StoreError> {
     let store = RedbStore::open(file)?;
     let mut all = Rows::new();
     store::read(&store, |view| {
@@ -245,6 +246,53 @@ fn rewrite(scene: &Scene, change: impl Fn(&mut Snapshot)) {
     kept.generation += 1;
     change(&mut kept);
     snapshot::write(&dir, ENGINE, &kept).unwrap();
+}
+
+#[test]
+fn a_snapshot_with_a_right_sum_and_half_a_state_is_passed_over() {
+    let scene = written("faults-half-state");
+    rewrite(&scene, |s| s.body.truncate(s.body.len() / 2));
+    let daemon = scene.home.start().ready();
+    let log = daemon.log();
+    assert!(log.contains("a snapshot cannot be used"), "{log}");
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    for _ in 0..2 {
+        rewrite(&scene, |s| s.body.truncate(s.body.len() / 2));
+    }
+    refuses(&scene, "no snapshot of engine is good");
+    row(
+        "T28 a snapshot with half a state",
+        "under a right checksum",
+        "told, and the one before it is used; no start without a good one",
+    );
+}
+
+#[test]
+fn while_state_is_restored_it_is_alive_and_not_ready_and_says_so() {
+    let scene = written("faults-restoring");
+    // A pipe in the snapshot's place: it is read for as long as the test wants.
+    let newest = snapshots(&scene).pop().unwrap();
+    let good = std::fs::read(&newest).unwrap();
+    std::fs::remove_file(&newest).unwrap();
+    Run::new("mkfifo", &[newest.to_str().unwrap()]).ok();
+    let daemon = scene.home.spawn().listening();
+    let (status, body) = daemon.get("/readyz");
+    assert!(
+        status == 503 && body.contains("restoring"),
+        "{status} {body}"
+    );
+    assert_eq!(daemon.get("/healthz").0, 200);
+    std::fs::write(&newest, good).unwrap();
+    let daemon = daemon.ready();
+    daemon.until("the backlog's end", |d| {
+        let backlog = d.json("/readyz")["backlog"].as_u64();
+        (backlog == Some(0)).then_some(())
+    });
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Scene, floods, floods_from, row, shim};
 use crate::harness::command::Run;
-use crate::harness::kafka;
+use crate::harness::{kafka, lines};
 
 /// A disk below the state folder that can be made to fail.
 struct Disk {
@@ -61,11 +61,16 @@ impl Drop for Disk {
 }
 
 fn armed(library: &Path, scene: &Scene) -> Vec<(&'static str, String)> {
+    armed_below(library, scene, "state")
+}
+
+/// What makes the disk below this folder fail while the file `fault` is there.
+fn armed_below(library: &Path, scene: &Scene, dir: &str) -> Vec<(&'static str, String)> {
     let text = |path: PathBuf| path.to_str().unwrap().to_owned();
     vec![
         ("LD_PRELOAD", library.to_str().unwrap().to_owned()),
         ("DISK_FAULT", text(scene.home.file("fault"))),
-        ("DISK_DIR", text(scene.home.file("state"))),
+        ("DISK_DIR", text(scene.home.file(dir))),
     ]
 }
 
@@ -137,5 +142,70 @@ fn a_sync_that_fails_ends_the_process_and_a_restart_is_whole() {
         "T27 fsync says EIO",
         "from the middle of a stream on",
         "ends with code 3; after a restart lost 0, extra 0",
+    );
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_synced_ends_the_process() {
+    let topic = "faults-eio-snapshot";
+    let events = floods(8, 40);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "eio-snapshot", &events);
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let armed = armed_below(&shim("disk"), &scene, "state/snapshots");
+    let mut daemon = scene.home.start_with(&armed).ready();
+    daemon.settled(scene.records);
+
+    std::fs::write(scene.home.file("fault"), "EIO").unwrap();
+    let status = daemon.ended(Duration::from_secs(30));
+    assert_eq!(status.code(), Some(3), "{}", daemon.log());
+    std::fs::remove_file(scene.home.file("fault")).unwrap();
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T27 fsync of a snapshot says EIO",
+        "the store's disk is whole",
+        "ends with code 3; after a restart lost 0, extra 0",
+    );
+}
+
+#[test]
+fn dead_letters_without_space_stop_reading_and_none_is_lost_or_torn() {
+    let topic = "faults-dead-disk";
+    let events = floods(40, 200);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "dead-disk", &events);
+    scene.reconfigure(
+        "detectors:",
+        "dead_letters: {kind: file, path: dead/letters.jsonl}\ndetectors:",
+    );
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    std::fs::write(scene.home.file("fault"), "ENOSPC").unwrap();
+    let armed = armed_below(&shim("disk"), &scene, "dead");
+    let daemon = scene.home.start_with(&armed);
+    daemon.until("trouble with the dead letters", |d| {
+        let (status, body) = d.get("/readyz");
+        (status == 503 && body.contains("dead letters")).then_some(())
+    });
+    assert!(daemon.received() < scene.records, "reading went on");
+    std::fs::remove_file(scene.home.file("fault")).unwrap();
+    daemon.until("ready again", |d| (d.get("/readyz").0 == 200).then_some(()));
+    daemon.until("all told", |_| scene.is_told().then_some(()));
+    daemon.settled(scene.records);
+    daemon.stop();
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    let mut letters = lines(&scene.home.file("dead/letters.jsonl"));
+    let count = letters.len() as u64;
+    letters.sort();
+    letters.dedup();
+    assert_eq!((count, letters.len() as u64), (scene.wrong, scene.wrong));
+    assert!(letters.iter().all(|line| line.ends_with('}')));
+    row(
+        "T26 no space for dead letters",
+        "every write says ENOSPC for a while",
+        &format!(
+            "not ready and says why, goes on when there is space; {count} of {count} dead letters, lost 0"
+        ),
     );
 }

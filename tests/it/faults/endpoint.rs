@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Scene, floods, row};
-use crate::harness::kafka;
+use crate::harness::{kafka, lines};
 
 #[test]
 fn what_was_refused_comes_again_in_order_when_the_endpoint_is_back() {
@@ -103,5 +103,48 @@ fn an_endpoint_that_hangs_slows_no_other() {
             "the others have everything {:.1} s after the first look",
             took.as_secs_f64()
         ),
+    );
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_told_to_the_others() {
+    let topic = "faults-gone";
+    let events = floods(4, 20);
+    kafka::shared().topic(topic, 1);
+    let scene = Scene::over(topic, "gone", &events);
+    let gone = crate::harness::receiver::Receiver::start("410");
+    let more = format!(
+        "  sinks:\n    - {{kind: webhook, name: left, url: '{}', secret_env: WEBHOOK_SECRET}}\n",
+        gone.url()
+    );
+    scene.reconfigure("  sinks:\n", &more);
+    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let own = || {
+        let told = lines(&scene.home.file("alerts.ndjson")).into_iter();
+        let told = told.filter(|l| l.contains("tidegate-endpoint-gone"));
+        told.collect::<Vec<_>>()
+    };
+    let daemon = scene.home.start().ready();
+    daemon.until("an alert about the endpoint", |_| {
+        (!own().is_empty()).then_some(())
+    });
+    daemon.stop();
+    // Those that were under way at once, and no more.
+    let tried = gone.seen().len();
+    assert!(tried <= 16, "{tried} messages were sent to it");
+    // A restart tries once more, and does not tell the same again.
+    let daemon = scene.home.start().ready();
+    daemon.until("another try", |_| (gone.seen().len() > tried).then_some(()));
+    std::thread::sleep(Duration::from_millis(1500));
+    daemon.stop();
+    let own = own();
+    assert_eq!(own.len(), 1, "{own:?}");
+    let alert: serde_json::Value = serde_json::from_str(&own[0]).unwrap();
+    assert_eq!(alert["detector"]["level"], "critical");
+    assert_eq!(alert["key"]["endpoint"], "left");
+    row(
+        "T16 an endpoint says 410",
+        "one of four",
+        "nothing more is sent to it, a critical alert tells the others, once",
     );
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Scene, floods, row};
+use super::{Scene, floods, floods_from, row};
+use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 
 #[test]
@@ -61,12 +62,7 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
     broker.produce("t22", &few);
     let began = Instant::now();
     let daemon = scene.home.start();
-    let alert = daemon.until("the alert", |d| {
-        let all = d.list("/api/v1/alerts");
-        let found = all.into_iter();
-        let mut halted = found.filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
-        halted.next()
-    });
+    let alert = daemon.until("the alert", halted);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
     assert_eq!(alert["detector"]["level"], "critical");
@@ -115,4 +111,70 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
             took.as_secs_f64()
         ),
     );
+}
+
+#[test]
+fn a_log_that_grew_past_the_frontier_again_is_told_from_the_one_that_was_read() {
+    let broker = Broker::own("faults-regrown");
+    broker.topic("t22b", 1);
+    let events = floods(4, 20);
+    let scene = Scene::of(
+        &broker.bootstrap(),
+        "t22b",
+        "broker-regrown",
+        &events,
+        "200",
+    );
+    let file = scene.home.file("events.jsonl");
+    broker.produce("t22b", &file);
+    let daemon = scene.home.start().ready();
+    daemon.settled(scene.records);
+    daemon.stop();
+
+    // The same log goes on.
+    broker.restart(&[]);
+    let daemon = scene.home.start().ready();
+    daemon.settled(0);
+    assert_eq!(daemon.received(), 0, "nothing is read twice");
+    daemon.stop();
+
+    broker.stop();
+    broker.lose("t22b");
+    broker.restart(&[]);
+    let other = scene.home.file("other.jsonl");
+    let text = floods_from(60, 4, 40);
+    std::fs::write(&other, &text).unwrap();
+    broker.produce("t22b", &other);
+    let records = text.lines().count() as u64;
+    assert!(records > scene.records, "it reaches past the frontier");
+    let began = Instant::now();
+    let daemon = scene.home.start();
+    let alert = daemon.until("the alert", halted);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "told after {took:?}");
+    let summary = alert["summary"].as_str().unwrap();
+    assert!(summary.contains("not the one that was read"), "{summary}");
+    daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
+    assert_eq!(daemon.received(), 0, "nothing is read from the new log");
+    daemon.stop();
+
+    let daemon = scene.home.start_and(&["--accept-loss", "t22b/0"]).ready();
+    daemon.settled(records);
+    assert_eq!(daemon.received(), records);
+    daemon.stop();
+    row(
+        "T22 a log made anew has grown past the frontier",
+        &format!("{records} other records where {} were read", scene.records),
+        &format!(
+            "the partition stands, critical alert after {:.1} s; goes on with --accept-loss",
+            took.as_secs_f64()
+        ),
+    );
+}
+
+/// The alert that a partition stands still, once it is there.
+fn halted(daemon: &Daemon) -> Option<serde_json::Value> {
+    let all = daemon.list("/api/v1/alerts").into_iter();
+    let mut halted = all.filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
+    halted.next()
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The program that is tested.
+const OURS: &str = env!("CARGO_BIN_EXE_tidegate");
 /// A busy two-core machine is slow; nothing waits this long when all is well.
 const LIMIT: Duration = Duration::from_secs(120);
 /// No record for so long is the end of a log, if all is told that is to be told.
@@ -68,6 +70,11 @@ impl Home {
         self.spawn_with(&[])
     }
 
+    /// Starts another program than the one that is tested, and asks nothing of it.
+    pub fn spawn_program(&self, program: &Path) -> Daemon {
+        self.launch(program, &[], &[])
+    }
+
     /// Starts the daemon with more in its environment.
     pub fn start_with(&self, env: &[(&str, String)]) -> Daemon {
         let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -76,7 +83,7 @@ impl Home {
 
     /// Starts the daemon with more arguments.
     pub fn start_and(&self, arguments: &[&str]) -> Daemon {
-        self.launch(&[], arguments).addressed()
+        self.launch(OURS.as_ref(), &[], arguments).addressed()
     }
 
     /// Starts the daemon with a fault armed (`tidegate::crash`) and asks nothing of it.
@@ -85,15 +92,15 @@ impl Home {
     }
 
     fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
-        self.launch(env, &[])
+        self.launch(OURS.as_ref(), env, &[])
     }
 
-    fn launch(&self, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+    fn launch(&self, program: &Path, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let child = Command::new(program)
             .args(["run", "-c", "tidegate.yaml"])
             .args(arguments)
             .current_dir(&self.dir)
@@ -122,8 +129,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Waits until it has told its address.
-    pub fn addressed(mut self) -> Self {
+    /// Waits until it has told its address and goes on from its state.
+    pub fn addressed(self) -> Self {
+        self.told("tidegate is running")
+    }
+
+    /// Waits until it answers, if only that it is not ready.
+    pub fn listening(self) -> Self {
+        self.told("listening")
+    }
+
+    /// Waits until a line of the log with this text has told its address.
+    fn told(mut self, text: &str) -> Self {
         let log = self.log.clone();
         let child = &mut self.child;
         self.address = super::wait(
@@ -138,7 +155,7 @@ impl Daemon {
                     super::tail(&log)
                 );
                 let lines = super::lines(&log);
-                let line = lines.iter().find(|l| l.contains("tidegate is running"))?;
+                let line = lines.iter().find(|l| l.contains(text))?;
                 line.split("address=")
                     .nth(1)?
                     .split_whitespace()

@@ -45,14 +45,14 @@ pub fn missed<'a>(items: &[Item<'a>], suppress: i64, within: &[i64]) -> Vec<Open
         detected.extend(over.map(|c| (c.due, c.fact)));
         let waiting = |c: &Chain<'_>| item.inputs & (1 << c.next) != 0;
         // The oldest one first: chains stand in the order in which they began.
+        // One item serves one step: what goes on with a chain begins none.
         if let Some(at) = chains.iter().position(waiting) {
             let chain = &mut chains[at];
             match within.get(chain.next) {
                 Some(time) => (chain.next, chain.due) = (chain.next + 1, item.time + time),
                 None => drop(chains.remove(at)),
             }
-        }
-        if item.inputs & 1 != 0 {
+        } else if item.inputs & 1 != 0 {
             let due = item.time + within[0];
             let (next, fact) = (1, item.fact);
             chains.push(Chain { next, due, fact });

@@ -91,7 +91,8 @@ fn a_silenced_alert_is_stored_and_neither_told_nor_acted_upon() {
     assert_eq!(desk.state().active().count(), 0);
     assert_eq!(stored(&store, 1), [id, id, id]);
     // It was over before the silence was: nobody needs to hear of it.
-    assert!(desk.end_silence(silence.silence_id, NOW).unwrap().is_some());
+    let ended = desk.end_silence(silence.silence_id, NOW).unwrap().unwrap();
+    assert_eq!(ended.muted, 1, "one alert, of three revisions");
     assert_eq!(desk.release(NOW).unwrap().messages, 0);
     assert!(desk.end_silence(Id([9; 32]), NOW).unwrap().is_none());
 }
@@ -259,6 +260,12 @@ fn an_entry_takes_back_what_stands_and_keeps_off_what_comes_until_its_end() {
         (1, 0),
         "told, not acted upon"
     );
+    running.record(&[alert(2, 0)], NOW).unwrap();
+    let withheld = |store: &MemoryStore| -> u64 {
+        let all: Vec<AllowEntry> = store::read(store, |view| mutes::all(view)).unwrap();
+        all.iter().map(|e| e.withheld).sum()
+    };
+    assert_eq!(withheld(&store), 1, "counted, and once");
     let end = NOW + Span::hours(1);
     running.record(&[alert(3, 0)], end).unwrap();
     assert_eq!(running.state().active().count(), 1, "it ends by itself");

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 
 use super::Withheld;
 use crate::engine::alert::Alert;
-use crate::engine::containment::allow::{Cidr, asn_number};
+use crate::engine::containment::allow::{AllowList, Cidr, asn_number};
 use crate::engine::containment::{Scope, Target, Verb};
 use crate::engine::detector::plan::Respond;
+use crate::model::WallTime;
 
 /// The flow this product guards, when a response names no part of it.
 const FLOW: &str = "account_recovery";
@@ -36,6 +37,16 @@ impl Scope {
             _ => None,
         }
     }
+}
+
+/// Whether the list keeps an alert's actions off a target: by itself, or by its autonomous system.
+#[must_use]
+pub fn is_protected(target: &Target, alert: &Alert, list: &AllowList, now: WallTime) -> bool {
+    let field = "source.as.number";
+    let network = alert.key.get(field).or_else(|| alert.context.get(field));
+    let network = network.filter(|_| target.scope.is_network());
+    let asn = network.and_then(|text| asn_number(text));
+    asn.is_some_and(|asn| list.covers_asn(asn, now)) || list.covers(target, now)
 }
 
 /// The target of one response to an alert.

@@ -272,6 +272,7 @@ fn what_is_allowed_later_is_reverted() {
         added_by: "soc".into(),
         reason: "partner".into(),
         added_at: NOW,
+        withheld: 0,
     };
     p.set_allow(AllowList::default().with_entries(&[entry]).0);
     let plan = p.tick(&mut state, NOW + Span::seconds(1));

@@ -97,9 +97,15 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
         }
     }
     let start = time(&section, "start", findings);
+    let stamp = section.text("time", findings);
+    let stamp = stamp.map_or_else(|| "time".to_owned(), |n| n.text);
     let every = section.span("every", findings).unwrap_or(Span::seconds(1));
     let count = section.count("count", (1, EVENTS_MAX), findings);
-    let template = object(section.node("template")?);
+    let written = section.node("template")?;
+    if counts(written, findings) {
+        return None;
+    }
+    let template = object(written);
     let vary: &[Entry] = match section.node("vary").map(|n| &n.content) {
         Some(Content::Map(entries)) => entries,
         Some(Content::Scalar(_) | Content::List(_)) => {
@@ -113,13 +119,32 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
     let mut out = Vec::new();
     let mut now = start;
     for n in 1..=count {
-        out.push((now, event(&template, vary, n, now)));
+        let mut event = event(&template, vary, n);
+        event.insert(stamp.clone(), Value::String(now.to_string()));
+        out.push((now, Value::Object(event)));
         now = now + every;
     }
     Some(out)
 }
 
-fn event(template: &Map<String, Value>, vary: &[Entry], n: u64, now: EventTime) -> Value {
+/// Whether a template counts, which is a fault: it would be the same text in every event.
+fn counts(node: &Node, findings: &mut Findings<'_>) -> bool {
+    match &node.content {
+        Content::Scalar(scalar) if fill(&scalar.text, 1) != scalar.text => {
+            let message = format!("`{}` is the same in every event", scalar.text);
+            let hint = "put what changes beside the template: `vary: {user.target.id: 'u{n}'}`";
+            findings.fault_hint(node.at, message, hint);
+            true
+        }
+        Content::Scalar(_) => false,
+        Content::List(items) => (items.iter()).fold(false, |any, i| counts(i, findings) | any),
+        Content::Map(entries) => {
+            (entries.iter()).fold(false, |any, e| counts(&e.value, findings) | any)
+        }
+    }
+}
+
+fn event(template: &Map<String, Value>, vary: &[Entry], n: u64) -> Map<String, Value> {
     let mut event = template.clone();
     for entry in vary {
         let value = match &entry.value.content {
@@ -135,8 +160,7 @@ fn event(template: &Map<String, Value>, vary: &[Entry], n: u64, now: EventTime) 
         };
         event.insert(entry.key.clone(), value);
     }
-    event.insert("time".to_owned(), Value::String(now.to_string()));
-    Value::Object(event)
+    event
 }
 
 /// Replaces `{n}`, `{n/K}` and `{n%K}`; other braces stay.

@@ -116,7 +116,7 @@ impl Builder<'_, '_> {
                     name.text
                 );
                 let hint = if keys.is_empty() {
-                    "leave `target` out for the whole flow, or add the field to `fields:`"
+                    "leave `target` out for the whole flow, or add the field to `group-by` or `fields`"
                         .to_owned()
                 } else {
                     did_you_mean(&name.text, keys.iter().copied())
@@ -155,8 +155,10 @@ impl Builder<'_, '_> {
             let Some(State::Done(Some(rule))) = self.states.get(i).copied() else {
                 continue;
             };
-            if let Some(rule) = self.plan.rules.get_mut(rule) {
-                rule.alerts = alerts;
+            for group in self.plan.rules_of(rule) {
+                if let Some(rule) = self.plan.rules.get_mut(group) {
+                    rule.alerts = alerts;
+                }
             }
             if !alerts || !seen_files.insert(doc.file) {
                 continue;

@@ -3,11 +3,11 @@
 //! Owns group keys with their aliases. Does not compile what it refers to: it asks the builder.
 
 use super::rules::Builder;
-use crate::engine::detector::diagnostic::{did_you_mean, nearest};
+use crate::engine::detector::diagnostic::did_you_mean;
 use crate::engine::detector::document::{Correlation, Kind, Name};
 use crate::engine::detector::plan::{From, Input};
+use crate::engine::detector::selection;
 use crate::model::FieldId;
-use crate::model::field::CANONICAL;
 
 /// A reference that was found.
 pub(super) struct Source {
@@ -215,12 +215,31 @@ fn unused_aliases(builder: &mut Builder<'_, '_>, doc: usize, correlation: &Corre
 }
 
 /// Lints group-by names that neither we nor any selection here knows: events without the field are
-/// not counted, so a mistyped name makes a detector that never fires.
+/// not counted, so a mistyped name makes a detector that never fires. `fields` of that kind show
+/// nothing.
 fn unread_keys(
     builder: &mut Builder<'_, '_>,
     doc: usize,
     correlation: &Correlation,
     sources: &[Source],
+) {
+    let is_alias =
+        |name: &&Name| (correlation.aliases.iter()).any(|(alias, _)| alias.text == name.text);
+    let keys = correlation.group_by.iter().filter(|name| !is_alias(name));
+    let hint = "events without it are not counted: check the name";
+    unread(builder, doc, keys, sources, hint);
+    let docs = builder.docs;
+    let shown = docs.get(doc).map_or(&[][..], |d| &d.document.header.fields);
+    let hint = "alerts have nothing to show for it: check the name";
+    unread(builder, doc, shown.iter(), sources, hint);
+}
+
+fn unread<'n>(
+    builder: &mut Builder<'_, '_>,
+    doc: usize,
+    names: impl Iterator<Item = &'n Name>,
+    sources: &[Source],
+    hint: &str,
 ) {
     let mut read = Vec::new();
     for source in sources {
@@ -231,20 +250,14 @@ fn unread_keys(
             From::Event(_) | From::Rule(_) | From::Settled(_) | From::Rest(_) => return,
         }
     }
-    for name in &correlation.group_by {
-        let aliased = correlation
-            .aliases
-            .iter()
-            .any(|(alias, _)| alias.text == name.text);
-        let near = nearest(&name.text, CANONICAL.iter().copied()).is_some();
-        let known = near || builder.is_canonical_name(&name.text);
-        if !aliased && !known && !read.contains(&name.text) {
+    for name in names {
+        let known = builder.is_canonical_name(&name.text) || selection::meant(&name.text).is_some();
+        if !known && !read.contains(&name.text) {
             let message = format!(
                 "`{}` is no canonical field and no selection reads it",
                 name.text
             );
-            let hint = "events without it are not counted: check the name";
-            builder.findings(doc).lint(name.at, message, hint);
+            builder.findings(doc).lint_cause(name.at, message, hint);
         }
     }
 }

@@ -10,10 +10,10 @@ use crate::engine::detector::document::{Bound, Correlation, Kind};
 use crate::engine::detector::plan::{Aggregate, From, Function, Input, Kind as PlanKind};
 use crate::engine::detector::predicate::Predicate;
 use crate::model::FieldId;
-use crate::model::field::{CANONICAL, REQUEST_ID, TRACE_ID, URL_PATH, USER_AGENT};
+use crate::model::field::{CANONICAL, DEVICE_ID, REQUEST_ID, TRACE_ID, URL_PATH, USER_AGENT};
 
 /// Fields whose value a client makes up anew with each request.
-const MADE_UP: [FieldId; 4] = [USER_AGENT, URL_PATH, REQUEST_ID, TRACE_ID];
+const MADE_UP: [FieldId; 5] = [USER_AGENT, DEVICE_ID, URL_PATH, REQUEST_ID, TRACE_ID];
 /// From this `labels.spoofable` on, the author has said that the group is the attacker's choice.
 const SPOOFABLE: u8 = 2;
 

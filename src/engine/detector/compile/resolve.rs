@@ -7,7 +7,7 @@ use super::inputs::Source;
 use super::rules::{Builder, State};
 use crate::engine::detector::diagnostic::{did_you_mean, nearest};
 use crate::engine::detector::document::{Body, Name};
-use crate::engine::detector::plan::{From, Rule};
+use crate::engine::detector::plan::From;
 
 /// Correlations may refer to correlations this deep.
 const CHAIN_MAX: usize = 64;
@@ -76,14 +76,7 @@ impl Builder<'_, '_> {
                     self.findings(doc).fault_hint(name.at, message, hint);
                     return None;
                 }
-                let rule = self.rule(other)?;
-                if self.plan.rules.get(rule).is_some_and(|r| self.rolls_up(r)) {
-                    let message = format!("`{}` rolls up: its alerts have no one group", name.text);
-                    let hint = "name a rule without `roll-up`";
-                    self.findings(doc).fault_hint(name.at, message, hint);
-                    return None;
-                }
-                From::Rule(rule)
+                From::Rule(self.rule(other)?)
             }
         };
         Some(Source {
@@ -91,11 +84,6 @@ impl Builder<'_, '_> {
             from,
             doc: Some(other),
         })
-    }
-
-    fn rolls_up(&self, rule: &Rule) -> bool {
-        let detector = self.plan.detectors.get(rule.detector);
-        detector.is_some_and(|d| !d.roll_up.is_empty())
     }
 
     fn missing(&mut self, doc: usize, name: &Name, found: Option<usize>) {

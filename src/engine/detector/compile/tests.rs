@@ -197,7 +197,7 @@ fn spikes() {
 fn rules_of_correlations_alert_only_when_told_to() {
     let pair = |generate: &str, own: &str| {
         clean(&format!(
-            "title: A\nname: a\n{own}detection:\n  s:\n    event.kind: x.y\n  condition: s\n---\n\
+            "title: A\nname: a\n{own}detection:\n  s:\n    event.kind: custom.y\n  condition: s\n---\n\
              title: B\nname: b\ncorrelation:\n  type: event_count\n  rules: a\n{generate}\
              \x20 group-by: [user.id]\n  timespan: 1h\n  condition: {{gt: 3}}\n"
         ))

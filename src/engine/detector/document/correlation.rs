@@ -189,6 +189,11 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Correlati
     let kind_name = kind_name(&section, findings);
     let rules = section.texts("rules", findings);
     let group_by = section.texts("group-by", findings).unwrap_or_default();
+    if section.node("group-by").is_none() {
+        let message = "the correlation has no `group-by`: it counts over everything";
+        let hint = "add `group-by: [source.ip]`, or `group-by: []` if that is meant";
+        findings.lint(section.at, message, hint);
+    }
     let aliases = aliases(&section, findings);
     let timespan = section.span("timespan", findings);
     let owes = kind_name.as_deref() == Some("obligations");

@@ -18,6 +18,9 @@ use crate::engine::detector::plan::Op;
 use crate::model::field::{EVENT_KIND, EVENT_SCHEMA, TIME};
 use crate::model::{Event, FieldId, Value};
 
+/// What is said of a regex beyond `REGEX_BYTES_MAX`.
+pub(in crate::engine::detector) const TOO_LARGE: &str =
+    "the regex needs more than 1 MiB once compiled";
 /// From this many literals on, one set test replaces a chain of tests.
 const SET_MIN: usize = 4;
 
@@ -119,7 +122,7 @@ impl Leaf {
     #[inline]
     pub(super) fn holds(&self, event: &Event) -> bool {
         match &self.target {
-            Target::AnyText => event.texts().any(|t| self.test.holds(Value::Text(t))),
+            Target::AnyText => event.searchable().any(|value| self.test.holds(value)),
             Target::Product(label) => {
                 self.test.holds(Value::Text(event.schema))
                     || event.values(*label).any(|value| self.test.holds(value))
@@ -307,7 +310,7 @@ fn test(wanted: &Match) -> Result<Test, String> {
             match regex {
                 Ok(regex) => Test::Regex(Box::new(regex)),
                 Err(regex::Error::CompiledTooBig(_)) => {
-                    return Err("the regex is too large once compiled".to_owned());
+                    return Err(TOO_LARGE.to_owned());
                 }
                 Err(error) => return Err(regex_message(&error)),
             }

@@ -360,7 +360,8 @@ fn keywords_search_every_text() {
     let any = "keywords: [EVILSERVICE, 'svchost.exe -n evil', 4711]\ncondition: keywords";
     check(any, &json!({"unnamed": "the EvilService ran"}), true);
     check(any, &json!({"user.id": "x", "message.id": "id 4711"}), true);
-    check(any, &json!({"unnamed": "nothing"}), false);
+    check(any, &json!({"EventID": 4711}), true);
+    check(any, &json!({"unnamed": "nothing", "EventID": 4712}), false);
     let all = "keywords:\n  '|all': [OabVirtualDirectory, ' -ExternalUrl ']\ncondition: keywords";
     check(
         all,

@@ -118,26 +118,45 @@ fn apply(m: &mut Modifiers, name: &str, at: Place, findings: &mut Findings<'_>) 
                 _ => 's',
             });
         }
-        "contains" => m.part_of_text = Some(Part::Inside),
-        "startswith" => m.part_of_text = Some(Part::Start),
-        "endswith" => m.part_of_text = Some(Part::End),
-        "gt" => m.compare = Some(Op::Gt),
-        "gte" => m.compare = Some(Op::Gte),
-        "lt" => m.compare = Some(Op::Lt),
-        "lte" => m.compare = Some(Op::Lte),
+        "contains" => return only(&mut m.part_of_text, Part::Inside, name, at, findings),
+        "startswith" => return only(&mut m.part_of_text, Part::Start, name, at, findings),
+        "endswith" => return only(&mut m.part_of_text, Part::End, name, at, findings),
+        "gt" => return only(&mut m.compare, Op::Gt, name, at, findings),
+        "gte" => return only(&mut m.compare, Op::Gte, name, at, findings),
+        "lt" => return only(&mut m.compare, Op::Lt, name, at, findings),
+        "lte" => return only(&mut m.compare, Op::Lte, name, at, findings),
         "base64" => m.encodings.push(Encoding::Base64),
         "base64offset" => m.encodings.push(Encoding::Base64Offset),
         "wide" | "utf16le" => m.encodings.push(Encoding::Utf16Le),
         "utf16be" => m.encodings.push(Encoding::Utf16Be),
         "utf16" => m.encodings.push(Encoding::Utf16),
-        _ if part.is_some() => m.part = part,
         _ => {
+            if let Some(part) = part {
+                return only(&mut m.part, part, name, at, findings);
+            }
             let hint = did_you_mean(name, NAMES.iter().copied());
             findings.fault_hint(at, format!("there is no modifier `{name}`"), hint);
             return false;
         }
     }
     true
+}
+
+/// Enters what an item can say once; a second one of its kind would silently undo the first.
+fn only<T>(
+    slot: &mut Option<T>,
+    value: T,
+    name: &str,
+    at: Place,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let first = slot.replace(value).is_none();
+    if !first {
+        let message = format!("`|{name}` does not go together with the one before it");
+        let hint = "write two items, `field|gte: 1` and `field|lt: 5`: both must hold";
+        findings.fault_hint(at, message, hint);
+    }
+    first
 }
 
 /// The first pair of modifiers that exclude each other.

@@ -4,7 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const DETECTORS: &str = "
+pub(crate) const DETECTORS: &str = "
 title: Flood
 name: flood
 logsource: {product: tidegate}
@@ -123,8 +123,57 @@ fn a_claim_takes_its_values_along() {
     );
 }
 
+/// Who signs in after a flood, by network; and two floods of one system.
+const BUILT_ON: &str = "---
+title: In after a flood
+name: in
+logsource: {product: tidegate}
+detection: {s: {event.kind: login.success}}
+correlation: {type: temporal_ordered, rules: [flood, s], group-by: [source.cidr], timespan: 1m}
+---
+title: Floods of a system
+name: floods
+correlation: {type: event_count, rules: [flood], group-by: [source.as.number], timespan: 1m, condition: {gte: 2}}
+";
+
+/// Detections of an address and of a network are of the network; one of a system is of no network,
+/// though the event that brought it about came from one. None of them alerts by itself.
+#[test]
+fn other_rules_build_on_the_groups_that_have_their_key() {
+    let both = format!("{DETECTORS}{BUILT_ON}");
+    let network = "source.cidr=9.9.9.0/24 source.as.number=1";
+    let told = |script: &str, expect: &str| check(&both, script, expect);
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.1 {network}\n5s login.success {network}"
+        ),
+        "5s open in: In after a flood: flood, then s within 1m for source.cidr 9.9.9.0/24",
+    );
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.{{n}} {network}\n5s login.success {network}"
+        ),
+        "5s open in: In after a flood: flood, then s within 1m for source.cidr 9.9.9.0/24",
+    );
+    told(
+        "0s x7/1s recovery.requested source.ip=9.9.{n}.1 source.cidr=9.9.{n}.0/24 source.as.number=1
+         8s login.success source.cidr=9.9.7.0/24",
+        "",
+    );
+    // An address, then the system without it.
+    told(
+        &format!(
+            "0s x4/1s recovery.requested source.ip=9.9.9.1 {network}
+             20s x7/1s recovery.requested source.ip=9.9.{{n}}.1 source.cidr=9.9.{{n}}.0/24 source.as.number=1
+             5m end"
+        ),
+        "26s open floods: Floods of a system: event_count 2 (>= 2) within 1m for source.as.number 1
+         1m3s closed floods: Floods of a system: event_count 2 (>= 2) within 1m for source.as.number 1",
+    );
+}
+
 /// An event: its time, and the group it is in at each level.
-type Seen = (i64, [u64; 3]);
+pub(crate) type Seen = (i64, [u64; 3]);
 
 /// One group by the definition: when it fired, and while it holds.
 #[derive(Clone, Copy)]
@@ -135,18 +184,29 @@ struct Open {
 
 /// The crossings of any traffic, from the words of the documentation alone: per moment, level by
 /// level, a group counts the events of its window that no narrower group has told of.
-struct Definition {
+pub(crate) struct Definition {
     span: i64,
     bounds: [usize; 3],
-    events: Vec<Seen>,
+    pub(crate) events: Vec<Seen>,
     /// Per event the level of the alert that tells of it; 3 is none.
     told: Vec<usize>,
     open: std::collections::BTreeMap<(usize, u64), Open>,
-    crossings: Vec<(i64, usize, u64)>,
+    pub(crate) crossings: Vec<(i64, usize, u64)>,
 }
 
 impl Definition {
-    fn count(&self, level: usize, group: u64, now: i64) -> usize {
+    pub(crate) fn new(span: i64, bounds: [usize; 3]) -> Self {
+        Self {
+            span,
+            bounds,
+            events: Vec::new(),
+            told: Vec::new(),
+            open: std::collections::BTreeMap::new(),
+            crossings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn count(&self, level: usize, group: u64, now: i64) -> usize {
         let events = self.events.iter().zip(&self.told);
         let counts = |(e, told): &(&Seen, &usize)| {
             e.1[level] == group && e.0 > now - self.span && e.0 <= now && **told >= level
@@ -166,7 +226,7 @@ impl Definition {
         }
     }
 
-    fn moment(&mut self, now: i64, of: &[Seen]) {
+    pub(crate) fn moment(&mut self, now: i64, of: &[Seen]) {
         let open: Vec<(usize, u64)> = self.open.keys().copied().collect();
         for (level, group) in open {
             self.close(level, group, now);
@@ -233,14 +293,7 @@ proptest! {
             ));
             list.push((time, groups));
         }
-        let mut definition = Definition {
-            span: span * 1000,
-            bounds,
-            events: Vec::new(),
-            told: Vec::new(),
-            open: std::collections::BTreeMap::new(),
-            crossings: Vec::new(),
-        };
+        let mut definition = Definition::new(span * 1000, bounds);
         for moment in list.chunk_by(|a, b| a.0 == b.0) {
             definition.moment(moment[0].0, moment);
         }

@@ -141,3 +141,50 @@ correlation:
         "2s open spread: Spread: accounts 3 (>= 3), devices 3 (>= 2), agents 3 (>= 3), cost 12 (>= 12) within 1h for source.cidr a",
     );
 }
+
+/// One event that meets two of the rules is one event, and its number is added once.
+#[test]
+fn an_event_that_meets_two_rules_is_counted_once() {
+    let with = |correlation: &str| {
+        format!(
+            "title: Two\nname: two\nlogsource: {{product: tidegate}}\n\
+             detection:\n  any: {{event.kind: [a, b]}}\n  one: {{event.kind: a}}\n  read: {{n: 0}}\n\
+             correlation:\n  rules: [any, one]\n  group-by: [source.ip]\n  timespan: 10m\n{correlation}"
+        )
+    };
+    let event = |at: &str, kind: &str| {
+        format!("{at} {kind} source.ip=9.9.9.1 n=60 source.cidr=9.9.9.0/24\n")
+    };
+    let count = with("  type: event_count\n  condition: {gte: 2}\n");
+    check(&count, &event("0s", "a"), "");
+    let opened = |name: &str| format!("1s open two: Two: {name} within 10m for source.ip 9.9.9.1");
+    let closed =
+        |name: &str| format!("10m closed two: Two: {name} within 10m for source.ip 9.9.9.1");
+    let both = |name: &str| format!("{}\n{}", opened(name), closed(name));
+    let twice = format!("{}{}20m end", event("0s", "a"), event("1s", "b"));
+    check(&count, &twice, &both("event_count 2 (>= 2)"));
+    let sum = with("  type: value_sum\n  condition: {field: n, gte: 100}\n");
+    check(&sum, &event("0s", "a"), "");
+    check(
+        &sum,
+        &twice,
+        &format!(
+            "{}\n{}",
+            opened("value_sum 120 (>= 100)"),
+            closed("value_sum 120 (>= 100)")
+        ),
+    );
+    // Beside numbers of one rule alone, too; and in every group of a roll-up.
+    let parts = "  aggregates:\n    all: {type: event_count}\n    ones: {type: event_count, rule: one}\n  condition: {all: {gte: 2}, ones: {gte: 1}}\n";
+    check(&with(parts), &event("0s", "a"), "");
+    check(&with(parts), &twice, &both("all 2 (>= 2), ones 1 (>= 1)"));
+    let rolled = format!("{}  roll-up: source.cidr\n", with(parts));
+    check(&rolled, &event("0s", "a"), "");
+    check(&rolled, &twice, &both("all 2 (>= 2), ones 1 (>= 1)"));
+    let other = event("1s", "b").replace("9.9.9.1", "9.9.9.2");
+    check(
+        &rolled,
+        &format!("{}{other}20m end", event("0s", "a")),
+        &both("all 2 (>= 2), ones 1 (>= 1)").replace("source.ip 9.9.9.1", "source.cidr 9.9.9.0/24"),
+    );
+}

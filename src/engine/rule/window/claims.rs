@@ -35,6 +35,9 @@ pub trait Memory: Clone + Debug + Default {
     /// The time of the newest event that is left.
     fn newest(&self) -> Option<i64>;
 
+    /// How many are left of those after `from`; `None` where nothing is remembered.
+    fn events(&self, from: i64) -> Option<u64>;
+
     /// The numbers of what is left.
     fn recount(&self, measure: &Measure, span: i64) -> Stores;
 
@@ -57,6 +60,10 @@ impl Memory for () {
         None
     }
 
+    fn events(&self, _: i64) -> Option<u64> {
+        None
+    }
+
     fn recount(&self, measure: &Measure, span: i64) -> Stores {
         measure.fresh(span)
     }
@@ -72,7 +79,16 @@ struct Event {
     /// The narrower groups it came through, as fingerprints.
     through: [u64; NARROWER_MAX],
     values: Values,
+    /// With `AGAIN` where the event was counted by another input.
     input: u8,
+}
+
+const AGAIN: u8 = 1 << 7;
+
+impl Event {
+    const fn is_again(&self) -> bool {
+        self.input & AGAIN != 0
+    }
 }
 
 /// See the module's text.
@@ -99,7 +115,7 @@ impl Memory for Log {
             time: o.time,
             through,
             values: *values,
-            input: o.input,
+            input: o.input | if o.is_again() { AGAIN } else { 0 },
         });
         !full
     }
@@ -107,14 +123,24 @@ impl Memory for Log {
     fn yield_to(&mut self, ctx: &Context<'_>, claim: &Observation, text: &[u8]) -> usize {
         let level = usize::from(claim.input);
         let (before, by) = (self.0.len(), group(ctx, level, text));
+        let mut again = 0;
         if by.is_some() {
-            self.0.retain(|e| e.through.get(level).copied() != by);
+            self.0.retain(|e| {
+                let stays = e.through.get(level).copied() != by;
+                again += usize::from(!stays && e.is_again());
+                stays
+            });
         }
-        before - self.0.len()
+        before - self.0.len() - again
     }
 
     fn newest(&self) -> Option<i64> {
         self.0.iter().map(|e| e.time).max()
+    }
+
+    fn events(&self, from: i64) -> Option<u64> {
+        let counted = |e: &&Event| e.time > from && !e.is_again();
+        Some(self.0.iter().filter(counted).count() as u64)
     }
 
     fn recount(&self, measure: &Measure, span: i64) -> Stores {
@@ -122,9 +148,10 @@ impl Memory for Log {
         for event in &self.0 {
             let o = Observation {
                 time: event.time,
-                input: event.input,
+                input: event.input & !AGAIN,
                 ..Observation::default()
             };
+            let o = if event.is_again() { o.again() } else { o };
             measure.insert(&mut stores, &o, &event.values, span);
         }
         stores

@@ -215,10 +215,12 @@ impl Measure {
         let mut place = None;
         let all = std::iter::once(&mut stores.first).chain(&mut stores.rest);
         for (i, (store, spec)) in all.zip(&self.specs).enumerate() {
-            if spec
-                .input
-                .is_some_and(|input| input != usize::from(o.input))
-            {
+            // Whatever does not ask for an input counts an event once.
+            let counts = match spec.input {
+                Some(input) => input == usize::from(o.input),
+                None => !o.is_again(),
+            };
+            if !counts {
                 continue;
             }
             let value = spec.slot.and_then(|s| values.get(s).copied().flatten());

@@ -102,7 +102,10 @@ pub const LAWS: &[Law] = &[
     ),
     law(
         "stalled-held",
-        &[OPENED, PASSED],
+        &[
+            OPENED,
+            Stream::Events(|f| f.kind == "challenge.passed" || f.kind == "ticket.opened"),
+        ],
         USER,
         (0, 90 * S),
         Meaning::Chain(&[45 * S]),

@@ -7,7 +7,7 @@ use super::{Aggregate, Bound, Kind, REFUSED};
 use crate::engine::detector::diagnostic::{Findings, Place, did_you_mean};
 use crate::engine::detector::keys;
 use crate::engine::detector::plan::{Function, Op};
-use crate::engine::detector::section::{Name, Section, names, shown};
+use crate::engine::detector::section::{Name, Section, names, number_in_quotes, quoted, shown};
 use crate::engine::detector::yaml::{Content, Entry, Node, ScalarKind};
 
 const OPS: [Op; 6] = [Op::Gt, Op::Gte, Op::Lt, Op::Lte, Op::Eq, Op::Neq];
@@ -298,8 +298,14 @@ pub(super) fn number(node: &Node, key: &str, findings: &mut Findings<'_>) -> Opt
         Some(ScalarKind::Int(n)) => Some(n as f64),
         Some(ScalarKind::Float(n)) => Some(n),
         _ => {
-            let message = format!("`{key}` must be a number, found {}", shown(node));
-            findings.fault_hint(node.at, message, format!("write `{key}: 10`"));
+            let (message, hint) = match number_in_quotes(node) {
+                Some(number) => quoted(key, number),
+                None => (
+                    format!("`{key}` must be a number, found {}", shown(node)),
+                    format!("write `{key}: 10`"),
+                ),
+            };
+            findings.fault_hint(node.at, message, hint);
             None
         }
     }

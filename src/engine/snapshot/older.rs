@@ -1,0 +1,408 @@
+//! Snapshots of older forms: what a form did not have yet is filled in while it is read.
+//!
+//! Owns the list of what came later than the oldest form that is read, and the layer over the decoder
+//! that heeds it; not what the state means. Fields are known by the names of their structs, so a
+//! struct in the list shares its name with no other (`serde(rename)`). Invariant: the newest form is
+//! read without this layer, and costs nothing for those before it.
+
+use std::fmt;
+use std::slice::Iter;
+
+use serde::Deserialize;
+use serde::de::value::I64Deserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, VariantAccess,
+    Visitor,
+};
+
+/// A field that older forms do not have.
+pub(super) struct Later {
+    of: &'static str,
+    field: &'static str,
+    /// The first form that has it.
+    since: u32,
+    /// What it is where it is missing.
+    before: i64,
+}
+
+/// Every such field. A variant at the end of an enum needs no line: older forms do not use it.
+pub(super) const LATER: &[Later] = &[
+    // No repeat is due: the next revision sets one.
+    later("Episode", "repeat_at", 3, i64::MAX),
+    later("Episode", "repeats", 3, 0),
+    later("Episode", "held", 3, 0),
+];
+
+const fn later(of: &'static str, field: &'static str, since: u32, before: i64) -> Later {
+    Later {
+        of,
+        field,
+        since,
+        before,
+    }
+}
+
+/// Reads a value as the form `version` had it.
+pub(super) fn read<'de, T: Deserialize<'de>>(
+    version: u32,
+    later: &'static [Later],
+    bytes: &'de [u8],
+) -> Result<T, postcard::Error> {
+    let mut decoder = postcard::Deserializer::from_bytes(bytes);
+    let form = Form { version, later };
+    T::deserialize(form.over(&mut decoder))
+}
+
+/// A form, and what it lacks.
+#[derive(Clone, Copy)]
+struct Form {
+    version: u32,
+    later: &'static [Later],
+}
+
+impl Form {
+    const fn over<T>(self, inner: T) -> Older<T> {
+        Older { inner, form: self }
+    }
+
+    /// What the field was before it was, if the form lacks it.
+    fn lacks(self, of: &str, field: &str) -> Option<i64> {
+        let is_it = |l: &&Later| l.of == of && l.field == field && l.since > self.version;
+        self.later.iter().find(is_it).map(|l| l.before)
+    }
+}
+
+/// Each part of serde's conversation, with the form beside it.
+struct Older<T> {
+    inner: T,
+    form: Form,
+}
+
+macro_rules! ask {
+    ($($method:ident($($name:ident: $type:ty),*);)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.$method($($name,)* self.form.over(visitor))
+        })*
+    };
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Older<D> {
+    type Error = D::Error;
+
+    ask! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_option();
+        deserialize_unit();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+        deserialize_ignored_any();
+    }
+
+    /// A struct is written as a tuple of its fields: of those that the form has.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let Self { inner, form } = self;
+        let has = |field: &&&str| form.lacks(name, field).is_none();
+        let len = fields.iter().filter(has).count();
+        let fields = Fields {
+            inner: visitor,
+            form,
+            name,
+            fields: fields.iter(),
+        };
+        inner.deserialize_tuple(len, fields)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+/// A struct while it is read: its visitor, then what the visitor asks for the fields.
+struct Fields<T> {
+    inner: T,
+    form: Form,
+    name: &'static str,
+    fields: Iter<'static, &'static str>,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Fields<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_seq(Fields {
+            inner: values,
+            form: self.form,
+            name: self.name,
+            fields: self.fields,
+        })
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Fields<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        let Some(field) = self.fields.next() else {
+            return Ok(None);
+        };
+        match self.form.lacks(self.name, field) {
+            None => self.inner.next_element_seed(self.form.over(seed)),
+            Some(before) => {
+                let value: I64Deserializer<A::Error> = before.into_deserializer();
+                seed.deserialize(value).map(Some)
+            }
+        }
+    }
+}
+
+macro_rules! answer {
+    ($($method:ident: $type:ty;)*) => {
+        $(fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        })*
+    };
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Older<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    answer! {
+        visit_bool: bool;
+        visit_i8: i8;
+        visit_i16: i16;
+        visit_i32: i32;
+        visit_i64: i64;
+        visit_u8: u8;
+        visit_u16: u16;
+        visit_u32: u32;
+        visit_u64: u64;
+        visit_f32: f32;
+        visit_f64: f64;
+        visit_char: char;
+        visit_str: &str;
+        visit_borrowed_str: &'de str;
+        visit_bytes: &[u8];
+        visit_borrowed_bytes: &'de [u8];
+    }
+
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_some(self.form.over(value))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_newtype_struct(self.form.over(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_seq(self.form.over(values))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_enum(self.form.over(variant))
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Older<S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<S::Value, D::Error> {
+        self.inner.deserialize(self.form.over(value))
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Older<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        self.inner.next_element_seed(self.form.over(seed))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Older<A> {
+    type Error = A::Error;
+    type Variant = Older<A::Variant>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self::Variant), A::Error> {
+        let (value, variant) = self.inner.variant_seed(self.form.over(seed))?;
+        Ok((value, self.form.over(variant)))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Older<A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.inner.unit_variant()
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
+        self.inner.newtype_variant_seed(self.form.over(seed))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        self.inner.tuple_variant(len, self.form.over(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        self.inner.struct_variant(fields, self.form.over(visitor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serialize;
+
+    /// The parts of a state, as the first form had them and as the second has them.
+    mod one {
+        use super::*;
+
+        #[derive(Serialize)]
+        pub struct Thing {
+            pub a: u8,
+            pub last: Option<Box<Thing>>,
+        }
+        #[derive(Serialize)]
+        pub enum Shape {
+            Plain,
+            Of(Thing),
+            Pair(Thing, f64),
+            Named { thing: Thing, text: String },
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Thing {
+        first: u32,
+        a: u8,
+        last: Option<Box<Thing>>,
+        end: i64,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapped(Vec<Shape>);
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Shape {
+        Plain,
+        Of(Thing),
+        Pair(Thing, f64),
+        Named { thing: Thing, text: String },
+    }
+
+    const TEST: &[Later] = &[
+        later("Thing", "first", 2, 7),
+        later("Thing", "end", 2, i64::MAX),
+    ];
+
+    fn old(a: u8) -> one::Thing {
+        let last = Some(Box::new(one::Thing {
+            a: a + 1,
+            last: None,
+        }));
+        one::Thing { a, last }
+    }
+
+    fn new(a: u8) -> Thing {
+        let thing = |a, last| Thing {
+            first: 7,
+            a,
+            last,
+            end: i64::MAX,
+        };
+        thing(a, Some(Box::new(thing(a + 1, None))))
+    }
+
+    #[test]
+    fn what_is_missing_is_filled_in_wherever_it_stands() {
+        let text = "held".to_owned();
+        let shapes = vec![
+            one::Shape::Plain,
+            one::Shape::Of(old(1)),
+            one::Shape::Pair(old(3), 0.5),
+            one::Shape::Named {
+                thing: old(5),
+                text: text.clone(),
+            },
+        ];
+        let bytes = postcard::to_stdvec(&(shapes, [1u16, 2], 'x')).unwrap();
+        let want = Wrapped(vec![
+            Shape::Plain,
+            Shape::Of(new(1)),
+            Shape::Pair(new(3), 0.5),
+            Shape::Named {
+                thing: new(5),
+                text,
+            },
+        ]);
+        let got: (Wrapped, [u16; 2], char) = read(1, TEST, &bytes).unwrap();
+        assert_eq!(got, (want, [1, 2], 'x'));
+        assert!(read::<(Wrapped, [u16; 2], char)>(1, TEST, &bytes[..20]).is_err());
+    }
+
+    #[test]
+    fn a_form_that_has_a_field_reads_it() {
+        let thing = Thing { end: 3, ..new(1) };
+        let bytes = postcard::to_stdvec(&thing).unwrap();
+        assert_eq!(read::<Thing>(2, TEST, &bytes).unwrap(), thing);
+        assert_eq!(postcard::from_bytes::<Thing>(&bytes).unwrap(), thing);
+    }
+}

@@ -1,0 +1,51 @@
+//! The event kinds that are known by name. Owns the list alone: which fields an event carries is the
+//! decoders', and an event of another kind is an event all the same.
+
+/// All kinds but `custom.*`, by what they are about.
+pub const KINDS: &[&str] = &[
+    "recovery.requested",
+    "recovery.blocked",
+    "recovery.step",
+    "token.issued",
+    "token.used",
+    "token.failed",
+    "token.expired",
+    "message.queued",
+    "message.sent",
+    "message.delivered",
+    "message.deferred",
+    "message.bounced",
+    "message.opened",
+    "message.clicked",
+    "message.complained",
+    "password.changed",
+    "password.reset_by_admin",
+    "email.changed",
+    "phone.changed",
+    "mfa.enrolled",
+    "mfa.removed",
+    "mfa.reset",
+    "mfa.failed",
+    "device.registered",
+    "login.success",
+    "login.failure",
+    "session.started",
+    "session.revoked",
+    "account.locked",
+    "account.unlocked",
+    "payout.changed",
+    "oauth.redirect_mismatch",
+    "deploy.started",
+    "deploy.finished",
+    "deploy.rolledback",
+    "config.changed",
+    "challenge.shown",
+    "challenge.passed",
+    "challenge.failed",
+    "ticket.opened",
+    "phishing.reported",
+    "honeytoken.hit",
+];
+
+/// What the names of all other kinds begin with.
+pub const CUSTOM: &str = "custom.";
