@@ -49,6 +49,12 @@ pub enum Input<'a> {
         partition: i32,
         next: i64,
     },
+    /// A partition has been read to before `next`; what came last may have been no event.
+    Reached {
+        source: u16,
+        partition: i32,
+        next: i64,
+    },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
     /// There may be records of a partition again that were not read: it holds event time back.
@@ -166,6 +172,14 @@ impl<S: Shards> Engine<S> {
                 next,
             } => {
                 self.sequencer.restart(*source, *partition, *next);
+                return;
+            }
+            Input::Reached {
+                source,
+                partition,
+                next,
+            } => {
+                self.sequencer.reach(*source, *partition, *next);
                 return;
             }
             Input::Idle { source, partition } => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::model::{Fingerprint, HashKey, WallTime};
 
+pub mod apart;
 pub mod file;
 pub mod kafka;
 pub mod ledger;
@@ -38,12 +39,14 @@ pub enum Stamp {
 }
 
 impl Stamp {
-    /// The time, whoever's clock it is from.
+    /// A time that the record's events are not later than, but for clocks that differ a little: the
+    /// broker's, or where there is only the producer's word, that of the reading.
     #[must_use]
-    pub const fn time(self) -> Option<WallTime> {
+    pub const fn bound(self, read_at: WallTime) -> Option<WallTime> {
         match self {
             Self::None => None,
-            Self::Created(time) | Self::Appended(time) => Some(time),
+            Self::Created(_) => Some(read_at),
+            Self::Appended(time) => Some(time),
         }
     }
 }
@@ -112,6 +115,9 @@ pub enum Notice {
         next: i64,
         cause: Halt,
     },
+    /// For long nobody has answered for the partition while others are heard: event time goes on
+    /// without it. Taken back by `Behind`, as an end is.
+    Silent { partition: Partition },
     /// The partition gave nothing though there was more; the client was made anew.
     Stalled { partition: Partition, next: i64 },
     /// Something passing went wrong; reading goes on by itself.
@@ -132,6 +138,9 @@ impl Notice {
                 next,
             },
             Self::Behind { partition } => Self::Behind {
+                partition: lift(partition),
+            },
+            Self::Silent { partition } => Self::Silent {
                 partition: lift(partition),
             },
             Self::Halted {
@@ -169,6 +178,8 @@ pub enum Halt {
     /// The log ends at `high`, before the frontier: acknowledged records are lost, or the topic
     /// was made anew.
     Truncated { high: i64 },
+    /// The brokers no longer name it: the topic was made anew with fewer partitions, or is gone.
+    Missing,
     /// The record before the frontier is not the one that was read: the log lost its end, or the topic
     /// was made anew, and has grown past the frontier since.
     Replaced,
@@ -182,6 +193,7 @@ impl std::fmt::Display for Halt {
             Self::Expired { low } => write!(f, "its log begins at {low}"),
             Self::Truncated { high } => write!(f, "its log ends at {high}"),
             Self::Replaced => f.write_str("the record before it is not the one that was read"),
+            Self::Missing => f.write_str("the brokers no longer name it"),
             Self::OutOfRange => f.write_str("the broker refuses that position"),
         }
     }

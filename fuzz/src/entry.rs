@@ -81,13 +81,14 @@ pub fn decode(data: &[u8]) {
     };
     // The low bits are the topic's schema, or none; the high ones say what comes with the record.
     let hint = Schema::ALL.get(usize::from(head & 7)).copied();
-    let broker_time = (head & 8 != 0).then_some(EventTime(1_768_204_800_000));
+    let bound = (head & 8 != 0).then_some(EventTime(1_768_204_800_000));
     let event_id = (head & 16 != 0)
         .then(|| record.get(..16).and_then(|id| std::str::from_utf8(id).ok()))
         .flatten();
     let beside = Beside {
         hint,
-        broker_time,
+        bound,
+        is_appended: bound.is_some(),
         event_id,
         ..Beside::line(1)
     };

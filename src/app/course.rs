@@ -79,6 +79,7 @@ impl<S: Shards> Course<S> {
                 }),
                 Notice::End { .. }
                 | Notice::Halted { .. }
+                | Notice::Silent { .. }
                 | Notice::Stalled { .. }
                 | Notice::Trouble { .. } => {}
             }
@@ -96,11 +97,20 @@ impl<S: Shards> Course<S> {
         }
     }
 
-    /// Heeds what a notice means for event time: a partition at its end, or one that is not read
-    /// on, holds nothing back.
+    /// Heeds what a notice means for event time: a partition at its end, one that is not read on, or
+    /// one that nobody answers for holds nothing back.
     pub fn heed(&mut self, notice: &Notice) {
+        if let Notice::End { partition, next } = notice {
+            self.engine.handle(&Input::Reached {
+                source: partition.topic,
+                partition: partition.number,
+                next: *next,
+            });
+        }
         match notice {
-            Notice::End { partition, .. } | Notice::Halted { partition, .. } => {
+            Notice::End { partition, .. }
+            | Notice::Halted { partition, .. }
+            | Notice::Silent { partition } => {
                 self.engine.handle(&Input::Idle {
                     source: partition.topic,
                     partition: partition.number,

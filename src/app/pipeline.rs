@@ -29,8 +29,8 @@ use crate::decode::{DeadLetter, Schema};
 use crate::engine::exchange::{Origin, Routed};
 use crate::engine::program::Program;
 use crate::enrich::Tables;
-use crate::model::Fingerprint;
 use crate::model::event::Projection;
+use crate::model::{Fingerprint, WallTime};
 use crate::source::ledger::Frontier;
 use crate::source::{Batch, Error, Lag, Notice, Partition, Source};
 
@@ -70,6 +70,8 @@ pub struct Intake {
     /// Per source: records and their bytes.
     pub received: Vec<(u64, u64)>,
     pub read_at: Instant,
+    /// The same by the clock.
+    pub clock: WallTime,
 }
 
 /// What `Pipeline::next` gives.
@@ -91,6 +93,7 @@ struct Job {
     rules: Arc<Rules>,
     batch: Batch,
     read_at: Instant,
+    clock: WallTime,
 }
 
 /// See the module's text.
@@ -267,6 +270,7 @@ impl Intake {
         self.last.clear();
         self.received.clear();
         self.read_at = job.read_at;
+        self.clock = job.clock;
     }
 
     fn fresh(rules: &Arc<Rules>) -> Box<Self> {
@@ -278,6 +282,7 @@ impl Intake {
             last: Vec::new(),
             received: Vec::new(),
             read_at: Instant::now(),
+            clock: WallTime(0),
         })
     }
 }

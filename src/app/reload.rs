@@ -17,6 +17,7 @@ use super::sample::Sample;
 use super::shelf::Shelf;
 use super::stage::{Beside, Stage};
 use crate::decode::Schema;
+use crate::deliver::{Clock as _, SystemClock};
 use crate::engine::alert::Alert;
 use crate::engine::detector::{self, SourceFile};
 use crate::engine::exchange::Routed;
@@ -166,11 +167,12 @@ impl Watch {
                 }
             }
         };
+        let now = SystemClock::new().now();
         for batch in self.sample.batches() {
             routed.clear();
             dead.clear();
             for record in batch.records() {
-                let beside = Beside::of(&record, &self.hints);
+                let beside = Beside::of(&record, &self.hints, now);
                 stage.work(record.payload, &beside, &mut routed, &mut dead);
             }
             engine.handle(&Input::Batch(&routed));

@@ -21,6 +21,7 @@ use crate::engine::program::{Program, Settings as EngineSettings};
 use crate::engine::snapshot::Refused;
 use crate::engine::{Engine, snapshot};
 use crate::model::HashKey;
+use crate::source::apart::Apart;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::source::ledger::Last;
@@ -115,18 +116,18 @@ fn open_sources(
                 let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
                 Box::new(source.proving(key, &place.last).accepting(accepted))
             }
-            SourceShape::File(s) => Box::new(FileSource::new(
+            SourceShape::File(s) => Box::new(Apart::start(FileSource::new(
                 [&s.path],
                 schema(&s.schema).as_deref(),
                 RECORD_BYTES_MAX,
-            )?),
+            )?)?),
             SourceShape::Stdin(s) => {
                 let input = [PathBuf::from("-")];
-                Box::new(FileSource::new(
+                Box::new(Apart::start(FileSource::new(
                     input,
                     schema(&s.schema).as_deref(),
                     RECORD_BYTES_MAX,
-                )?)
+                )?)?)
             }
         });
     }

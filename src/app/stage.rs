@@ -8,8 +8,8 @@ use crate::engine::program::Program;
 use crate::enrich::{Enricher, Tables};
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
-use crate::model::{Event, EventTime, Span, Value, field};
-use crate::source::Record;
+use crate::model::{Event, EventTime, Span, Value, WallTime, field};
+use crate::source::{Record, Stamp};
 
 /// What became of one element of a record.
 #[derive(Debug)]
@@ -24,8 +24,10 @@ pub struct Beside<'a> {
     /// The schema its topic is configured to have.
     pub hint: Option<Schema>,
     pub origin: Origin,
-    /// Bounds what its events may say of their time.
-    pub broker_time: Option<EventTime>,
+    /// What its events may say of their time is bounded by this.
+    pub bound: Option<EventTime>,
+    /// The bound is the broker's time, so it also holds for a record that waited long.
+    pub is_appended: bool,
     /// From a header; stands where an event has no id of its own.
     pub event_id: Option<&'a str>,
 }
@@ -44,9 +46,10 @@ impl<'a> Beside<'a> {
         }
     }
 
-    /// What a record's source says of it; `hints` are by the number of its topic.
+    /// What a record's source says of it, which was read at this time; `hints` are by the number of
+    /// its topic.
     #[must_use]
-    pub fn of(record: &Record<'a>, hints: &[Option<Schema>]) -> Self {
+    pub fn of(record: &Record<'a>, hints: &[Option<Schema>], read_at: WallTime) -> Self {
         let place = record.partition;
         Self {
             hint: hints.get(usize::from(place.topic)).copied().flatten(),
@@ -55,16 +58,17 @@ impl<'a> Beside<'a> {
                 partition: place.number,
                 offset: record.offset,
             },
-            broker_time: record.stamp.time().map(|t| EventTime(t.0)),
+            bound: record.stamp.bound(read_at).map(|t| EventTime(t.0)),
+            is_appended: matches!(record.stamp, Stamp::Appended(_)),
             event_id: record.event_id,
         }
     }
 }
 
-/// An event's time is at most this far ahead of the broker's: one record dated 2099 must not make
-/// all others late. There is no lower bound: an old time makes only its own event late, and
-/// recorded events put through Kafka keep their times.
-const AFTER_BROKER: Span = Span::seconds(60);
+/// An event's time is at most this far ahead of its bound: one record dated 2099 must not make all
+/// others late. There is no lower bound: an old time makes only its own event late, and recorded
+/// events put through Kafka keep their times.
+const AHEAD_MAX: Span = Span::seconds(60);
 
 /// See the module's text.
 pub struct Stage {
@@ -117,19 +121,23 @@ impl Stage {
         dead: &mut Vec<(Origin, DeadLetter)>,
     ) {
         let origin = beside.origin;
+        let before = out.marks.len();
         self.each(bytes, beside.hint, |fate, router| match fate {
             Fate::Event(event) => {
-                if let Some(broker) = beside.broker_time {
-                    event.time = event.time.min(broker + AFTER_BROKER);
+                if let Some(bound) = beside.bound {
+                    event.time = event.time.min(bound + AHEAD_MAX);
                 }
                 if let Some(id) = beside.event_id
                     && event.get(field::EVENT_ID).is_none()
                 {
                     event.set(field::EVENT_ID, Value::Text(id));
                 }
-                router.route(event, origin, beside.broker_time.is_some(), out);
+                router.route(event, origin, beside.is_appended, out);
             }
             Fate::Dead(letter) => dead.push((origin, letter)),
         });
+        if out.marks.len() == before {
+            out.pass(origin);
+        }
     }
 }

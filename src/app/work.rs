@@ -286,6 +286,10 @@ impl Work {
                 let alert = meta::partition_halted(key, place, *next, *cause, now);
                 self.raise(&alert)?;
             }
+            Notice::Silent { partition } => tracing::error!(
+                partition = format!("{}/{}", self.course.name(partition.topic), partition.number),
+                "nobody answers for the partition: event time goes on without it, and what it brings later may be late"
+            ),
             Notice::Stalled { partition, next } => {
                 tracing::warn!(
                     ?partition,

@@ -5,6 +5,7 @@
 //! text beside them for the rare one that alerts. In one process the exchange is a channel.
 
 mod once;
+pub mod routed;
 mod text;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::engine::program::{Program, Read, Slot, TextLayout};
 use crate::engine::window::order;
 use crate::model::field::{self, CONTAINMENT_ACTION};
 use crate::model::{Event, Fingerprint, Value};
+
+pub use routed::{Mark, Routed};
 
 /// Separates the parts of a key's text; cannot occur in a part.
 pub const SEPARATOR: u8 = 0x1f;
@@ -132,62 +135,6 @@ impl Observation {
             values: [0; VALUES_INLINE],
             ..self
         }
-    }
-}
-
-/// One event's place in the stream, also where no rule reads it: it moves the watermark.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    pub time: i64,
-    /// Fingerprint of the event's id; 0 if it has none.
-    pub id: u64,
-    pub origin: Origin,
-    /// How many observations of `Routed::observations` are this event's.
-    pub observations: u16,
-    /// The source gave a trustworthy upper bound for the time, so it is never "far ahead".
-    pub bounded: bool,
-}
-
-/// What stage 1 makes of a batch of records.
-#[derive(Clone, Debug, Default)]
-pub struct Routed {
-    pub marks: Vec<Mark>,
-    pub observations: Vec<Observation>,
-    pub text: Vec<u8>,
-    /// Per rule, observations that had no value for a group-by field.
-    pub keyless: Vec<u64>,
-    /// Events that our own containment brought about.
-    pub contained: u64,
-}
-
-impl Routed {
-    pub fn clear(&mut self) {
-        self.marks.clear();
-        self.observations.clear();
-        self.text.clear();
-        self.keyless.clear();
-        self.contained = 0;
-    }
-
-    /// How much is in it: marks, observations, text.
-    #[must_use]
-    pub fn len(&self) -> (usize, usize, usize) {
-        (self.marks.len(), self.observations.len(), self.text.len())
-    }
-
-    /// Takes out what came since it was this long.
-    pub fn truncate(&mut self, (marks, observations, text): (usize, usize, usize)) {
-        self.marks.truncate(marks);
-        self.observations.truncate(observations);
-        self.text.truncate(text);
-    }
-
-    fn count_keyless(&mut self, rule: u16) {
-        let rule = usize::from(rule);
-        if self.keyless.len() <= rule {
-            self.keyless.resize(rule + 1, 0);
-        }
-        self.keyless[rule] += 1;
     }
 }
 

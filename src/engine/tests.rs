@@ -735,12 +735,84 @@ fn a_lone_record_has_its_deadline_by_the_clock() {
         source: 0,
         partition: 0,
     });
-    engine.advance(WallTime(50_100));
-    engine.advance(WallTime(50_100 + Span::minutes(5).0 + 2000));
+    for second in 0..=302 {
+        engine.advance(WallTime(50_100 + second * 1000));
+    }
     assert_eq!(
         openings(&drain(&mut engine)),
         vec![(51_000, "k1".to_owned())]
     );
+}
+
+/// A log whose last records are no events is not read again, and may lose them.
+#[test]
+fn the_frontier_passes_what_is_no_event() {
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 9.0), 1, 100, true)],
+        0,
+        Settings::default(),
+    );
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let mut batch = routed(&[(1000, 1, 0, 0)], 4, &[0]);
+    for offset in [5, 6] {
+        let origin = Origin {
+            offset,
+            ..Origin::default()
+        };
+        batch.pass(origin);
+    }
+    engine.handle(&Input::Batch(&batch));
+    assert_eq!(engine.frontier().collect::<Vec<_>>(), [(0, 0, 7)]);
+    let (source, partition) = (0, 0);
+    for next in [9, 8] {
+        engine.handle(&Input::Reached {
+            source,
+            partition,
+            next,
+        });
+    }
+    assert_eq!(engine.frontier().collect::<Vec<_>>(), [(0, 0, 9)]);
+    assert_eq!(engine.counts().events, 1);
+}
+
+/// A process that was stopped, or a clock that leaps, has not seen what was written meanwhile.
+#[test]
+fn time_that_nobody_watched_makes_nothing_late() {
+    let settings = Settings {
+        lateness: Span(5000),
+        ..Settings::default()
+    };
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 9.0), 1, 100, true)],
+        0,
+        settings,
+    );
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let at_end = |engine: &mut Engine, time: i64, offset: usize| {
+        engine.handle(&Input::Batch(&routed(&[(time, 1, 0, 0)], offset, &[0])));
+        engine.handle(&Input::Idle {
+            source: 0,
+            partition: 0,
+        });
+    };
+    at_end(&mut engine, 99_000, 0);
+    at_end(&mut engine, 100_000, 1);
+    engine.advance(WallTime(100_000));
+    engine.advance(WallTime(101_000));
+    assert_eq!(engine.stats().watermark.0, 96_000);
+    // Stopped for 25 s, then stepped back and forth by an hour.
+    for now in [126_000, 126_100, 126_100 - 3_600_000, 126_200] {
+        engine.advance(WallTime(now));
+    }
+    let watermark = engine.stats().watermark.0;
+    assert!((98_000..=100_100).contains(&watermark), "{watermark}");
+    at_end(&mut engine, 102_000, 2);
+    assert_eq!(engine.counts().late, 0);
+    // Watched, it passes as fast as the clock.
+    for second in 0..60 {
+        engine.advance(WallTime(200_000 + second * 1000));
+    }
+    assert_eq!(engine.stats().watermark.0, 102_000 - 5000 + 59_000);
 }
 
 /// Found by the simulation: after a pause the first partition to be read made the others late.

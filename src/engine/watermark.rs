@@ -19,6 +19,9 @@ use crate::model::{EventTime, Span};
 
 /// A time this far ahead of everything before it needs a second witness.
 const FAR_AHEAD: i64 = Span::hours(24).0;
+/// Between two looks at the clock no more than this passes: who stood still, or could not look, does
+/// not know what came meanwhile (ms).
+const WATCHED_MAX: i64 = Span::seconds(2).0;
 /// Most observations held back for order; beyond it the oldest go on early, and are counted.
 const HELD_MAX: usize = 1 << 21;
 
@@ -51,7 +54,7 @@ struct Partition {
     doubtful: Option<i64>,
     /// At the end of its log; does not hold the watermark back.
     idle: bool,
-    /// Offset after the last record taken in.
+    /// Offset after the last record that was read and is dealt with.
     next: i64,
     /// Records before it are inside the restored state and are not taken in again.
     floor: i64,
@@ -81,8 +84,11 @@ pub struct Sequencer {
     watermark: i64,
     /// The partition that holds the watermark back.
     lowest: usize,
-    /// Since when, by the clock, all partitions have been at their ends.
+    /// Since when, by the clock, all partitions have been at their ends; later by what was not watched.
     idle_since: Option<i64>,
+    /// The clock at the last look.
+    #[serde(skip)]
+    looked: Option<i64>,
     pub counts: Counts,
     /// By number of source.
     #[serde(skip)]
@@ -100,6 +106,7 @@ impl Default for Sequencer {
             watermark: EventTime::MIN.0,
             lowest: 0,
             idle_since: None,
+            looked: None,
             counts: Counts::default(),
             passed: Vec::new(),
         }
@@ -158,6 +165,9 @@ impl Sequencer {
                 );
                 held += 1;
             }
+        }
+        for o in &batch.passed {
+            self.reach(o.source, o.partition, o.offset + 1);
         }
         self.arenas.push_back(Arena {
             text: batch.text.clone(),
@@ -314,6 +324,15 @@ impl Sequencer {
         }
     }
 
+    /// A partition was read up to `next`, whatever that brought.
+    pub fn reach(&mut self, source: u16, partition: i32, next: i64) {
+        for p in &mut self.partitions {
+            if p.source == source && p.partition == partition {
+                p.next = p.next.max(next);
+            }
+        }
+    }
+
     /// A partition's log is another one, or lost its beginning: it is read anew from `next`.
     pub fn restart(&mut self, source: u16, partition: i32, next: i64) {
         self.expect(source, partition, next);
@@ -339,13 +358,17 @@ impl Sequencer {
 
     /// The clock says `now`. Where all partitions are at the end of their logs, event time passes
     /// as fast as the clock, from the last event on: a deadline comes without any event, and a
-    /// stream that lags behind the clock is not made late by it.
+    /// stream that lags behind the clock is not made late by it. A clock that leaps, or that nobody
+    /// looked at for long, brings event time no further than `WATCHED_MAX`.
     pub fn tick(&mut self, now: i64, settings: &Settings) {
+        let step = now - self.looked.replace(now).unwrap_or(now);
+        let unwatched = step - step.clamp(0, WATCHED_MAX);
         if self.partitions.is_empty() || !self.partitions.iter().all(|p| p.idle) {
             self.idle_since = None;
             return;
         }
-        let since = *self.idle_since.get_or_insert(now);
+        let since = self.idle_since.map_or(now, |since| since + unwatched);
+        self.idle_since = Some(since);
         // The clock is a witness, too: of the only record there is.
         for p in self.partitions.iter_mut().filter(|p| p.newest.is_none()) {
             p.newest = p.doubtful.take_if(|first| *first <= now + FAR_AHEAD);
@@ -386,6 +409,7 @@ impl Sequencer {
             p.floor = p.next;
             p.idle = false;
         }
+        self.idle_since = None;
     }
 
     /// After a restore or a reload: rules have the numbers `keep` says, sources those of `sources` (by their

@@ -9,12 +9,12 @@
     reason = "times refreshes, stalls and reports"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
+use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ledger::{Frontier, Last};
@@ -26,13 +26,20 @@ use crate::model::{Fingerprint, HashKey, WallTime};
 
 mod context;
 pub mod embedded;
+mod ends;
+mod headers;
+mod hearing;
+mod missing;
 pub mod place;
 pub mod producer;
 pub mod settings;
+mod survey;
 
 pub use settings::{Settings, Start};
 
 use context::Context;
+use hearing::Ear;
+use survey::Leaders;
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(3);
@@ -42,6 +49,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const PUBLISH: Duration = Duration::from_secs(5);
 /// How long the same trouble is not said again.
 const REPEAT: Duration = Duration::from_secs(10);
+const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
 
 /// One partition that is, or was, read.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +61,14 @@ struct Lane {
     low: i64,
     /// One past the last offset in the log, as far as is known.
     high: i64,
+    /// From `next` to here the log holds nothing to read: marks of transactions.
+    empty_to: i64,
     ended: bool,
+    /// Whether its broker answers, and when it last did.
+    ear: Ear,
+    heard_at: Instant,
+    /// It has been silent for so long that nobody waits for it: its end stands all the same.
+    given_up: bool,
     halted: Option<Halt>,
     /// When a record last came, or the broker last said that there is none.
     moved_at: Instant,
@@ -103,11 +118,16 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: BaseConsumer<Context>,
     lanes: BTreeMap<Partition, Lane>,
+    /// Of a topic that state does not know, the partitions it had when it was first seen.
+    first: BTreeMap<u16, BTreeSet<i32>>,
+    /// Partitions that the brokers no longer name, and since when.
+    missing: BTreeMap<Partition, Instant>,
     paused: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
     published: (Instant, Frontier),
+    reported_at: Instant,
     trouble: Option<(String, Instant)>,
 }
 
@@ -145,10 +165,13 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
+            first: BTreeMap::new(),
+            missing: BTreeMap::new(),
             paused: false,
             assigned: false,
             refresh_at: now,
             published: (now, Frontier::default()),
+            reported_at: now,
             trouble: None,
         })
     }
@@ -209,9 +232,14 @@ impl KafkaSource {
         let mut complete = true;
         for topic in 0..self.topics.len() {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
-            if let Err(detail) = self.discover(topic, &mut list, batch) {
-                complete = false;
-                self.say(batch, detail);
+            match survey::leaders(&self.consumer, self.name(topic)) {
+                Ok(found) => complete &= self.discover(topic, found, &mut list, batch),
+                Err(detail) => {
+                    complete = false;
+                    self.say(batch, detail);
+                    // Most likely nobody answers: do not wait for the other topics, too.
+                    break;
+                }
             }
         }
         if list.count() > 0 {
@@ -236,37 +264,36 @@ impl KafkaSource {
         self.refresh_at = Instant::now() + pause;
     }
 
-    /// Adds the topic's partitions that are new to us to `list`.
+    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found.
     fn discover(
         &mut self,
         topic: u16,
+        mut found: Leaders,
         list: &mut TopicPartitionList,
         batch: &mut Batch,
-    ) -> Result<(), String> {
+    ) -> bool {
         let name = self.name(topic).to_owned();
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&name), ASK)
-            .map_err(|e| format!("brokers cannot be asked for topic {name}: {e}"))?;
-        let found = metadata.topics().iter().find(|t| t.name() == name);
-        let numbers: Vec<i32> = found.map_or_else(Vec::new, |t| {
-            t.partitions().iter().map(|p| p.id()).collect()
-        });
-        if numbers.is_empty() {
-            return Err(format!(
-                "topic {name} has no partitions; create it or correct its name"
-            ));
+        let mut complete = self.miss(topic, &found, batch);
+        if found.is_empty() {
+            let detail = format!("topic {name} has no partitions; create it or correct its name");
+            self.say(batch, detail);
+            return false;
         }
-        let known = self.start.knows(&name) || self.lanes.keys().any(|p| p.topic == topic);
-        for number in numbers {
+        let first = self.first.entry(topic);
+        let first = first.or_insert_with(|| found.keys().copied().collect());
+        let first = (!self.start.knows(&name)).then(|| first.clone());
+        found.retain(|number, _| {
+            let number = *number;
+            !self.lanes.contains_key(&Partition { topic, number })
+        });
+        let (ends, trouble) = survey::ends(&self.consumer, &name, &found);
+        if let Some(detail) = trouble {
+            complete = false;
+            self.say(batch, detail);
+        }
+        for (number, (low, high)) in ends {
             let partition = Partition { topic, number };
-            if self.lanes.contains_key(&partition) {
-                continue;
-            }
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(&name, number, ASK)
-                .map_err(|e| format!("the bounds of {name}/{number} cannot be read: {e}"))?;
+            let known = first.as_ref().is_none_or(|f| !f.contains(&number));
             let kept = self.start.next(&name, number);
             let accepted = self.accepted.contains(&(name.clone(), number));
             let (next, halted, notice) =
@@ -296,18 +323,22 @@ impl KafkaSource {
                 proof: known.and_then(|(_, last)| last.before(&name, number, next)),
                 low,
                 high,
+                empty_to: next,
                 ended: false,
+                ear: Ear::Fresh,
+                heard_at: Instant::now(),
+                given_up: false,
                 halted,
                 moved_at: Instant::now(),
             };
             if halted.is_none() {
-                list.add_partition_offset(&name, number, Offset::Offset(lane.from()))
-                    .map_err(|e| format!("{name}/{number} cannot be assigned: {e}"))?;
+                // Fails only for offsets that are none.
+                let _ = list.add_partition_offset(&name, number, Offset::Offset(lane.from()));
             }
             batch.notices.push(notice);
             self.lanes.insert(partition, lane);
         }
-        Ok(())
+        complete
     }
 
     /// The partitions being read with their next offsets.
@@ -333,7 +364,7 @@ impl KafkaSource {
         else {
             return self.halt(partition, cause, batch);
         };
-        lane.next = lane.low;
+        (lane.next, lane.empty_to) = (lane.low, lane.low);
         batch.notices.push(Notice::Accepted {
             partition,
             next: lane.low,
@@ -351,12 +382,13 @@ impl KafkaSource {
                 // otherwise the statistics tell within a second.
                 if let (Some((partition, lane)), None) = (same.next(), same.next())
                     && !lane.ended
+                    && lane.ear.is_sure()
                     && !self.paused
                 {
                     lane.ended = true;
                     batch.notices.push(Notice::End {
                         partition: *partition,
-                        next: lane.next,
+                        next: lane.reached(),
                     });
                 }
                 Ok(())
@@ -379,32 +411,36 @@ impl KafkaSource {
 
     /// A position was refused: finds out whose and stops those; the others are assigned anew.
     fn check_bounds(&mut self, batch: &mut Batch) {
-        let running: Vec<(Partition, i64)> = self
-            .lanes
-            .iter()
-            .filter(|(_, l)| l.halted.is_none())
-            .map(|(p, l)| (*p, l.next))
-            .collect();
-        let mut found = false;
+        let (mut found, mut silent) = (false, false);
         let mut unsure = Vec::new();
-        for (partition, next) in running {
-            let bounds =
-                self.consumer
-                    .fetch_watermarks(self.name(partition.topic), partition.number, ASK);
-            if let Ok((low, _)) = bounds
-                && let Some(lane) = self.lanes.get_mut(&partition)
-                && lane.from() < low
-            {
-                // Retention has taken the record that was to be looked at.
-                lane.proof = None;
-            }
-            match bounds.map(|bounds| place::begin(Some(next), true, bounds, self.settings.start)) {
-                Ok(Ok(_)) => {}
-                Ok(Err(cause)) => {
-                    found = true;
-                    self.halt(partition, cause, batch);
+        for topic in 0..self.topics.len() {
+            let topic = u16::try_from(topic).unwrap_or(u16::MAX);
+            let lanes = self.lanes.iter().filter(|(p, _)| p.topic == topic);
+            let running: Vec<(Partition, i64)> = lanes
+                .filter(|(_, l)| l.halted.is_none())
+                .map(|(p, l)| (*p, l.next))
+                .collect();
+            // Where nobody answers, the other topics are not waited for.
+            let ends = (!silent).then(|| self.ends(topic, &running)).flatten();
+            silent |= ends.is_none();
+            let ends = ends.unwrap_or_default();
+            for (partition, next) in running {
+                let bounds = ends.get(&partition.number).copied();
+                if let Some((low, _)) = bounds
+                    && let Some(lane) = self.lanes.get_mut(&partition)
+                    && lane.from() < low
+                {
+                    // Retention has taken the record that was to be looked at.
+                    lane.proof = None;
                 }
-                Err(_) => unsure.push(partition),
+                match bounds.map(|ends| place::begin(Some(next), true, ends, self.settings.start)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(cause)) => {
+                        found = true;
+                        self.halt(partition, cause, batch);
+                    }
+                    None => unsure.push(partition),
+                }
             }
         }
         if !found {
@@ -420,6 +456,19 @@ impl KafkaSource {
             );
             self.reassign(batch);
         }
+    }
+
+    /// The bounds of these partitions of one topic, as far as they can be had now; `None` if nobody
+    /// answers.
+    fn ends(
+        &self,
+        topic: u16,
+        partitions: &[(Partition, i64)],
+    ) -> Option<BTreeMap<i32, survey::Ends>> {
+        let name = self.name(topic);
+        let mut leaders = survey::leaders(&self.consumer, name).ok()?;
+        leaders.retain(|number, _| partitions.iter().any(|(p, _)| p.number == *number));
+        Some(survey::ends(&self.consumer, name, &leaders).0)
     }
 
     fn halt(&mut self, partition: Partition, cause: Halt, batch: &mut Batch) {
@@ -444,46 +493,6 @@ impl KafkaSource {
         }
     }
 
-    /// Takes back the ends that were told, while nobody looks for new ones.
-    fn forget_ends(&mut self, batch: &mut Batch) {
-        for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.ended) {
-            lane.ended = false;
-            let partition = *partition;
-            batch.notices.push(Notice::Behind { partition });
-        }
-    }
-
-    /// Takes in what the statistics say: ends of logs and how far away they are.
-    fn observe(&mut self, batch: &mut Batch) {
-        let Some(seen) = self.consumer.context().take() else {
-            return;
-        };
-        // Records the client has fetched but not yet given stand before the end it tells of.
-        let drained = batch.records().next().is_none();
-        for (topic, number, bounds) in seen {
-            let Some(partition) = self.find(&topic, number) else {
-                continue;
-            };
-            let Some(lane) = self.lanes.get_mut(&partition) else {
-                continue;
-            };
-            lane.high = bounds.high.max(lane.next);
-            let given = bounds.eof == lane.next || (drained && bounds.eof > lane.next);
-            let at_end = given && bounds.high <= bounds.eof;
-            if lane.ended && lane.high > lane.next {
-                lane.ended = false;
-                batch.notices.push(Notice::Behind { partition });
-            }
-            if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
-                lane.ended = true;
-                batch.notices.push(Notice::End {
-                    partition,
-                    next: lane.next,
-                });
-            }
-        }
-    }
-
     /// If nothing came from a partition for long though there is more, makes the client anew.
     fn watch(&mut self, batch: &mut Batch) {
         let now = Instant::now();
@@ -494,7 +503,7 @@ impl KafkaSource {
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
             if now - lane.moved_at >= self.settings.stall_after() {
                 lane.moved_at = now;
-                quiet.push((*partition, lane.next));
+                quiet.push((*partition, lane.reached()));
             }
         }
         let mut stalled = Vec::new();
@@ -516,6 +525,7 @@ impl KafkaSource {
         match self.consumer.context().recreate() {
             Ok(consumer) => {
                 self.consumer = consumer;
+                self.reported_at = Instant::now();
                 self.reassign(batch);
             }
             Err(e) => self.say(batch, format!("the client could not be made anew: {e}")),
@@ -523,10 +533,20 @@ impl KafkaSource {
     }
 }
 
-/// A message as a record of this partition.
-fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> Record<'a> {
+/// What is odd about a message.
+enum Odd {
+    /// They cannot be read.
+    Headers,
+    /// It shows that the partition's log is another one.
+    Replaced(Partition),
+}
+
+/// A message as a record of this partition, and whether its headers could be read.
+fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> (Record<'a>, bool) {
     let payload = message.payload().unwrap_or_default();
-    let mut record = Record {
+    let headers = headers::read(message);
+    let told = headers.unwrap_or_default();
+    let record = Record {
         partition,
         offset: message.offset(),
         stamp: match message.timestamp() {
@@ -535,20 +555,10 @@ fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> Record<
             Timestamp::LogAppendTime(ms) => Stamp::Appended(WallTime(ms)),
         },
         payload: payload.get(..=RECORD_BYTES_MAX).unwrap_or(payload),
-        event_id: None,
-        traceparent: None,
+        event_id: told.event_id,
+        traceparent: told.traceparent,
     };
-    if let Some(headers) = message.headers() {
-        for header in headers.iter() {
-            let value = header.value.and_then(|v| std::str::from_utf8(v).ok());
-            match header.key {
-                "event.id" | "ce_id" => record.event_id = value,
-                "traceparent" => record.traceparent = value,
-                _ => {}
-            }
-        }
-    }
-    record
+    (record, headers.is_some())
 }
 
 fn create(
@@ -568,6 +578,7 @@ impl Source for KafkaSource {
     }
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        self.listen(batch);
         self.refresh(batch);
         if self.paused {
             self.forget_ends(batch);
@@ -578,21 +589,27 @@ impl Source for KafkaSource {
             Duration::ZERO
         };
         while !batch.is_full() {
-            let result = match self.consumer.poll(wait) {
+            let odd = match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
                     let key = self.last.as_ref().map(|(key, _)| key);
-                    Ok(partition.filter(|p| {
-                        let lane = self.lanes.get_mut(p);
-                        lane.is_some_and(|l| !l.take(record(*p, &message), key, batch))
+                    Ok(partition.and_then(|p| {
+                        let (record, is_whole) = record(p, &message);
+                        let lane = self.lanes.get_mut(&p)?;
+                        if lane.take(record, key, batch) {
+                            (!is_whole).then_some(Odd::Headers)
+                        } else {
+                            Some(Odd::Replaced(p))
+                        }
                     }))
                 }
                 Some(Err(error)) => Err(error),
             };
-            match result {
+            match odd {
                 Ok(None) => {}
-                Ok(Some(partition)) => self.replaced(partition, batch),
+                Ok(Some(Odd::Headers)) => self.say(batch, HEADERS.to_owned()),
+                Ok(Some(Odd::Replaced(partition))) => self.replaced(partition, batch),
                 Err(error) => self.fault(&error, batch)?,
             }
             wait = Duration::ZERO;
@@ -640,7 +657,7 @@ impl Source for KafkaSource {
             .map(|(partition, lane)| Lag {
                 partition: *partition,
                 next: lane.next,
-                records: (lane.high - lane.next).max(0),
+                records: (lane.high - lane.reached()).max(0),
             })
             .collect()
     }

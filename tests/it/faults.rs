@@ -15,6 +15,7 @@ mod load;
 mod network;
 mod panic;
 mod reload;
+mod silence;
 mod time;
 mod upgrade;
 

@@ -8,6 +8,7 @@ mod mutes;
 mod reload;
 mod restart;
 mod tables;
+mod tail;
 mod way;
 
 use std::fmt::Write as _;

@@ -19,8 +19,8 @@ use tidegate::engine::program::Program;
 use tidegate::engine::snapshot::Refused;
 use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
+use tidegate::model::WallTime;
 use tidegate::model::ids::Id;
-use tidegate::model::{EventTime, WallTime};
 use tidegate::source::ledger::Frontier;
 use tidegate::source::{Batch, Notice, Partition, Source};
 use tidegate::store::outbox::StoreOutbox;
@@ -34,6 +34,9 @@ use crate::random::Random;
 use crate::receiver::Receiver;
 use crate::rig::Rig;
 use crate::sender::Sender;
+
+/// How often the clock is looked at, at least (ms): as seldom as the engine allows.
+const LOOK: i64 = 2000;
 
 /// Why a step did not come to its end.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub struct Node {
     /// Of the batch that was taken: what is to be heeded once it is committed.
     notices: Vec<Notice>,
     pub uncommitted: bool,
+    /// How long it was awake since it last looked at the clock.
+    pub awake: i64,
     /// Positions of dead letters in the last batch.
     pub dead: Vec<(Origin, DeadLetter)>,
     pub halted: Vec<Partition>,
@@ -139,6 +144,7 @@ impl Node {
             batch: Batch::default(),
             notices: Vec::new(),
             uncommitted: false,
+            awake: 0,
             dead: Vec::new(),
             restored,
             shards,
@@ -155,7 +161,7 @@ impl Node {
         self.crashes.point("source-polled")?;
         if self.batch.is_empty() {
             if self.mutant != Mutant::NoTimers {
-                self.course.engine.advance(WallTime(now));
+                self.look(now);
             }
             self.uncommitted = true;
             self.finish(now)?;
@@ -164,17 +170,7 @@ impl Node {
         let mut routed = Routed::default();
         self.dead.clear();
         for record in self.batch.records() {
-            let place = record.partition;
-            let origin = Origin {
-                source: place.topic,
-                partition: place.number,
-                offset: record.offset,
-            };
-            let beside = Beside {
-                origin,
-                broker_time: record.stamp.time().map(|t| EventTime(t.0)),
-                ..Beside::default()
-            };
+            let beside = Beside::of(&record, &[], WallTime(now));
             self.crashes.point("record-decoding")?;
             self.stage
                 .work(record.payload, &beside, &mut routed, &mut self.dead);
@@ -191,6 +187,16 @@ impl Node {
         self.misbehave(now, early)?;
         self.finish(now)?;
         Ok(Some(self.batch.len()))
+    }
+
+    /// Tells the engine the time as often as a process does that is awake.
+    fn look(&mut self, now: i64) {
+        let mut at = now - std::mem::take(&mut self.awake);
+        while at < now {
+            self.course.engine.advance(WallTime(at));
+            at += LOOK;
+        }
+        self.course.engine.advance(WallTime(now));
     }
 
     /// Commits what was taken and heeds its notices; goes on where it was stuck.

@@ -89,6 +89,8 @@ pub struct World {
     pub receivers: Vec<Receiver>,
     pub node: Option<Node>,
     start_at: i64,
+    /// When it was a process's turn before.
+    turned: i64,
     shards: usize,
     lives: u64,
     faults: fault::Plan,
@@ -215,6 +217,7 @@ impl World {
             receivers: vec![Receiver::default(), Receiver::default()],
             node: None,
             start_at: 0,
+            turned: first - 5000,
             shards: if faulty { profile.shards } else { 1 },
             lives: 0,
             faults,
@@ -351,6 +354,7 @@ impl World {
     /// What a living process does in one step.
     fn turn(&mut self) -> Result<(), Stopped> {
         let now = self.clock();
+        let awake = self.now - std::mem::replace(&mut self.turned, self.now);
         let Some(mut node) = self.node.take() else {
             return Ok(());
         };
@@ -358,6 +362,7 @@ impl World {
             .passing
             .iter()
             .any(|(_, f)| matches!(f, Fault::Lag { .. }));
+        node.awake = awake;
         let result = self.work(&mut node, now, lags);
         self.node = Some(node);
         result

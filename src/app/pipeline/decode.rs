@@ -63,7 +63,7 @@ impl Decoding {
     fn decode(&self, stage: &mut Stage, batch: &Batch, intake: &mut Intake) {
         let mut last: Vec<Record<'_>> = Vec::new();
         for record in batch.records() {
-            let beside = Beside::of(&record, &self.hints);
+            let beside = Beside::of(&record, &self.hints, intake.clock);
             let before = intake.routed.len();
             let (routed, dead) = (&mut intake.routed, &mut intake.dead);
             let work = || {
@@ -72,6 +72,7 @@ impl Decoding {
             };
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 intake.routed.truncate(before);
+                intake.routed.pass(beside.origin);
                 intake.dead.push((beside.origin, DeadLetter::defect()));
                 *stage = self::stage(&intake.rules, self.tables.get());
             }

@@ -14,6 +14,8 @@ use super::orders::Orders;
 use super::{Job, POLL, Rules};
 use crate::app::sample::Sample;
 use crate::app::shelf::Shelf;
+use crate::deliver::{Clock, SystemClock};
+use crate::model::WallTime;
 use crate::source::{Batch, Error, Polled, Source};
 
 pub(super) struct Reader {
@@ -27,7 +29,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn run(mut self) -> Result<(), Error> {
-        let mut seq = 0;
+        let (mut seq, clock) = (0, SystemClock::new());
         // Taken here, in the order of batches, so that no batch of the old rules follows the new.
         let (mut rules, mut version) = (self.rules.get(), 0);
         loop {
@@ -57,6 +59,7 @@ impl Reader {
                         rules: Arc::clone(&rules),
                         batch,
                         read_at: Instant::now(),
+                        clock: latest(&clock),
                     };
                     if self.jobs.send(job).is_err() {
                         return Ok(());
@@ -66,4 +69,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// The later of the time that goes on by itself and what the machine's clock says: neither a step
+/// back nor a start with a clock that was behind pulls events into the past.
+fn latest(clock: &SystemClock) -> WallTime {
+    clock
+        .now()
+        .max(WallTime(clock.stamp().saturating_mul(1000)))
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -12,38 +13,104 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use serde::Deserialize;
 
+use super::hearing::{Heard, patience};
+
 /// What the statistics say of one partition; -1 or less where nothing is known.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
-    #[serde(rename = "hi_offset")]
     pub high: i64,
-    #[serde(rename = "eof_offset")]
     pub eof: i64,
+    /// Its broker, if that has answered lately.
+    pub heard: Option<Heard>,
 }
 
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: BTreeMap<String, BrokerStatistics>,
+    #[serde(default)]
     topics: BTreeMap<String, TopicStatistics>,
 }
 
 #[derive(Deserialize)]
-struct TopicStatistics {
-    partitions: BTreeMap<String, Bounds>,
+struct BrokerStatistics {
+    nodeid: i32,
+    source: String,
+    state: String,
+    /// Microseconds since the last answer; -1 if there was none.
+    rxidle: i64,
+    /// Per kind of request how many were sent.
+    #[serde(default)]
+    req: BTreeMap<String, i64>,
 }
+
+#[derive(Deserialize)]
+struct TopicStatistics {
+    partitions: BTreeMap<String, PartitionStatistics>,
+}
+
+#[derive(Deserialize)]
+struct PartitionStatistics {
+    hi_offset: i64,
+    eof_offset: i64,
+    /// Whom it is read from; -1 for nobody.
+    broker: i32,
+}
+
+impl BrokerStatistics {
+    /// What is heard of it. A coordinator has a connection of its own, which brings no records.
+    fn heard(&self, patience: Duration) -> Option<Heard> {
+        let is_up = self.nodeid >= 0 && self.source != "logical" && self.state == "UP";
+        let idle = Duration::from_micros(u64::try_from(self.rxidle).ok()?);
+        (is_up && idle <= patience).then_some(Heard {
+            broker: self.nodeid,
+            fetches: self.req.get("Fetch").copied().unwrap_or(0),
+        })
+    }
+}
+
+/// librdkafka's own `fetch.wait.max.ms`.
+const FETCH_WAIT_MS: u64 = 500;
 
 /// Topic, partition, bounds.
 pub(super) type Seen = Vec<(String, i32, Bounds)>;
 
+/// What one report says; `None` for one that cannot be read.
+fn parse(statistics: &[u8], patience: Duration) -> Option<Seen> {
+    let statistics: Statistics = serde_json::from_slice(statistics).ok()?;
+    let brokers = statistics.brokers.values();
+    let heard: Vec<Heard> = brokers.filter_map(|b| b.heard(patience)).collect();
+    let mut seen = Vec::new();
+    for (name, topic) in statistics.topics {
+        for (number, partition) in topic.partitions {
+            // Partition -1 is where librdkafka keeps records without one.
+            let Some(number) = number.parse().ok().filter(|n| *n >= 0) else {
+                continue;
+            };
+            let bounds = Bounds {
+                high: partition.hi_offset,
+                eof: partition.eof_offset,
+                heard: heard.iter().find(|h| h.broker == partition.broker).copied(),
+            };
+            seen.push((name.clone(), number, bounds));
+        }
+    }
+    Some(seen)
+}
+
 pub(super) struct Context {
     /// For making the client anew.
     config: ClientConfig,
+    /// How long a broker may be silent.
+    patience: Duration,
     newest: Mutex<Option<Seen>>,
 }
 
 impl Context {
-    pub(super) const fn new(config: ClientConfig) -> Self {
+    pub(super) fn new(config: ClientConfig) -> Self {
+        let wait = config.get("fetch.wait.max.ms").and_then(|w| w.parse().ok());
         Self {
+            patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             config,
             newest: Mutex::new(None),
         }
@@ -67,24 +134,9 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
-            return;
-        };
-        let seen = statistics
-            .topics
-            .into_iter()
-            .flat_map(|(name, topic)| {
-                topic
-                    .partitions
-                    .into_iter()
-                    .filter_map(move |(number, bounds)| {
-                        // Partition -1 is where librdkafka keeps records without one.
-                        let number = number.parse().ok().filter(|n| *n >= 0)?;
-                        Some((name.clone(), number, bounds))
-                    })
-            })
-            .collect();
-        if let Ok(mut newest) = self.newest.lock() {
+        if let Some(seen) = parse(statistics, self.patience)
+            && let Ok(mut newest) = self.newest.lock()
+        {
             *newest = Some(seen);
         }
     }
@@ -109,5 +161,42 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
             tracing::debug!(target: "kafka", facility, message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As librdkafka 2.12 wrote it, shortened to two brokers of three connections.
+    fn report(rxidle: i64, state: &str) -> String {
+        format!(
+            r#"{{"name":"tidegate#consumer-1","ts":1,"brokers":{{
+            "b:9092/1":{{"name":"b:9092/1","nodeid":1,"source":"learned","state":"{state}","rxidle":{rxidle},"req":{{"Fetch":7,"Metadata":2}}}},
+            "b:9092/2":{{"name":"b:9092/2","nodeid":2,"source":"configured","state":"UP","rxidle":9,"req":{{"Fetch":4}}}},
+            "GroupCoordinator":{{"name":"GroupCoordinator","nodeid":1,"source":"logical","state":"UP","rxidle":1,"req":{{}}}}}},
+            "topics":{{"t":{{"topic":"t","partitions":{{
+            "0":{{"partition":0,"broker":1,"leader":1,"hi_offset":5,"eof_offset":5}},
+            "1":{{"partition":1,"broker":2,"leader":2,"hi_offset":8,"eof_offset":-1001}},
+            "-1":{{"partition":-1,"broker":-1,"leader":-1,"hi_offset":-1001,"eof_offset":-1001}}}}}}}}}}"#
+        )
+    }
+
+    fn heard(rxidle: i64, state: &str) -> Vec<Option<i64>> {
+        let seen = parse(
+            report(rxidle, state).as_bytes(),
+            Duration::from_millis(2500),
+        )
+        .unwrap();
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        seen.iter().map(|s| Some(s.2.heard?.fetches)).collect()
+    }
+
+    #[test]
+    fn a_partition_is_heard_while_its_own_broker_answers() {
+        assert_eq!(heard(400_000, "UP"), [Some(7), Some(4)]);
+        assert_eq!(heard(3_000_000, "UP"), [None, Some(4)], "long silent");
+        assert_eq!(heard(-1, "UP"), [None, Some(4)], "connected, never heard");
+        assert_eq!(heard(10, "TRY_CONNECT"), [None, Some(4)]);
     }
 }

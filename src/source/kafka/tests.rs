@@ -68,7 +68,7 @@ fn poll(source: &mut KafkaSource, enough: impl Fn(&Got) -> bool) -> Got {
             ));
             assert_eq!(r.traceparent, Some("00-ab-cd-01"));
             assert_eq!(r.event_id, Some(got.records.last().unwrap().2.as_str()));
-            assert!(r.stamp.time().is_some());
+            assert_ne!(r.stamp, Stamp::None);
         }
         got.notices.append(&mut batch.notices);
     }
@@ -194,6 +194,103 @@ fn a_log_shorter_than_the_frontier_halts_its_partition_alone() {
             .iter()
             .any(|n| matches!(n, Notice::Halted { next: 1000, .. }))
     );
+}
+
+/// It was passed over in silence, and held event time back for good.
+#[test]
+fn a_partition_that_the_brokers_no_longer_name_halts_and_the_others_go_on() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    let mut frontier = Frontier::default();
+    frontier.advance("t", 0, 0);
+    frontier.advance("t", 3, 7);
+    produce(&settings, "t", ["x".to_owned()]);
+    let gone = Partition {
+        topic: 0,
+        number: 3,
+    };
+    let halted = Notice::Halted {
+        partition: gone,
+        next: 7,
+        cause: Halt::Missing,
+    };
+    let mut source = KafkaSource::new(settings.clone(), frontier.clone(), NO_ENV).unwrap();
+    let got = poll(&mut source, |got| got.notices.contains(&halted));
+    assert_eq!(got.records.len(), 1);
+    let told = got
+        .notices
+        .iter()
+        .filter(|n| matches!(n, Notice::Halted { .. }));
+    assert_eq!(told.count(), 1, "{got:?}");
+    assert_eq!(source.halted().collect::<Vec<_>>(), [(gone, Halt::Missing)]);
+
+    let accepted = [("t".to_owned(), 3)];
+    let source = KafkaSource::new(settings, frontier, NO_ENV).unwrap();
+    let mut source = source.accepting(&accepted);
+    let got = poll(&mut source, |got| ended(got, gone, 0));
+    assert!(!got.notices.contains(&halted), "{got:?}");
+}
+
+/// A topic that is looked at piece by piece is not half old, and what lacks hides nothing.
+#[test]
+fn a_partition_without_a_leader_hides_no_other_and_begins_where_they_did() {
+    let cluster = cluster(&[("t", 2)]);
+    let settings = settings(&cluster, &["t"], Start::Latest);
+    let of = |number| Partition { topic: 0, number };
+    produce(&settings, "t", (0..50).map(|i| format!("m{i}")));
+    cluster.partition_leader("t", 0, None).unwrap();
+    let mut source = KafkaSource::new(settings, Frontier::default(), NO_ENV).unwrap();
+    let assigned = |got: &Got, p: Partition| {
+        let to_p = |n: &Notice| matches!(n, Notice::Assigned { partition, .. } if *partition == p);
+        got.notices.iter().any(to_p)
+    };
+    let got = poll(&mut source, |got| assigned(got, of(1)));
+    let leaderless = |n: &Notice| matches!(n, Notice::Trouble { detail } if detail.contains("[0] of t have no leader"));
+    assert!(got.notices.iter().any(leaderless), "{got:?}");
+    assert!(!assigned(&got, of(0)));
+    cluster.partition_leader("t", 0, Some(1)).unwrap();
+    let got = poll(&mut source, |got| {
+        got.notices
+            .iter()
+            .any(|n| matches!(n, Notice::End { partition, .. } if *partition == of(0)))
+    });
+    assert!(got.records.is_empty(), "{got:?}");
+}
+
+/// An end that nobody can vouch for is none; but one broker that stays away does not stop the others.
+#[test]
+fn an_end_is_taken_back_when_its_broker_is_silent_and_given_up_after_long() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic("t", 2, 2).unwrap();
+    cluster.partition_leader("t", 0, Some(1)).unwrap();
+    cluster.partition_leader("t", 1, Some(2)).unwrap();
+    let mut settings = settings(&cluster, &["t"], Start::Earliest);
+    settings.stall_after = crate::model::Span::seconds(5);
+    let of = |number| Partition { topic: 0, number };
+    let mut source = KafkaSource::new(settings, Frontier::default(), NO_ENV).unwrap();
+    let mut all = Got::default();
+    while !(ended(&all, of(0), 0) && ended(&all, of(1), 0)) {
+        let mut got = poll(&mut source, |got| !got.notices.is_empty());
+        all.notices.append(&mut got.notices);
+    }
+    cluster.broker_down(2).unwrap();
+    let (behind, silent) = (of(1), Notice::Silent { partition: of(1) });
+    let behind = Notice::Behind { partition: behind };
+    let got = poll(&mut source, |got| got.notices.contains(&behind));
+    assert!(!got.notices.contains(&silent), "{got:?}");
+    let got = poll(&mut source, |got| got.notices.contains(&silent));
+    assert!(!got.notices.contains(&behind), "{got:?}");
+    assert!(source.lanes[&of(0)].ended, "the other one is heard");
+    cluster.broker_up(2).unwrap();
+    let (began, mut batch) = (Instant::now(), Batch::default());
+    while source.lanes[&of(1)].given_up {
+        assert!(
+            began.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            source.lanes
+        );
+        source.poll(&mut batch, WAIT).unwrap();
+    }
 }
 
 #[test]

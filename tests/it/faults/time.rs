@@ -143,10 +143,11 @@ fn disorder_within_the_lateness_changes_no_alert_and_what_is_later_is_counted() 
 fn producers_with_wrong_clocks_make_no_good_event_late() {
     let topic = "faults-producer-clock";
     kafka::shared().topic(topic, 1);
-    // What is wrong is judged by the broker's clock: the good events are of the last minute.
+    // A producer whose clock is wrong stamps its records with it, too: what is wrong is judged by our
+    // own clock, and the good events are of the last minute.
     let good = bursts(now() - MINUTE, 0, 8);
     let scene = Scene::over(topic, "producer-clock", &text(&good));
-    let mut stream = String::new();
+    let mut stream = Vec::new();
     let (mut behind, mut wrong) = (0, 0);
     for (n, (time, address)) in good.iter().enumerate() {
         if n % 10 == 5 {
@@ -158,17 +159,15 @@ fn producers_with_wrong_clocks_make_no_good_event_late() {
             ][n / 10 % 4];
             // Few from each: wrong clocks, not floods.
             let address = format!("{stranger}{}", n / 40 % 10);
-            stream.push_str(&request(n + 10_000, time + step, &address));
+            stream.push((time + step, request(n + 10_000, time + step, &address)));
             behind += u64::from(step < 0);
             wrong += 1;
         }
-        stream.push_str(&request(n, *time, address));
+        stream.push((*time, request(n, *time, address)));
     }
-    let file = scene.home.file("stream.jsonl");
-    std::fs::write(&file, &stream).unwrap();
-    kafka::shared().produce(topic, &file);
+    kafka::shared().produce_stamped(topic, &stream);
     let daemon = scene.home.start().ready();
-    daemon.settled(stream.lines().count() as u64);
+    daemon.settled(stream.len() as u64);
     assert_eq!(
         daemon.metric("tidegate_events_late_total", &[]),
         behind,
@@ -180,7 +179,7 @@ fn producers_with_wrong_clocks_make_no_good_event_late() {
     row(
         "T19 producers' clocks",
         &format!(
-            "{wrong} events of {} are +70 years, -1 day, +1 h, -90 min",
+            "{wrong} events of {} are +70 years, -1 day, +1 h, -90 min, and so are their records",
             good.len() + wrong
         ),
         &format!("no good event is late; lost 0, extra 0 of {}", tally.alerts),

@@ -336,6 +336,16 @@ impl Daemon {
         self.signal("-TERM");
     }
 
+    /// SIGSTOP: it stands still, as in a machine that is frozen.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
     /// Waits for the process to end by itself.
     pub fn ended(&mut self, limit: Duration) -> ExitStatus {
         let log = self.log.clone();

@@ -4,6 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::command::Run;
 use super::proxy::Proxy;
@@ -81,8 +87,12 @@ impl Broker {
     }
 
     pub fn topic(&self, name: &str, partitions: u32) {
-        // Records of one test stay for it: no clean-up by age, and large ones are let in.
-        let config = ["retention.ms=-1", "max.message.bytes=16777216"];
+        // Records of one test stay for it: no clean-up by age, and large or oddly dated ones are let in.
+        let config = [
+            "retention.ms=-1",
+            "max.message.bytes=16777216",
+            "message.timestamp.after.max.ms=9223372036854775807",
+        ];
         self.run(
             "topic",
             &[&[name, &partitions.to_string()], &config[..]].concat(),
@@ -131,6 +141,67 @@ impl Broker {
             "-b", &bootstrap, "-P", "-q", "-t", topic, "-H", header, "-l", file,
         ];
         Run::new("kcat", &arguments).ok();
+    }
+
+    /// One record per line, each with a header whose name is no text beside this one.
+    pub fn produce_with_odd_header(&self, topic: &str, file: &Path, header: &str) {
+        let (bootstrap, file) = (self.bootstrap(), file.display());
+        let command = format!(
+            "kcat -b {bootstrap} -P -q -t {topic} -H {header} -H $'odd\\xff=1' -l '{file}'"
+        );
+        Run::new("bash", &["-c", &command]).ok();
+    }
+
+    /// These records to the first partition, each with its producer's time in milliseconds.
+    pub fn produce_stamped(&self, topic: &str, records: &[(i64, String)]) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("enable.idempotence", "true")
+            .create()
+            .unwrap();
+        for (time, payload) in records {
+            let record = BaseRecord::<(), _>::to(topic)
+                .partition(0)
+                .timestamp(*time)
+                .payload(payload.trim_end());
+            producer.send(record).map_err(|(e, _)| e).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    /// These records to the first partition, in one transaction.
+    pub fn produce_committed(&self, topic: &str, records: &[String]) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("transactional.id", topic)
+            .create()
+            .unwrap();
+        let limit = Duration::from_secs(30);
+        producer.init_transactions(limit).unwrap();
+        producer.begin_transaction().unwrap();
+        for payload in records {
+            let record = BaseRecord::<(), _>::to(topic).partition(0);
+            let sent = producer.send(record.payload(payload.trim_end()));
+            sent.map_err(|(e, _)| e).unwrap();
+        }
+        producer.commit_transaction(limit).unwrap();
+    }
+
+    /// Retention takes everything that the first partition holds.
+    pub fn expire(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .create()
+            .unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(topic, 0, Offset::End).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = AdminOptions::new();
+        let done = runtime.block_on(admin.delete_records(&all, &options));
+        done.unwrap();
     }
 
     /// One record that is the whole file, line feeds and all.

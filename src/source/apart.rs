@@ -1,0 +1,126 @@
+//! A source that may block for as long as it likes, read on a thread of its own.
+//!
+//! Standard input and pipes wait for whoever writes; neither the other sources nor the end of the
+//! process wait with them. Holds at most two batches. Invariant: what the source gave comes out in
+//! its order, also what it gave before an error.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::ledger::Frontier;
+use super::{Batch, Error, Lag, Polled, Source, Topic};
+
+/// How long the source is asked to wait; it may take longer.
+const POLL: Duration = Duration::from_secs(1);
+
+type Read = (Batch, Result<Polled, Error>);
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Apart {
+    topics: Vec<Topic>,
+    read: Receiver<Read>,
+    paused: bool,
+}
+
+impl Apart {
+    /// Starts to read. The thread ends with the source, or when it next has something and nobody
+    /// wants it any more.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(source: impl Source + Send + 'static) -> std::io::Result<Self> {
+        let topics = source.topics().to_vec();
+        let (give, read) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("input".to_owned())
+            .spawn(move || run(source, &give))?;
+        Ok(Self {
+            topics,
+            read,
+            paused: false,
+        })
+    }
+}
+
+fn run(mut source: impl Source, give: &SyncSender<Read>) {
+    loop {
+        let mut batch = Batch::default();
+        let polled = source.poll(&mut batch, POLL);
+        let over = !matches!(polled, Ok(Polled::Some | Polled::Nothing));
+        if give.send((batch, polled)).is_err() || over {
+            return;
+        }
+    }
+}
+
+impl Source for Apart {
+    fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        if self.paused {
+            return Ok(Polled::Nothing);
+        }
+        match self.read.recv_timeout(wait) {
+            Ok((mut read, polled)) => {
+                if batch.is_empty() {
+                    std::mem::swap(batch, &mut read);
+                } else {
+                    read.records().for_each(|record| batch.push(record));
+                    batch.notices.append(&mut read.notices);
+                }
+                polled
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Polled::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Polled::End),
+        }
+    }
+
+    fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    fn publish(&mut self, _frontier: &Frontier) {}
+
+    fn lag(&self) -> Vec<Lag> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::file::FileSource;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_silent_pipe_is_not_waited_for() {
+        let (pipe, mut writer) = std::io::pipe().unwrap();
+        // Its first bytes are looked at when it is opened.
+        writer.write_all(b"{\"a\":1}\n").unwrap();
+        let source = FileSource::from_reader("-", pipe, 100).unwrap();
+        let mut source = Apart::start(source).unwrap();
+        let mut batch = Batch::default();
+        let short = Duration::from_millis(20);
+        let mut poll = |batch: &mut Batch| source.poll(batch, short).unwrap();
+        while poll(&mut batch) == Polled::Nothing {}
+        assert_eq!(batch.len(), 1);
+        assert_eq!(
+            poll(&mut batch),
+            Polled::Nothing,
+            "the pipe is open and silent"
+        );
+        writer.write_all(b"{\"a\":2}\n").unwrap();
+        while poll(&mut batch) == Polled::Nothing {}
+        assert_eq!(batch.len(), 2, "added to what was there");
+        drop(writer);
+        while poll(&mut batch) != Polled::End {}
+        assert_eq!((batch.len(), batch.notices.len()), (2, 1));
+    }
+}

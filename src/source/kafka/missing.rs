@@ -1,0 +1,88 @@
+//! Partitions that state knows and the brokers no longer name: the topic was made anew with fewer, or
+//! is gone.
+//!
+//! Invariant: none is passed over in silence. It stops, an operator decides, and it holds event time
+//! back no longer.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::super::{Batch, Halt, Notice, Partition};
+use super::hearing::Ear;
+use super::survey::Leaders;
+use super::{KafkaSource, Lane};
+
+/// How long a partition may be missing in what the brokers say of its topic.
+const MISSING_MAX: Duration = Duration::from_secs(5);
+
+impl Lane {
+    /// A lane without a log.
+    fn missing(next: i64) -> Self {
+        Self {
+            next,
+            proof: None,
+            low: next,
+            high: next,
+            empty_to: next,
+            ended: false,
+            ear: Ear::Deaf,
+            heard_at: Instant::now(),
+            given_up: false,
+            halted: Some(Halt::Missing),
+            moved_at: Instant::now(),
+        }
+    }
+}
+
+impl KafkaSource {
+    /// Stops partitions that the brokers have not named for long though state knows them, since
+    /// nobody else would: they hold event time back. False while some are missing.
+    pub(super) fn miss(&mut self, topic: u16, found: &Leaders, batch: &mut Batch) -> bool {
+        let name = self.name(topic).to_owned();
+        let kept = self.start.iter().filter(|(t, ..)| *t == name);
+        let mut expected: BTreeMap<i32, i64> = kept.map(|(_, n, next)| (n, next)).collect();
+        let lanes = self.lanes.iter().filter(|(p, _)| p.topic == topic);
+        for (partition, lane) in lanes {
+            if lane.halted.is_none() {
+                expected.insert(partition.number, lane.next);
+            } else {
+                expected.remove(&partition.number);
+            }
+        }
+        expected.retain(|number, _| !found.contains_key(number));
+        self.missing
+            .retain(|p, _| p.topic != topic || expected.contains_key(&p.number));
+        let now = Instant::now();
+        let mut complete = true;
+        for (number, next) in expected {
+            let partition = Partition { topic, number };
+            let since = *self.missing.entry(partition).or_insert(now);
+            if now - since < MISSING_MAX {
+                complete = false;
+                continue;
+            }
+            self.missing.remove(&partition);
+            let was_read = self.lanes.contains_key(&partition);
+            self.lanes.insert(partition, Lane::missing(next));
+            if self.accepted.contains(&(name.clone(), number)) {
+                let (next, cause) = (0, Halt::Missing);
+                batch.notices.push(Notice::Accepted {
+                    partition,
+                    next,
+                    cause,
+                });
+                batch.notices.push(Notice::End { partition, next });
+            } else {
+                batch.notices.push(Notice::Halted {
+                    partition,
+                    next,
+                    cause: Halt::Missing,
+                });
+            }
+            if was_read {
+                self.reassign(batch);
+            }
+        }
+        complete
+    }
+}
