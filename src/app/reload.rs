@@ -18,7 +18,7 @@ use super::shelf::Shelf;
 use super::stage::{Beside, Stage};
 use crate::decode::Schema;
 use crate::deliver::{Clock as _, SystemClock};
-use crate::engine::alert::Alert;
+use crate::engine::alert::{Alert, Status};
 use crate::engine::detector::{self, SourceFile};
 use crate::engine::exchange::Routed;
 use crate::engine::program::{Program, Settings};
@@ -30,6 +30,8 @@ use crate::telemetry::Metrics;
 const FAULTS_SHOWN: usize = 20;
 /// Fewer alerts than this are never too many.
 const ALERTS_MIN: u64 = 20;
+/// One of so many events at least is no rare one.
+const COMMON: u64 = 10;
 /// How long a new set is watched.
 const PROBATION: Duration = Duration::from_secs(60);
 /// Memory of a trial.
@@ -127,16 +129,24 @@ impl Watch {
             // What only goes, or is worded anew, has nothing to be tried.
             return Ok(rules);
         }
-        let (events, alerts) = self.rehearse(&rules, tables);
-        let noisy = alerts.iter().filter(|(name, count)| {
-            changed.contains(*name) && self.noise.is_too_much(**count, events)
-        });
-        let faults: Vec<String> = noisy
-            .map(|(name, count)| {
-                format!(
-                    "{name} would have opened {count} alerts over the last {events} events; \
-                     raise its bound, or detectors.alerts_per_thousand_max if it is meant to"
-                )
+        let (events, heard) = self.rehearse(&rules, tables);
+        let changed = heard.iter().filter(|(name, _)| changed.contains(*name));
+        let faults: Vec<String> = changed
+            .filter_map(|(name, heard)| {
+                let Heard { alerts, seen, .. } = *heard;
+                if heard.is_without_end(events) {
+                    Some(format!(
+                        "{name} would have opened with the first of the last {seen} events it counts, and stayed open: \
+                         it says nothing; raise its bound"
+                    ))
+                } else if self.noise.is_too_much(alerts, events) {
+                    Some(format!(
+                        "{name} would have opened {alerts} alerts over the last {events} events; \
+                         raise its bound, or detectors.alerts_per_thousand_max if it is meant to"
+                    ))
+                } else {
+                    None
+                }
             })
             .collect();
         if faults.is_empty() {
@@ -146,8 +156,8 @@ impl Watch {
         }
     }
 
-    /// Runs the sample through stage 1 and an engine of its own: events, and alerts by detector.
-    fn rehearse(&self, rules: &Rules, tables: Arc<Tables>) -> (u64, BTreeMap<String, u64>) {
+    /// Runs the sample through stage 1 and an engine of its own: events, and what each detector had of them.
+    fn rehearse(&self, rules: &Rules, tables: Arc<Tables>) -> (u64, BTreeMap<String, Heard>) {
         let program = &rules.program;
         let settings = Settings {
             sorted: true,
@@ -157,14 +167,15 @@ impl Watch {
         let trial = Program::new(Arc::clone(&program.plan), program.key.clone(), settings);
         let trial = Arc::new(trial);
         let mut stage = Stage::new(&trial, rules.projection.clone(), tables);
-        let mut engine = Engine::new(trial, 1);
+        let mut engine = Engine::new(Arc::clone(&trial), 1);
         let (mut routed, mut dead) = (Routed::default(), Vec::new());
-        let mut alerts = BTreeMap::new();
-        let mut note = |engine: &mut Engine| {
+        let mut heard: BTreeMap<String, Heard> = BTreeMap::new();
+        let note = |engine: &mut Engine, heard: &mut BTreeMap<String, Heard>| {
             while let Some(Output::Alert(alert)) = engine.poll() {
-                if alert.revision == 0 {
-                    *alerts.entry(alert.detector.name).or_default() += 1;
-                }
+                heard
+                    .entry(alert.detector.name.clone())
+                    .or_default()
+                    .note(&alert);
             }
         };
         let now = SystemClock::new().now();
@@ -175,13 +186,57 @@ impl Watch {
                 let beside = Beside::of(&record, &self.hints, now);
                 stage.work(record.payload, &beside, &mut routed, &mut dead);
             }
+            for o in &routed.observations {
+                let name = &trial.detector(usize::from(o.rule)).name;
+                match heard.get_mut(name) {
+                    Some(heard) => heard.see(o.time),
+                    None => heard.entry(name.clone()).or_default().see(o.time),
+                }
+            }
             engine.handle(&Input::Batch(&routed));
-            note(&mut engine);
+            note(&mut engine, &mut heard);
         }
         let events = engine.counts().events;
         engine.handle(&Input::End { until: None });
-        note(&mut engine);
-        (events, alerts)
+        note(&mut engine, &mut heard);
+        (events, heard)
+    }
+}
+
+/// What a detector had of the sample.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    /// Observations of events that it counts, and the times of the first and last.
+    seen: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+    /// Alerts it opened, when the first one did, and the last event of one that closed.
+    alerts: u64,
+    opened: Option<i64>,
+    closed: Option<i64>,
+}
+
+impl Heard {
+    fn see(&mut self, time: i64) {
+        self.seen += 1;
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(Some(time));
+    }
+
+    fn note(&mut self, alert: &Alert) {
+        self.alerts += u64::from(alert.revision == 0);
+        self.opened = self.opened.or(Some(alert.time.0));
+        if alert.status == Status::Closed {
+            self.closed = Some(alert.last.0);
+        }
+    }
+
+    /// One alert, from the first event to the last, of what is no rare event: it holds whatever comes.
+    fn is_without_end(&self, events: u64) -> bool {
+        let is_common = self.seen >= ALERTS_MIN && self.seen * COMMON >= events;
+        let at_once = self.opened.is_some() && self.opened == self.first;
+        let to_the_end = self.closed.is_none() || self.closed >= self.last;
+        is_common && self.alerts == 1 && at_once && to_the_end
     }
 }
 
@@ -250,6 +305,43 @@ impl Probation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_opens_with_the_first_event_and_never_closes_is_without_end() {
+        let seen = |opened, closed| Heard {
+            seen: 30,
+            first: Some(100),
+            last: Some(400),
+            alerts: 1,
+            opened: Some(opened),
+            closed,
+        };
+        assert!(seen(100, None).is_without_end(100));
+        assert!(
+            seen(100, Some(400)).is_without_end(100),
+            "the sample's end closed it"
+        );
+        assert!(
+            !seen(130, None).is_without_end(100),
+            "there were events below its bound"
+        );
+        assert!(!seen(100, Some(300)).is_without_end(100), "it rested");
+        assert!(
+            !Heard {
+                seen: 3,
+                ..seen(100, None)
+            }
+            .is_without_end(100),
+            "few say nothing"
+        );
+        assert!(
+            !Heard {
+                alerts: 2,
+                ..seen(100, None)
+            }
+            .is_without_end(100)
+        );
+    }
 
     #[test]
     fn noise_is_a_share_with_a_floor() {
