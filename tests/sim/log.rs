@@ -152,7 +152,7 @@ impl Reader {
     ) {
         for (number, place) in next.iter_mut().filter(|(_, place)| place.1) {
             let lost = log.lost.contains(number);
-            if blind || (!lost && place.0 < log.lanes[*number].high()) {
+            if blind || lost || place.0 < log.lanes[*number].high() {
                 place.1 = false;
                 let partition = partition(*number);
                 batch.notices.push(Notice::Behind { partition });
@@ -193,7 +193,8 @@ impl Source for Reader {
             .copied()
             .filter(|n| !log.lost.contains(n))
             .collect();
-        // Where nothing can be read, no end is known; where records wait, it is none.
+        // Where nothing can be read, no end is known; where records wait, it is none. (The daemon's own
+        // reader gives up a broker that stays away while others are heard; this one waits for it.)
         let blind = self.paused || readable.is_empty();
         Self::take_back(&mut self.next, &log, blind, batch);
         if blind {

@@ -219,20 +219,7 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
 fn late_values(outcome: &Outcome) -> BTreeSet<String> {
     let log = outcome.world.log.borrow();
     let late = log.lanes.iter().flat_map(|l| &l.records).filter(|r| r.late);
-    let overtaken = outcome
-        .world
-        .overtaken
-        .iter()
-        .flat_map(|(partition, from, to)| {
-            let records = log.lanes[*partition].records.iter();
-            records
-                .skip(usize::try_from(*from).unwrap())
-                .take(usize::try_from(to - from).unwrap())
-        });
-    let facts = late
-        .chain(overtaken)
-        .flat_map(|r| &r.facts)
-        .map(|f| &outcome.facts[*f]);
+    let facts = late.flat_map(|r| &r.facts).map(|f| &outcome.facts[*f]);
     facts
         .flat_map(|f| f.fields.values().map(|v| format!("={v}")))
         .collect()

@@ -106,9 +106,6 @@ pub struct World {
     /// Per partition the furthest offset that any life has taken in.
     pub reached: BTreeMap<i32, i64>,
     pub halted: BTreeSet<i32>,
-    /// Records that waited in a partition that could not be read while others could: event time may
-    /// have passed them. Partition, from, to.
-    pub overtaken: Vec<(usize, i64, i64)>,
 }
 
 /// The facts and lines of a seed, and how they come into the log.
@@ -231,7 +228,6 @@ impl World {
             trace: blake3::Hasher::new(),
             reached: BTreeMap::new(),
             halted: BTreeSet::new(),
-            overtaken: Vec::new(),
         }
     }
 
@@ -240,9 +236,9 @@ impl World {
         self.now + self.skew
     }
 
-    /// Whether some events came too late for their windows, or may have.
+    /// Whether some events came too late for their windows.
     pub fn has_late(&self) -> bool {
-        self.profile.has_late() || !self.overtaken.is_empty()
+        self.profile.has_late()
     }
 
     pub fn lives(&self) -> u64 {

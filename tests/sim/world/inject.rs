@@ -43,14 +43,7 @@ impl World {
         if self.passing.iter().any(|(_, f)| still(f)) {
             return;
         }
-        let mut log = self.log.borrow_mut();
-        log.lost.remove(&partition);
-        let number = i32::try_from(partition).unwrap();
-        let from = self.reached.get(&number).copied().unwrap_or(0);
-        if log.lanes.len() > 1 {
-            self.overtaken
-                .push((partition, from, log.lanes[partition].high()));
-        }
+        self.log.borrow_mut().lost.remove(&partition);
     }
 
     fn lasts(&mut self, time: i64, fault: Fault) {
