@@ -19,6 +19,7 @@ mod ratio;
 mod repeat;
 pub(crate) mod roll_up;
 mod score;
+mod settled;
 mod spike;
 mod temporal;
 mod window;
