@@ -135,12 +135,18 @@ fn a_reload_keeps_windows_and_keeps_noise_out() {
     assert!(!in_force(&daemon, "it-noise"));
     assert!(daemon.log().contains("would have opened 45 alerts"));
     // So is what would open once and never close.
-    let always = COUNT.replace("it-count", "it-always").replace("gte: 5", "gte: 1");
+    let always = COUNT
+        .replace("it-count", "it-always")
+        .replace("gte: 5", "gte: 1");
     let always = always.replace("group-by: [source.ip]", "group-by: []");
     assert!(always.contains("gte: 1") && always.contains("group-by: []"));
     scene.write("noise", &always);
     reloads(&daemon, "refused", 3);
-    assert!(daemon.log().contains("would have opened with the first of the last 45 events"));
+    assert!(
+        daemon
+            .log()
+            .contains("would have opened with the first of the last 45 events")
+    );
 
     // What nothing could foretell is taken back.
     scene.write("noise", &each("it-late-noise", "challenge.shown"));

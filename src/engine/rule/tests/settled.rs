@@ -13,9 +13,8 @@ fn over(correlation: &str) -> String {
 
 #[test]
 fn events_of_one_moment_are_in_the_order_in_which_they_came() {
-    let rule = over(
-        "  type: temporal_ordered\n  rules: [a, b]\n  group-by: [user.id]\n  timespan: 10s",
-    );
+    let rule =
+        over("  type: temporal_ordered\n  rules: [a, b]\n  group-by: [user.id]\n  timespan: 10s");
     check(
         &rule,
         "5s custom.a user.id=u\n5s custom.b user.id=u",
@@ -29,7 +28,8 @@ fn distinct_values_differ_by_case() {
     let rule = over(
         "  type: value_count\n  group-by: [source.ip]\n  timespan: 10s\n  condition: {field: user.id, gte: 2}",
     );
-    let two = "1s custom.a source.ip=192.0.2.1 user.id=ann\n2s custom.a source.ip=192.0.2.1 user.id=";
+    let two =
+        "1s custom.a source.ip=192.0.2.1 user.id=ann\n2s custom.a source.ip=192.0.2.1 user.id=";
     check(&rule, &format!("{two}ann"), "");
     check(
         &rule,
@@ -62,9 +62,8 @@ fn a_detection_has_the_time_of_the_event_that_crossed() {
 
 #[test]
 fn an_event_without_the_group_is_not_counted_but_its_number_is_known() {
-    let rule = over(
-        "  type: event_count\n  group-by: [user.id]\n  timespan: 10s\n  condition: {gte: 2}",
-    );
+    let rule =
+        over("  type: event_count\n  group-by: [user.id]\n  timespan: 10s\n  condition: {gte: 2}");
     let program = program(&rule);
     let (list, _) = events(
         &program.plan.fields,
