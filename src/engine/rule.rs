@@ -59,11 +59,10 @@ pub struct Findings {
 
 /// A detection as later rules see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Detected<'a> {
-    pub time: i64,
-    pub text: &'a [u8],
-    pub origin: Origin,
-    pub news: News,
+struct Detected<'a> {
+    time: i64,
+    text: &'a [u8],
+    origin: Origin,
 }
 
 /// What is told of a detection.
@@ -78,16 +77,25 @@ pub enum News {
 }
 
 impl Findings {
-    /// Feeds a detection to the rules that build on this one.
-    pub fn derive(&mut self, ctx: &Context<'_>, detected: &Detected<'_>) {
+    /// Feeds news of a detection to the rules that build on this one: its event time, the event it stands
+    /// on, and its text.
+    pub fn derive(
+        &mut self,
+        ctx: &Context<'_>,
+        news: News,
+        time: i64,
+        origin: Origin,
+        text: &[u8],
+    ) {
+        let detected = Detected { time, text, origin };
         for consumer in &ctx.spec.consumers {
             let takes = match consumer.takes {
-                Takes::Detections => detected.news == News::Begins,
-                Takes::Presence => detected.news != News::Settled,
-                Takes::Settled => detected.news != News::Holds,
+                Takes::Detections => news == News::Begins,
+                Takes::Presence => news != News::Settled,
+                Takes::Settled => news != News::Holds,
                 Takes::Rest => false,
             };
-            if takes && let Some((o, text)) = observe_detection(ctx, consumer, detected) {
+            if takes && let Some((o, text)) = observe_detection(ctx, consumer, &detected) {
                 self.derived.push(o, &text);
             }
         }
@@ -96,15 +104,8 @@ impl Findings {
     /// Tells the rules that build on this one that what it says holds still, as an event shows; or, if it
     /// had fallen below its bound, that it holds again: a hold is for people, not for them.
     pub fn goes_on(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], again: bool) {
-        let (time, origin) = (o.time, o.origin);
         let news = if again { News::Begins } else { News::Holds };
-        let detected = Detected {
-            time,
-            text,
-            origin,
-            news,
-        };
-        self.derive(ctx, &detected);
+        self.derive(ctx, news, o.time, o.origin, text);
     }
 
     /// Gives an observation, or a claim, to the wider group of its rule (`roll-up`), as it is.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
 use super::moment::Moment;
-use super::{Context, Detected, Findings, News, Probe, Usage};
+use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::program::Takes;
@@ -218,16 +218,14 @@ impl Entry {
             } = pending;
             out.derive(
                 ctx,
-                &Detected {
-                    time: deadline,
-                    text,
-                    origin,
-                    news: if followed {
-                        News::Settled
-                    } else {
-                        News::Begins
-                    },
+                if followed {
+                    News::Settled
+                } else {
+                    News::Begins
                 },
+                deadline,
+                origin,
+                text,
             );
             if !followed {
                 self.raise(ctx, time, deadline, &pending, out);

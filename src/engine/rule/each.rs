@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, News, Usage};
+use super::{Context, Findings, News, Usage};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
 
@@ -71,15 +71,7 @@ impl Each {
         episode.origins.add(o.origin);
         let facts = facts(&episode);
         episode.announce(ctx, facts, out);
-        out.derive(
-            ctx,
-            &Detected {
-                time: o.time,
-                text,
-                origin: o.origin,
-                news: News::Begins,
-            },
-        );
+        out.derive(ctx, News::Begins, o.time, o.origin, text);
         let entry = Entry {
             episode,
             over: o.time.saturating_add(hold.max(60_000)),

@@ -2,7 +2,7 @@
 //! key's last alert while the detector's hold (`suppress`) lasts.
 
 use super::episode::{Episode, Facts};
-use super::{Context, Detected, Findings, News};
+use super::{Context, Findings, News};
 use crate::engine::exchange::Origin;
 
 /// See the module's text.
@@ -31,13 +31,7 @@ impl Moment<'_> {
         let Self {
             time, text, origin, ..
         } = *self;
-        let detected = Detected {
-            time,
-            text,
-            origin,
-            news: News::Begins,
-        };
-        out.derive(ctx, &detected);
+        out.derive(ctx, News::Begins, time, origin, text);
         self.alert(ctx, last, facts, out);
     }
 

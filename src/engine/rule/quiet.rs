@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
-use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
+use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Quiet, Rule};
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -192,13 +192,7 @@ impl Entry {
         (episode.last, episode.until) = (self.newest, deadline);
         episode.origins.add(self.origin);
         episode.announce(ctx, facts(ctx, (self.newest, deadline), self.seen), out);
-        let detected = Detected {
-            time: deadline,
-            text: &self.text,
-            origin: self.origin,
-            news: News::Begins,
-        };
-        out.derive(ctx, &detected);
+        out.derive(ctx, News::Begins, deadline, self.origin, &self.text);
         self.episode = Some(Box::new(episode));
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
 use super::temporal::join;
-use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
+use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule, Score};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -296,13 +296,7 @@ impl Entry {
         (episode.last, episode.until) = (time, until);
         episode.origins = self.origins.clone();
         episode.announce(ctx, self.facts(ctx, rule, time), out);
-        let detected = Detected {
-            time,
-            text: &self.text,
-            origin: o.origin,
-            news: News::Begins,
-        };
-        out.derive(ctx, &detected);
+        out.derive(ctx, News::Begins, time, o.origin, &self.text);
         self.episode = Some(Box::new(episode));
     }
 

@@ -9,7 +9,7 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Bounds, Context, Detected, Findings, News, Probe, Usage};
+use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Op, Share};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -300,13 +300,7 @@ impl Entry {
         (episode.last, episode.until) = (o.time, o.time);
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, rule, reading, o.time), out);
-        let detected = Detected {
-            time: o.time,
-            text,
-            origin: o.origin,
-            news: News::Begins,
-        };
-        out.derive(ctx, &detected);
+        out.derive(ctx, News::Begins, o.time, o.origin, text);
         self.episode = Some(Box::new(episode));
     }
 

@@ -13,7 +13,7 @@ use statrs::distribution::{DiscreteCDF, NegativeBinomial};
 
 use super::episode::{Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, News, Probe, Usage};
+use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
 use crate::engine::sketch::distinct::Distinct;
@@ -120,7 +120,10 @@ impl SpikeRule {
             }
             entry.count(o);
             let score = entry.score(entry.newest);
-            let fires = entry.fires(spike, score, width)
+            // While one is open and holds, nobody asks.
+            let is_open = entry.episode.as_ref().is_some_and(|e| e.open && !e.below);
+            let fires = !is_open
+                && entry.fires(spike, score, width)
                 && !spike.expects(text, o.time, ctx.rule.timespan.0, score.count);
             if let Some(episode) = entry.episode.as_mut().filter(|e| e.open) {
                 episode.events += 1;
@@ -403,15 +406,7 @@ impl Entry {
         (episode.last, episode.until) = (o.time, o.time);
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, spike, score, o.time), out);
-        out.derive(
-            ctx,
-            &Detected {
-                time: o.time,
-                text,
-                origin: o.origin,
-                news: News::Begins,
-            },
-        );
+        out.derive(ctx, News::Begins, o.time, o.origin, text);
         self.episode = Some(Box::new(episode));
     }
 

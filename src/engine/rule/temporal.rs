@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{self, Episode, Facts};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, News, Probe, Usage};
+use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -250,15 +250,7 @@ impl Entry {
             (first, time, first.saturating_add(self.span));
         episode.origins = self.origins.clone();
         episode.announce(ctx, facts(ctx, &self.steps, first, time), out);
-        out.derive(
-            ctx,
-            &Detected {
-                time,
-                text: &text,
-                origin: o.origin,
-                news: News::Begins,
-            },
-        );
+        out.derive(ctx, News::Begins, time, o.origin, &text);
         self.text = text;
         self.episode = Some(Box::new(episode));
     }

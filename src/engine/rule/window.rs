@@ -15,7 +15,7 @@ use self::claims::Memory;
 use self::measure::{Measure, Reading, Stores};
 use super::episode::{self, Episode, Facts, plain};
 use super::origins::Origins;
-use super::{Context, Detected, Findings, News, Probe, Usage};
+use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
 use crate::engine::table::{Bounded, Table, Weigh};
@@ -285,15 +285,7 @@ impl Turn<'_> {
         episode.origins = entry.origins.clone();
         episode.rate = self.measure.rate(&entry.stores, time, entry.span);
         episode.announce(ctx, facts(ctx, self.measure, reading, time), out);
-        out.derive(
-            ctx,
-            &Detected {
-                time,
-                text: self.text,
-                origin: o.origin,
-                news: News::Begins,
-            },
-        );
+        out.derive(ctx, News::Begins, time, o.origin, self.text);
         let wake = episode.until;
         entry.episode = Some(Box::new(episode));
         wake
