@@ -108,20 +108,22 @@ fn folder(version: u32) -> PathBuf {
 }
 
 /// Without what a form has no place for, or told otherwise then: form 2, how many detections an alert holds
-/// back; form 3, where the events of a sequence came from.
+/// back; form 3, which events a sequence stands on, and so when they have doubled.
 fn as_form(version: u32, alerts: &[Alert]) -> Vec<String> {
+    let is_sequence = |alert: &Alert| alert.detector.name == "compat-sequence";
+    let told_then = |alert: &&Alert| version >= 4 || alert.revision == 0 || !is_sequence(alert);
     let line = |alert: &Alert| {
         let mut alert = alert.clone();
         if version < 3 {
             alert.suppressed = 0;
         }
-        if version < 4 && alert.detector.name == "compat-sequence" {
+        if version < 4 && is_sequence(&alert) {
             (alert.events, alert.positions) = (0, Vec::new());
             alert.observed = Pairs::default();
         }
         serde_json::to_string(&alert).unwrap()
     };
-    alerts.iter().map(line).collect()
+    alerts.iter().filter(told_then).map(line).collect()
 }
 
 /// Each form's pair: the engine in the middle of the morning, and what it told of the rest of it then.

@@ -81,7 +81,7 @@ fn mass_events() {
     );
     with(
         &format!("{{rules: s, {times}, key: {{source.ip: x}}}}"),
-        "94 `source.ip` is no field of `group-by`",
+        "99 `source.ip` is no field of `group-by`",
     );
     with(
         "{rules: s, from: 2026-01-02T00:00:00Z, until: 2026-01-01T00:00:00Z, count_max: 5}",
