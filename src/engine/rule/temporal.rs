@@ -10,6 +10,7 @@ use super::origins::Origins;
 use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 /// Events remembered per step: enough to find distinct events for up to this many steps.
@@ -120,6 +121,10 @@ impl Temporal {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table]
     }
 
     #[must_use]
