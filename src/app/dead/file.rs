@@ -3,8 +3,6 @@
 //! It may be moved away at any time; a new one is begun then. What a crash or a full disk has left of
 //! a line is cut off before the next is written.
 
-#![expect(clippy::disallowed_methods, reason = "an edge: this is its file")]
-
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;

@@ -74,7 +74,8 @@ fn a_chain_is_used_as_far_as_each_stands_on_the_one_before() {
     let foreign = append(elsewhere.path(), "s", &snapshot(4), &foreign.digest).unwrap();
     let foreign = fs::read(foreign.path).unwrap();
     // Which file, what stands in it, and as far as what is used then.
-    let cases: [(usize, Option<&[u8]>, &[u64]); 8] = [
+    type Case<'a> = (usize, Option<&'a [u8]>, &'a [u64]);
+    let cases: [Case<'_>; 8] = [
         (3, Some(b"short"), &[3, 4, 5]),
         (2, Some(b"short"), &[3, 4]),
         (2, None, &[3, 4]),
