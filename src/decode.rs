@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::model::contacts::Contacts;
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
 use crate::model::{Event, FieldId, Fields, field};
@@ -67,6 +68,8 @@ pub struct Decoder {
     fields: usize,
     projection: Arc<Projection>,
     redactor: Redactor,
+    /// Asked for mailboxes and numbers; `None` where nobody reads the answer.
+    contacts: Option<Arc<Contacts>>,
     limits: Limits,
     /// Path tables in the order of `Schema::ALL`.
     tables: Vec<Paths>,
@@ -127,6 +130,7 @@ impl Decoder {
             fields: fields.len(),
             projection,
             redactor,
+            contacts: None,
             limits,
             tables: Schema::ALL.map(table).into(),
             guess: Schema::Tidegate,
@@ -134,6 +138,13 @@ impl Decoder {
             event: Event::default(),
             shared: Event::default(),
         }
+    }
+
+    /// Goes on with other lists of mail domains and numbers. They are asked here and nowhere later:
+    /// behind this, addresses and numbers are pseudonyms.
+    pub fn set_contacts(&mut self, contacts: Option<Arc<Contacts>>) {
+        let read = [field::MAILBOX_KIND, field::PHONE_KIND];
+        self.contacts = contacts.filter(|_| read.iter().any(|f| self.projection.wants(*f)));
     }
 
     /// Decodes one record: an event or an array of events, of the schema `hint` or of the one whose
@@ -380,6 +391,7 @@ impl Decoder {
             shared,
             projection,
             redactor,
+            contacts,
             ..
         } = self;
         let doc = Doc {
@@ -394,6 +406,7 @@ impl Decoder {
             event,
             projection,
             redactor,
+            contacts: contacts.as_deref(),
             buffer: &mut work.buffer,
         };
         match schema {

@@ -1,5 +1,5 @@
-//! `tidegate check`: every fault of configuration and detectors at once, each with its place and
-//! a hint. `tidegate config schema`: the JSON Schema for editors.
+//! `tidegate check`: every fault of configuration, tables and detectors at once, each with its place
+//! and a hint. `tidegate config schema`: the JSON Schema for editors.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,13 @@ use serde::Serialize;
 use super::output::{Format, json_line, stdout};
 use super::{FAULTS, Failure, Outcome};
 use crate::app::detectors::{self, DetectorFile};
-use crate::config::{self, Environment};
+use crate::app::settings;
+use crate::config::{self, Config, Environment};
 use crate::engine::detector::{self, Diagnostic};
+use crate::enrich::{LoadError, TableFault, Tables};
+use crate::model::HashKey;
 
-/// Find every fault of configuration and detectors
+/// Find every fault of configuration, tables and detectors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +53,10 @@ enum Finding<'a> {
         #[serde(flatten)]
         fault: &'a config::Fault,
     },
+    Table {
+        severity: &'static str,
+        message: String,
+    },
     Detector(&'a Diagnostic),
 }
 
@@ -69,12 +76,15 @@ pub fn run(args: &Args) -> Outcome {
     let (files, sources, diagnostics) = read_detectors(dir.as_deref())?;
     let faults = reading.iter().flat_map(|r| r.faults()).collect::<Vec<_>>();
     let lints = reading.iter().flat_map(|r| r.lints()).collect::<Vec<_>>();
+    let tables = (reading.as_ref().and_then(|r| r.config()))
+        .map(table_faults)
+        .unwrap_or_default();
     let mut out = stdout();
     if args.effective {
         print_effective(&mut out, args, reading.as_ref())?;
     }
     match args.output {
-        Format::Human if !args.effective || !faults.is_empty() => {
+        Format::Human if !args.effective || !faults.is_empty() || !tables.is_empty() => {
             for fault in &faults {
                 writeln!(out, "{}: fault: {}", fault.place, fault.message)?;
                 if let Some(hint) = &fault.hint {
@@ -86,6 +96,9 @@ pub fn run(args: &Args) -> Outcome {
                 if let Some(hint) = &lint.hint {
                     writeln!(out, "  hint: {hint}")?;
                 }
+            }
+            for fault in &tables {
+                writeln!(out, "{fault}")?;
             }
             for d in &diagnostics {
                 let file = files.iter().find(|f| f.path == d.file);
@@ -104,6 +117,10 @@ pub fn run(args: &Args) -> Outcome {
             });
             let all: Vec<Finding<'_>> = config
                 .chain(lints)
+                .chain(tables.iter().map(|fault| Finding::Table {
+                    severity: "fault",
+                    message: fault.to_string(),
+                }))
                 .chain(diagnostics.iter().map(Finding::Detector))
                 .collect();
             if args.output == Format::Json {
@@ -114,7 +131,7 @@ pub fn run(args: &Args) -> Outcome {
             }
         }
     }
-    let count = faults.len() + diagnostics.iter().filter(|d| d.is_fault()).count();
+    let count = faults.len() + tables.len() + diagnostics.iter().filter(|d| d.is_fault()).count();
     if args.output == Format::Human && !args.effective {
         let lints =
             lints.len() + diagnostics.len() - diagnostics.iter().filter(|d| d.is_fault()).count();
@@ -126,6 +143,21 @@ pub fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     Ok(if count == 0 { 0 } else { FAULTS })
+}
+
+/// What is wrong with the tables that are there; of others it is said that they are not.
+fn table_faults(config: &Config) -> Vec<TableFault> {
+    let mut wanted = settings::tables(config);
+    for file in [
+        &mut wanted.asn,
+        &mut wanted.country,
+        &mut wanted.honeytokens,
+    ] {
+        file.take_if(|path| !path.exists());
+    }
+    wanted.lists.retain(|list| list.file.exists());
+    let loaded = Tables::load(&wanted, &HashKey::fixed());
+    loaded.err().map(LoadError::into_faults).unwrap_or_default()
 }
 
 fn load(file: &Path) -> Result<config::Reading, Failure> {

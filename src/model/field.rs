@@ -59,6 +59,9 @@ canonical! {
     DEPLOY_SERVICE = "deploy.service",
     DEPLOY_ENVIRONMENT = "deploy.environment",
     HONEYTOKEN = "honeytoken.kind",
+    MAILBOX_KIND = "mailbox.kind",
+    PHONE_NUMBER = "phone.number",
+    PHONE_KIND = "phone.kind",
     CONTAINMENT_ACTION = "containment.action_id",
     TIME = "time",
 }

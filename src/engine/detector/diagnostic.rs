@@ -69,12 +69,19 @@ impl Diagnostic {
         };
         let (message, hint) = shown.split_once('\n').unwrap_or((&shown, ""));
         let before = self.column.saturating_sub(1);
-        let from = if before < LINE_MAX { 0 } else { before - LINE_MAX / 2 };
+        let from = if before < LINE_MAX {
+            0
+        } else {
+            before - LINE_MAX / 2
+        };
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let text: String = line.chars().map(plain).skip(from).take(LINE_MAX).collect();
         let rest = text.chars().count().saturating_sub(before - from);
         let (number, indent) = (self.line.to_string(), " ".repeat(before - from));
-        let (gutter, caret) = (" ".repeat(number.len()), "^".repeat(self.width.min(rest).max(1)));
+        let (gutter, caret) = (
+            " ".repeat(number.len()),
+            "^".repeat(self.width.min(rest).max(1)),
+        );
         let mut out = format!("{message}\n  {number} | {text}\n  {gutter} | {indent}{caret}");
         if !hint.is_empty() {
             out.push('\n');
