@@ -85,17 +85,9 @@ pub fn run(args: &Args) -> Outcome {
     }
     match args.output {
         Format::Human if !args.effective || !faults.is_empty() || !tables.is_empty() => {
-            for fault in &faults {
-                writeln!(out, "{}: fault: {}", fault.place, fault.message)?;
-                if let Some(hint) = &fault.hint {
-                    writeln!(out, "  hint: {hint}")?;
-                }
-            }
-            for lint in &lints {
-                writeln!(out, "{}: lint: {}", lint.place, lint.message)?;
-                if let Some(hint) = &lint.hint {
-                    writeln!(out, "  hint: {hint}")?;
-                }
+            for (word, list) in [("fault", &faults), ("lint", &lints)] {
+                list.iter()
+                    .try_for_each(|fault| print_fault(&mut out, word, fault))?;
             }
             for fault in &tables {
                 writeln!(out, "{fault}")?;
@@ -143,6 +135,14 @@ pub fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     Ok(if count == 0 { 0 } else { FAULTS })
+}
+
+fn print_fault(out: &mut impl Write, word: &str, fault: &config::Fault) -> std::io::Result<()> {
+    writeln!(out, "{}: {word}: {}", fault.place, fault.message)?;
+    match &fault.hint {
+        Some(hint) => writeln!(out, "  hint: {hint}"),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with the tables that are there; of others it is said that they are not.

@@ -21,9 +21,9 @@ fn events() -> String {
     (0..3)
         .flat_map(|n| {
             [
-                reset(n, "203.0.113.7", json!({"user.email": format!("canary{n}@x.Mailinator.COM")})),
+                reset(n, "203.0.113.7", json!({"user.email": format!("quokka{n}@x.Mailinator.COM")})),
                 reset(n, "203.0.113.8", json!({"phone": {"number": format!("+1 (500) 555-000{n}")}})),
-                reset(n, "203.0.113.9", json!({"user.email": format!("canary{n}@example.com"), "phone.number": "+44 20 7946 0000"})),
+                reset(n, "203.0.113.9", json!({"user.email": format!("quokka{n}@example.com"), "phone.number": "+44 20 7946 0000"})),
             ]
         })
         .collect()
@@ -52,7 +52,7 @@ fn over(command: &str, more: &[&str]) -> Done {
 fn nobody_is_named(done: &Done) {
     let shown = format!("{}{}", done.text(), done.stderr);
     let bare: String = shown.chars().filter(|c| !" ()-".contains(*c)).collect();
-    for canary in ["canary", "ailinator", "1500555", "2079460000"] {
+    for canary in ["quokka", "ailinator", "1500555", "2079460000"] {
         assert!(!bare.contains(canary), "{canary} in\n{done}");
     }
 }
@@ -113,7 +113,7 @@ fn a_list_with_a_fault_is_refused_with_its_line() {
         .says(want);
     let config = dir.join("tidegate.yaml");
     let text = format!(
-        "sources: [{{kind: stdin}}]\nenrich:\n  lists:\n    - {{name: mail, file: {domains}, sets: disposable}}\n    \
+        "version: 1\nsources: [{{kind: stdin}}]\nenrich:\n  lists:\n    - {{name: mail, file: {domains}, sets: disposable}}\n    \
          - {{name: voip, file: {}, sets: voip}}\n    - {{name: later, file: not-there.txt, sets: voip}}\n",
         dir.join("numbers.txt").display()
     );
