@@ -145,18 +145,9 @@ fn print_fault(out: &mut impl Write, word: &str, fault: &config::Fault) -> std::
     }
 }
 
-/// What is wrong with the tables that are there; of others it is said that they are not.
+/// What is wrong with the tables of a configuration that has no fault itself.
 fn table_faults(config: &Config) -> Vec<TableFault> {
-    let mut wanted = settings::tables(config);
-    for file in [
-        &mut wanted.asn,
-        &mut wanted.country,
-        &mut wanted.honeytokens,
-    ] {
-        file.take_if(|path| !path.exists());
-    }
-    wanted.lists.retain(|list| list.file.exists());
-    let loaded = Tables::load(&wanted, &HashKey::fixed());
+    let loaded = Tables::load(&settings::tables(config), &HashKey::fixed());
     loaded.err().map(LoadError::into_faults).unwrap_or_default()
 }
 
