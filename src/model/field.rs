@@ -64,6 +64,7 @@ canonical! {
     PHONE_KIND = "phone.kind",
     CONTAINMENT_ACTION = "containment.action_id",
     TIME = "time",
+    DEPLOY_PIPELINE = "deploy.pipeline",
 }
 
 /// Other names people write for canonical fields: ECS spellings that differ from ours.
