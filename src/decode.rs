@@ -59,6 +59,9 @@ pub enum Decoded<'a> {
     Dead(DeadLetter),
 }
 
+/// What a system before us may have said of an event of any schema: read by its name in all.
+const SAID_BEFORE: [FieldId; 2] = [field::MAILBOX_KIND, field::PHONE_KIND];
+
 /// How deep one document may stand in another: an SNS message in a hook is two.
 const NESTING_MAX: usize = 3;
 
@@ -116,13 +119,16 @@ impl Decoder {
         let canonical = field::CANONICAL.len();
         let named: Vec<(FieldId, &str)> = fields
             .iter()
-            .skip(canonical)
+            .filter(|(id, _)| usize::from(id.0) >= canonical || SAID_BEFORE.contains(id))
             .filter(|(id, _)| projection.wants(*id))
             .collect();
         let table = |schema| {
             let mut paths = schema::paths(schema);
             for (id, name) in &named {
-                paths.add_raw(name, *id);
+                // Our own schema reads them as its own fields.
+                if schema != Schema::Tidegate || !SAID_BEFORE.contains(id) {
+                    paths.add_raw(name, *id);
+                }
             }
             paths
         };
@@ -143,8 +149,8 @@ impl Decoder {
     /// Goes on with other lists of mail domains and numbers. They are asked here and nowhere later:
     /// behind this, addresses and numbers are pseudonyms.
     pub fn set_contacts(&mut self, contacts: Option<Arc<Contacts>>) {
-        let read = [field::MAILBOX_KIND, field::PHONE_KIND];
-        self.contacts = contacts.filter(|_| read.iter().any(|f| self.projection.wants(*f)));
+        let wants = |f: &FieldId| self.projection.wants(*f);
+        self.contacts = contacts.filter(|_| SAID_BEFORE.iter().any(wants));
     }
 
     /// Decodes one record: an event or an array of events, of the schema `hint` or of the one whose

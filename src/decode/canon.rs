@@ -170,7 +170,7 @@ impl Canon<'_> {
     /// Whether a field is read by someone and not there yet. What a document says of it later on
     /// takes the place of what a list said.
     fn lacks(&self, field: FieldId) -> bool {
-        self.wants(field) && self.event.get(field).is_none()
+        self.wants(field) && matches!(self.event.get(field), None | Some(Value::Null))
     }
 
     /// The same, where a name may stand instead of an address.

@@ -91,8 +91,9 @@ impl Draft {
 fn domain(word: &str) -> Result<&str, String> {
     let wrong = |what: &str| Err(format!("{} {what}", quoted(word)));
     if let Some((_, behind)) = word.rsplit_once('@') {
-        return wrong(&format!(
-            "is an address; write its domain alone: {}",
+        // Whose it is, no log has to know.
+        return Err(format!(
+            "an address; write its domain alone: {}",
             quoted(behind)
         ));
     }
