@@ -149,7 +149,7 @@ impl Daemon {
             &runtime,
             (&stopped, &fatal),
         )?;
-        let dead = open_dead_letters(config, env, &runtime)?;
+        let dead = open_dead_letters(config, env, &runtime, fatal.clone())?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         let rules = Shelf::new(Rules::new(Arc::clone(&program), &tables.get()));
         let sample = Arc::new(Sample::default());
@@ -302,10 +302,11 @@ fn open_dead_letters(
     config: &Config,
     env: &Environment,
     runtime: &Runtime,
+    fatal: Fatal,
 ) -> anyhow::Result<DeadLetters> {
     let env = |name: &str| env.get(name).map(str::to_owned);
     if let Some((settings, topic)) = settings::dead_letter_topic(config) {
-        let out = Arc::new(KafkaOut::start(&settings, &env)?);
+        let out = Arc::new(KafkaOut::start(&settings, &env, fatal)?);
         let to = LetterTopic::new(out, topic, runtime.handle().clone());
         return Ok(DeadLetters::Topic(to));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::outgoing::Fatal;
 use crate::deliver::Topic;
 use crate::source::Error;
 use crate::source::kafka::producer::{Producer, Report};
@@ -35,9 +37,16 @@ pub struct KafkaOut {
 }
 
 impl KafkaOut {
+    /// Starts the thread that serves delivery reports. If it dies, the process ends: whoever waits for a
+    /// report would wait for ever.
+    ///
     /// # Errors
     /// The settings are not sound, or the system gives no thread.
-    pub fn start(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub fn start(
+        settings: &Settings,
+        env: &dyn Fn(&str) -> Option<String>,
+        fatal: Fatal,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             producer: Producer::new(settings, env)?,
             waiting: Mutex::default(),
@@ -46,10 +55,10 @@ impl KafkaOut {
         });
         let served = Arc::clone(&shared);
         let serve = move || {
-            while !served.stop.load(Ordering::Relaxed) {
-                served.answer(served.producer.poll(POLL));
+            if catch_unwind(AssertUnwindSafe(|| served.serve())).is_err() {
+                fatal.end("the thread of a Kafka producer has died");
+                served.let_go();
             }
-            served.answer(served.producer.flush(Duration::from_secs(5)));
         };
         let thread = std::thread::Builder::new()
             .name("kafka-out".to_owned())
@@ -66,6 +75,23 @@ impl KafkaOut {
 }
 
 impl Shared {
+    fn serve(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let reports = self.producer.poll(POLL);
+            if !reports.is_empty() {
+                crate::crash::point("reports-served");
+            }
+            self.answer(reports);
+        }
+        self.answer(self.producer.flush(Duration::from_secs(5)));
+    }
+
+    /// Nobody will answer those who wait: they are told so.
+    fn let_go(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clear();
+    }
+
     fn answer(&self, reports: Vec<Report>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for report in reports {

@@ -12,6 +12,7 @@ mod endpoint;
 mod input;
 mod kafka;
 mod load;
+mod many;
 mod network;
 mod panic;
 mod reload;
