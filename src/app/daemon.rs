@@ -126,6 +126,7 @@ impl Daemon {
         let Restored {
             source,
             last,
+            frontier,
             program,
             mut engine,
         } = restore(config, env, accepted, &plan, &mut state)?;
@@ -206,6 +207,7 @@ impl Daemon {
             asks,
             clock,
             snapshot_every: config.state.snapshot_every.std(),
+            kept: frontier,
             keep: config.state.keep.0,
             stop: Arc::clone(&stop),
             failure,

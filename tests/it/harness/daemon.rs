@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -91,11 +91,28 @@ impl Home {
         self.spawn_with(&[(variable, fault)])
     }
 
+    /// Starts the daemon on a pipe that stays open, and asks nothing of it.
+    pub fn spawn_piped(&self) -> (Daemon, ChildStdin) {
+        let mut daemon = self.launch_on(OURS.as_ref(), &[], &[], Stdio::piped());
+        let stdin = daemon.child.stdin.take().unwrap();
+        (daemon, stdin)
+    }
+
     fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
         self.launch(OURS.as_ref(), env, &[])
     }
 
     fn launch(&self, program: &Path, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+        self.launch_on(program, env, arguments, Stdio::null())
+    }
+
+    fn launch_on(
+        &self,
+        program: &Path,
+        env: &[(&str, &str)],
+        arguments: &[&str],
+        stdin: Stdio,
+    ) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
@@ -107,7 +124,7 @@ impl Home {
             .env("NO_COLOR", "1")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .envs(env.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(File::create(self.file("stdout.ndjson")).unwrap())
             .stderr(File::create(&log).unwrap())
             .spawn()
