@@ -21,6 +21,10 @@ use crate::source::kafka::settings::Settings;
 /// The client's poll lasts this long even if reports come earlier.
 const POLL: Duration = Duration::from_millis(5);
 
+/// How long reports are waited for at the end. Who wanted them has waited before, and what has none goes again
+/// at the next start.
+const LAST: Duration = Duration::from_secs(1);
+
 type Waiting = Mutex<BTreeMap<usize, oneshot::Sender<Result<(), String>>>>;
 
 struct Shared {
@@ -83,7 +87,7 @@ impl Shared {
             }
             self.answer(reports);
         }
-        self.answer(self.producer.flush(Duration::from_secs(5)));
+        self.answer(self.producer.flush(LAST));
     }
 
     /// Nobody will answer those who wait: they are told so.

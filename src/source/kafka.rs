@@ -650,7 +650,11 @@ impl Source for KafkaSource {
 
     fn publish(&mut self, frontier: &Frontier) {
         let now = Instant::now();
-        if now - self.published.0 < PUBLISH || self.published.1 == *frontier {
+        if now - self.published.0 < PUBLISH {
+            return;
+        }
+        // A coordinator that moves takes none: the same are given again.
+        if !self.consumer.context().was_refused() && self.published.1 == *frontier {
             return;
         }
         let mut list = TopicPartitionList::new();

@@ -113,8 +113,8 @@ fn waits_and_gives_up(daemon: &Daemon, since: Instant) -> Duration {
 fn a_broker_of_two_that_goes_holds_up_neither_what_the_other_has_nor_event_time() {
     let brokers = Broker::two("faults-cluster");
     let (first, second) = &brokers;
-    // One partition, led by the broker that will go.
-    first.topic_on("__consumer_offsets", "@2:1");
+    // As many partitions as `dev/kafka/kafka` says, all led by the broker that will go.
+    first.topic_on("__consumer_offsets", "@2:1,2:1,2:1,2:1");
     let moves = Moves::start(&brokers);
 
     // One partition here, one there.
@@ -142,8 +142,8 @@ fn a_broker_of_two_that_goes_holds_up_neither_what_the_other_has_nor_event_time(
         (behind(d) < 10).then_some(())
     });
 
-    second.stop();
     let gone = Instant::now();
+    second.stop();
     moves.goes_on();
     write(0, "here-again", &daemon, 6);
     daemon.until("the silence", |d| {

@@ -65,11 +65,12 @@ fn alerts(taken: &[Taken]) -> BTreeMap<String, SystemTime> {
     first(taken, "tidegate.alert.opened.v1", "/key/source.ip")
 }
 
-/// The time that 99 of 100 floods take from being produced to the endpoint.
+/// The time that 99 of 100 floods take from the broker to the endpoint.
 fn p99(produced: &BTreeMap<String, SystemTime>, taken: &[Taken]) -> Duration {
     let arrived = alerts(taken);
-    let took =
-        |(address, at): (&String, &SystemTime)| arrived[address].duration_since(*at).unwrap();
+    let took = |(address, at): (&String, &SystemTime)| {
+        arrived[address].duration_since(*at).unwrap_or_default()
+    };
     let mut times: Vec<Duration> = produced.iter().map(took).collect();
     times.sort();
     times[(times.len() * 99).div_ceil(100) - 1]
@@ -141,14 +142,13 @@ fn an_endpoint_that_is_down_for_long_delays_nothing_else_and_gets_what_has_not_e
     ];
     let daemons = homes.each_ref().map(|home| home.start().ready());
     proxy.set(Fault::Reset);
+    let producer = kafka::shared().producer();
     let (began, mut produced, mut most) = (Instant::now(), BTreeMap::new(), 0);
     while began.elapsed() < Duration::from_secs(seconds) {
         let n = produced.len();
         let address = format!("198.{}.{}.{}", 18 + n / 62_500, n / 250 % 250, n % 250);
-        let file = homes[0].file("flood.jsonl");
-        std::fs::write(&file, requests(&address, 6, &address)).unwrap();
+        kafka::send(&producer, topic, &requests(&address, 6, &address));
         produced.insert(address, SystemTime::now());
-        kafka::shared().produce(topic, &file);
         most = most.max(waiting(&daemons[0], "down") + waiting(&daemons[0], "down-soc"));
         let next = PACE * u32::try_from(produced.len()).unwrap();
         std::thread::sleep(next.saturating_sub(began.elapsed()));
@@ -191,7 +191,7 @@ fn an_endpoint_that_is_down_for_long_delays_nothing_else_and_gets_what_has_not_e
             produced.len()
         ),
         &format!(
-            "p99 from the flood to the other endpoint {:.0} ms, {:.0} ms without; {most} messages waited; all that has not expired {:.1} s after it was back, in order: {actions} of {fine} actions",
+            "p99 from the broker to the other endpoint {:.0} ms, {:.0} ms without; {most} messages waited; all that has not expired {:.1} s after it was back, in order: {actions} of {fine} actions",
             a.as_secs_f64() * 1e3,
             b.as_secs_f64() * 1e3,
             took.as_secs_f64()

@@ -9,7 +9,7 @@ use crate::harness::kafka;
 fn a_kill_before_the_first_snapshot_is_due_leaves_no_gap() {
     let topic = "faults-latest";
     let events = floods(8, 40);
-    kafka::shared().topic(topic, 2);
+    kafka::shared().topic(topic, 1);
     let scene = Scene::over(topic, "latest", &events);
     scene.reconfigure("topics: [", "start: latest, topics: [");
     scene.reconfigure("snapshot_every: 1s", "snapshot_every: 1h");

@@ -212,6 +212,16 @@ impl Broker {
         Run::new("bash", &["-c", &command]).ok();
     }
 
+    /// A producer that stays connected.
+    pub fn producer(&self) -> BaseProducer {
+        ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .create()
+            .unwrap()
+    }
+
     /// These records to the first partition, each with its producer's time in milliseconds.
     pub fn produce_stamped(&self, topic: &str, records: &[(i64, String)]) {
         let producer: BaseProducer = ClientConfig::new()
@@ -329,4 +339,13 @@ impl Broker {
             .trim()
             .to_owned()
     }
+}
+
+/// Each line as a record, all in the topic when it returns.
+pub fn send(producer: &BaseProducer, topic: &str, lines: &str) {
+    for line in lines.lines() {
+        let record = BaseRecord::<(), _>::to(topic).partition(0).payload(line);
+        producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
 }
