@@ -9,6 +9,8 @@ use crate::harness::{kafka, sized};
 const MIB: u64 = 1 << 10;
 /// What librdkafka unpacks of zstd at most: its `receive.message.max.bytes`.
 const ZSTD_MAX_MIB: u64 = 95;
+/// Snappy packs to a twentieth, and the test's topics take batches of 16 MiB.
+const SNAPPY_MAX_MIB: u64 = 256;
 
 #[test]
 fn a_packed_batch_costs_what_it_unpacks_to_and_only_for_a_moment() {
@@ -21,14 +23,14 @@ fn a_packed_batch_costs_what_it_unpacks_to_and_only_for_a_moment() {
     let daemon = scene.home.start().ready();
     daemon.settled(scene.records);
     for (sent, codec) in (1..).zip(["gzip", "lz4", "snappy", "zstd"]) {
-        let mib = if codec == "zstd" {
-            usual.min(ZSTD_MAX_MIB)
-        } else {
-            usual
+        let mib = match codec {
+            "zstd" => usual.min(ZSTD_MAX_MIB),
+            "snappy" => usual.min(SNAPPY_MAX_MIB),
+            _ => usual,
         };
         let before = daemon.memory("VmRSS");
         daemon.forget_highest();
-        broker.produce_packed(topic, codec, mib).unwrap();
+        broker.produce_packed(topic, 0, codec, mib).unwrap();
         daemon.until(codec, |d| {
             let dead = d.dead_letters().get("too_large").copied();
             (dead == Some(sent)).then_some(())
@@ -58,6 +60,42 @@ fn a_packed_batch_costs_what_it_unpacks_to_and_only_for_a_moment() {
 }
 
 #[test]
+fn many_packed_batches_are_unpacked_a_few_at_a_time() {
+    const PARTITIONS: i32 = 6;
+    const EACH: u64 = 48;
+    let topic = "faults-packed-many";
+    let broker = kafka::shared();
+    broker.topic(topic, PARTITIONS.unsigned_abs());
+    let scene = Scene::over(topic, topic, &floods(8, 40));
+    // A batch of 48 KiB fills more than half of an answer here; of 2 MiB it would not.
+    let small = "properties: {message.max.bytes: '1000', fetch.max.bytes: '65536'}, topics: [";
+    scene.reconfigure("topics: [", small);
+    broker.produce(topic, &scene.home.file("events.jsonl"));
+    let daemon = scene.home.start().ready();
+    daemon.settled(scene.records);
+    let before = daemon.memory("VmRSS");
+    daemon.stop();
+    for partition in 0..PARTITIONS {
+        broker
+            .produce_packed(topic, partition, "gzip", EACH)
+            .unwrap();
+    }
+    let daemon = scene.home.start().ready();
+    daemon.until("all of them", |d| {
+        let dead = d.dead_letters().get("too_large").copied();
+        (dead == Some(PARTITIONS.unsigned_abs().into())).then_some(())
+    });
+    let most = daemon.memory("VmHWM").saturating_sub(before);
+    assert!(most <= (3 * EACH + 32) * MIB, "{most} KiB more");
+    daemon.stop();
+    row(
+        "T14 many packed batches at once",
+        &format!("{PARTITIONS} partitions with {EACH} MiB each, an answer holds one or two"),
+        &format!("at most {} MiB more in memory", most / MIB),
+    );
+}
+
+#[test]
 fn a_topic_that_packs_nothing_lets_no_bomb_in() {
     let topic = "faults-unpacked";
     let broker = kafka::shared();
@@ -66,7 +104,7 @@ fn a_topic_that_packs_nothing_lets_no_bomb_in() {
         "1",
         &["compression.type=uncompressed", "max.message.bytes=1048576"],
     );
-    let refused = broker.produce_packed(topic, "gzip", 16);
+    let refused = broker.produce_packed(topic, 0, "gzip", 16);
     assert!(
         refused.is_err(),
         "16 MiB in a topic whose records are at most 1 MiB"

@@ -258,7 +258,13 @@ impl Broker {
     }
 
     /// One record of so many MiB of zeros, packed; what the broker says against it.
-    pub fn produce_packed(&self, topic: &str, codec: &str, mib: u64) -> Result<(), String> {
+    pub fn produce_packed(
+        &self,
+        topic: &str,
+        partition: i32,
+        codec: &str,
+        mib: u64,
+    ) -> Result<(), String> {
         let reports = Reports::default();
         let producer: BaseProducer<Reports> = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap())
@@ -267,7 +273,9 @@ impl Broker {
             .create_with_context(reports)
             .unwrap();
         let zeros = vec![0; usize::try_from(mib).unwrap() << 20];
-        let record = BaseRecord::<(), _>::to(topic).partition(0).payload(&zeros);
+        let record = BaseRecord::<(), _>::to(topic)
+            .partition(partition)
+            .payload(&zeros);
         producer.send(record).map_err(|(e, _)| e.to_string())?;
         producer
             .flush(Duration::from_secs(120))
