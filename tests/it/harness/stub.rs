@@ -107,7 +107,7 @@ pub fn no_tls(stub: &Stub) -> String {
     let address = listener.local_addr().unwrap();
     stub._runtime.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let garbage: Vec<u8> = (0..60_000u32).map(|n| (n * 7919 >> 3) as u8).collect();
+            let garbage: Vec<u8> = (0..60_000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
             stream.write_all(&garbage).await.ok();
         }
     });
