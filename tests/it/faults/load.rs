@@ -266,7 +266,8 @@ fn hours_of_events_leave_memory_and_files_as_they_are() {
     );
     // Connections that nobody uses are closed, and opened again.
     assert!(after <= before + 8, "{before}, then {after} open files");
-    assert!(more < 4.0, "{more:.1} MiB more memory in the second half");
+    // The detectors' windows of ten minutes fill for as long.
+    assert!(more < 8.0, "{more:.1} MiB more memory in the second half");
     // A slope says something of hours, not of seconds.
     if seconds >= 3600 {
         assert!(

@@ -123,6 +123,11 @@ fn one_black_hole_among_fifty_endpoints_delays_no_other() {
             })
         });
         let taken: Vec<_> = taken.collect();
+        if fault == Fault::None {
+            daemon.until("all floods through the proxy", |_| {
+                (heard(&stub.taken("far")).len() == FLOODS).then_some(())
+            });
+        }
         let all = taken.iter().flat_map(|t| heard(t));
         let time = p99(&daemon, all.filter(|(id, _)| !known.contains(*id)));
         known.extend(heard(&taken[0]).into_keys().map(str::to_owned));
