@@ -22,7 +22,7 @@ fn frontier(state: &Path, topic: &str) -> i64 {
     let key = HashKey::fixed().id();
     let read = snapshot::read(&state.join("snapshots"), "engine", &key).unwrap();
     let place: serde_json::Value =
-        serde_json::from_slice(&read.snapshot.expect("a snapshot").frontier).unwrap();
+        serde_json::from_slice(&read.chain.last().expect("a snapshot").frontier).unwrap();
     place["frontier"][topic]["0"].as_i64().expect("a place")
 }
 
