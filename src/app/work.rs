@@ -435,16 +435,17 @@ impl Work {
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         // Every commit has succeeded by now, or the thread has ended.
-        let Some((body, place)) = self.course.snapshot() else {
+        let Some((taken, place)) = self.course.snapshot(self.state.snapshots.due()) else {
             return Ok(());
         };
+        let kind = taken.kind;
         // What the frontier leaves behind must not be lost with a power cut.
         let synced = self.dead.sync().map_err(anyhow::Error::from);
-        match synced.and_then(|()| self.state.snapshots.save(body, &place)) {
+        match synced.and_then(|()| self.state.snapshots.save(taken, &place)) {
             Ok(size) => {
                 self.kept.clone_from(&place.frontier);
                 self.pipeline.publish(place.frontier);
-                self.measures.snapshot(began, size as u64);
+                self.measures.snapshot(kind, began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.
