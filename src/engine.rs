@@ -58,7 +58,8 @@ pub enum Input<'a> {
     },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
-    /// There may be records of a partition again that were not read: it holds event time back.
+    /// There may be records of a partition that were not read, again or for the first time: it holds
+    /// event time back.
     Behind { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
     End { until: Option<EventTime> },
@@ -191,7 +192,7 @@ impl<S: Shards> Engine<S> {
                 self.sequencer.settle(settings, &mut self.packet);
             }
             Input::Behind { source, partition } => {
-                self.sequencer.set_idle(*source, *partition, false);
+                self.sequencer.behind(*source, *partition);
                 return;
             }
             Input::End { until } => {

@@ -20,7 +20,7 @@ use tidegate::engine::outbox::Message;
 use tidegate::engine::program::{Program, Settings};
 use tidegate::engine::snapshot::{Kind, Saved};
 use tidegate::engine::{Engine, Input};
-use tidegate::enrich::{Enricher, ListSettings, SourceKind, Tables, TablesSettings};
+use tidegate::enrich::{Enricher, ListSettings, Sets, SourceKind, Tables, TablesSettings};
 use tidegate::model::{Event, EventTime, HashKey, Value, WallTime, field};
 use tidegate::source::file::FileSource;
 use tidegate::source::{Batch, Polled, Source};
@@ -220,12 +220,15 @@ pub fn tables(data: &[u8]) {
         let file = dir.join("table");
         fs::write(&file, text).expect("a temporary file");
         let mut settings = TablesSettings::default();
-        match kind % 4 {
-            0 => settings.lists.push(ListSettings {
-                name: "list".to_owned(),
-                file,
-                sets: SourceKind::Tor,
-            }),
+        let list = |sets| ListSettings {
+            name: "list".to_owned(),
+            file: file.clone(),
+            sets,
+        };
+        match kind % 6 {
+            0 => settings.lists.push(list(Sets::Source(SourceKind::Tor))),
+            4 => settings.lists.push(list(Sets::Disposable)),
+            5 => settings.lists.push(list(Sets::Voip)),
             1 => settings.honeytokens = Some(file),
             2 => settings.asn = Some(file),
             _ => settings.country = Some(file),
@@ -238,6 +241,9 @@ pub fn tables(data: &[u8]) {
 }
 
 fn ask(tables: Tables) {
+    if let Some(contacts) = tables.contacts() {
+        let _ = contacts.is_disposable("bob@a.example") || contacts.is_voip("+15005550006");
+    }
     let mut enricher = Enricher::new(Arc::new(tables));
     for address in ["203.0.113.7", "0.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
         let mut event = Event::default();

@@ -24,7 +24,7 @@ use crate::model::HashKey;
 use crate::source::apart::Apart;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
-use crate::source::ledger::Last;
+use crate::source::ledger::{Frontier, Last};
 use crate::source::{RECORD_BYTES_MAX, Source};
 use crate::store::{self, rows};
 
@@ -33,6 +33,8 @@ pub struct Restored {
     pub source: Sources,
     /// The records just before those that are read next.
     pub last: Last,
+    /// Where they are.
+    pub frontier: Frontier,
     pub program: Arc<Program>,
     pub engine: Engine<Threads>,
 }
@@ -91,6 +93,7 @@ pub fn restore(
         }
         return Ok(Restored {
             last: place.last,
+            frontier: place.frontier,
             source,
             program,
             engine,

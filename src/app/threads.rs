@@ -127,6 +127,7 @@ impl Drop for Remote {
 
 fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
     while let Ok(ask) = asked.recv() {
+        crate::crash::point("shard-asked");
         let answer = match ask {
             Ask::Run {
                 level,

@@ -23,6 +23,8 @@ const FAR_AHEAD: i64 = Span::hours(24).0;
 /// Between two looks at the clock no more than this passes: who stood still, or could not look, does
 /// not know what came meanwhile (ms).
 const WATCHED_MAX: i64 = Span::seconds(2).0;
+/// The next offset of a partition that is not read yet: it is in no frontier.
+const UNREAD: i64 = -1;
 /// Most observations held back for order; beyond it the oldest go on early, and are counted.
 const HELD_MAX: usize = 1 << 21;
 
@@ -299,13 +301,19 @@ impl Sequencer {
             next,
             floor: 0,
         };
-        if !self
-            .partitions
-            .iter()
-            .any(|p| p.source == source && p.partition == partition)
-        {
-            self.partitions.push(fresh);
+        let same = |p: &&mut Partition| p.source == source && p.partition == partition;
+        match self.partitions.iter_mut().find(same) {
+            Some(known) if known.next == UNREAD => known.next = next,
+            Some(_) => {}
+            None => self.partitions.push(fresh),
         }
+    }
+
+    /// There may be records of a partition that were not read, though perhaps nobody can read them yet: it
+    /// holds the watermark back.
+    pub fn behind(&mut self, source: u16, partition: i32) {
+        self.expect(source, partition, UNREAD);
+        self.set_idle(source, partition, false);
     }
 
     /// A partition was read up to `next`, whatever that brought.
@@ -434,9 +442,8 @@ impl Sequencer {
 
     /// Per source and partition the offset after the last record taken in.
     pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
-        self.partitions
-            .iter()
-            .map(|p| (p.source, p.partition, p.next))
+        let read = self.partitions.iter().filter(|p| p.next != UNREAD);
+        read.map(|p| (p.source, p.partition, p.next))
     }
 
     /// Observations held back for order.
