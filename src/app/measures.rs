@@ -13,7 +13,7 @@ use crate::engine::program::Program;
 use crate::engine::rule::Usage;
 use crate::engine::shard::usage_by_detector;
 use crate::engine::watermark::Passed;
-use crate::model::WallTime;
+use crate::model::{Span, WallTime};
 use crate::source::Lag;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
@@ -228,10 +228,10 @@ impl Measures {
     }
 
     /// A snapshot was written.
-    pub fn snapshot(&self, took: Instant, bytes: u64) {
+    pub fn snapshot(&self, took: Span, bytes: u64) {
         self.metrics
             .snapshot_duration_seconds
-            .observe([], took.elapsed().as_secs_f64());
+            .observe([], seconds(took.0));
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         self.metrics.snapshot_bytes.set([], bytes as f64);
     }
