@@ -13,7 +13,7 @@ mod chores;
 mod effects;
 
 pub use self::chores::Settings;
-pub use self::effects::{Effects, News, Trouble};
+pub use self::effects::{Effects, Happening, Trouble};
 use super::ask::Ask;
 use super::commit::Committed;
 use super::course::Course;
@@ -84,7 +84,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.effects.point("batch-taken")?;
         let passed = &self.course.engine.take_passed();
         let program = self.course.engine.program();
-        self.effects.hear(&News::Taken {
+        self.effects.hear(&Happening::Taken {
             intake,
             passed,
             program,
@@ -144,7 +144,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         let restored = self.course.engine.reload(Arc::clone(&rules.program));
         self.is_adopted = false;
         let holds = self.course.engine.stats().usage;
-        self.effects.hear(&News::Reloaded {
+        self.effects.hear(&Happening::Reloaded {
             before: &before.program,
             after: &rules.program,
             restored,
@@ -166,7 +166,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             return;
         };
         if let Some((name, before)) = probation.note(events, alerts) {
-            self.effects.hear(&News::Noisy(&name));
+            self.effects.hear(&Happening::Noisy(&name));
             self.effects.put_back(before);
         } else if probation.is_over(self.effects.now()) {
             self.probation = None;
@@ -181,7 +181,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         let (program, now) = (&self.rules.program, self.effects.now());
         let done = self.course.desk.adopt(program, now)?;
         self.is_adopted = true;
-        self.effects.hear(&News::Adopted(&done.alerts));
+        self.effects.hear(&Happening::Adopted(&done.alerts));
         self.follow(&done);
         Ok(())
     }
@@ -202,7 +202,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             return Ok(());
         }
         let (alerts, read_at) = (&done.alerts, self.read_at);
-        self.effects.hear(&News::Told { alerts, read_at });
+        self.effects.hear(&Happening::Told { alerts, read_at });
         self.effects.point("alerts-told")?;
         self.follow(&done);
         self.watch_over(0, &done.alerts);
@@ -225,7 +225,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
                 let alert = meta::partition_halted(key, place, *next, *cause, now);
                 self.course.raise(alert);
             }
-            self.effects.hear(&News::Heeded(&notice));
+            self.effects.hear(&Happening::Heeded(&notice));
         }
     }
 
@@ -241,6 +241,6 @@ impl<S: Shards, E: Effects> Turn<S, E> {
     /// What a commit has brought about is seen and sent.
     fn follow(&mut self, done: &Committed) {
         let state = self.course.desk.state();
-        self.effects.hear(&News::Committed { done, state });
+        self.effects.hear(&Happening::Committed { done, state });
     }
 }

@@ -37,6 +37,13 @@ impl Crashes {
         self.state.lock().unwrap().armed = Some((point, n));
     }
 
+    /// The process dies here and now.
+    pub fn kill(&self) -> Stopped {
+        self.state.lock().unwrap().dead = true;
+        self.store.crash_at(0);
+        Stopped::Died
+    }
+
     /// A new life; what was armed stays armed.
     pub fn restart(&self) {
         self.state.lock().unwrap().dead = false;

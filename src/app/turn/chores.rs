@@ -3,7 +3,7 @@
 //! Owns when it is due. Invariant: a snapshot is written only when all it contains is committed and the dead
 //! letters behind its frontier are durable, and a frontier is published only when its snapshot is.
 
-use super::{Effects, News, Trouble, Turn};
+use super::{Effects, Happening, Trouble, Turn};
 use crate::app::reload::Noise;
 use crate::engine::Shards;
 use crate::model::{EventTime, Span};
@@ -55,7 +55,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
     /// Writes a snapshot, and tells the source how far it reaches.
     ///
     /// # Errors
-    /// It cannot be written, and will not be. Of one that may be later only the news tell.
+    /// It cannot be written, and will not be. Of one that may be later only `hear` tells.
     pub fn snapshot(&mut self) -> Result<(), Trouble> {
         let began = self.effects.now();
         let Some((body, place)) = self.course.snapshot() else {
@@ -70,12 +70,12 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             Ok(size) => {
                 self.effects.publish(place.frontier);
                 let took = self.took;
-                self.effects.hear(&News::Saved { size, took });
+                self.effects.hear(&Happening::Saved { size, took });
                 Ok(())
             }
             // The one before it still stands; after a crash a little more is read again.
             Err(trouble) if trouble.may_pass() => {
-                self.effects.hear(&News::Unsaved(&trouble));
+                self.effects.hear(&Happening::Unsaved(&trouble));
                 Ok(())
             }
             Err(trouble) => Err(trouble),

@@ -1,6 +1,6 @@
 //! What the turn touches outside the engine and the desk, and what it tells those who look on.
 //!
-//! Owns the seam only. Invariant: nothing that the turn decides depends on whether anybody hears its news.
+//! Owns the seam only. Invariant: nothing that the turn decides depends on whether anybody hears of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,7 +54,7 @@ pub trait Effects {
     fn put_back(&mut self, rules: Arc<Rules>);
 
     /// Tells those who look on.
-    fn hear(&mut self, news: &News<'_>);
+    fn hear(&mut self, what: &Happening<'_>);
 
     /// A place where a test may end the life (`crash::POINTS`).
     ///
@@ -64,7 +64,7 @@ pub trait Effects {
 }
 
 /// What has happened.
-pub enum News<'a> {
+pub enum Happening<'a> {
     /// A batch is in the engine; `passed` is what became of its events, by source.
     Taken {
         intake: &'a Intake,

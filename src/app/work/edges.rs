@@ -9,7 +9,7 @@ use crate::app::dead::DeadLetters;
 use crate::app::pipeline::{Pipeline, Rules};
 use crate::app::shelf::Shelf;
 use crate::app::state_dir::{Place, StateDir};
-use crate::app::turn::{Effects, News, Trouble};
+use crate::app::turn::{Effects, Happening, Trouble};
 use crate::decode::DeadLetter;
 use crate::deliver::Clock;
 use crate::engine::exchange::Origin;
@@ -55,8 +55,8 @@ impl Effects for Edges {
         self.rules.put(rules);
     }
 
-    fn hear(&mut self, news: &News<'_>) {
-        self.report.hear(news, self.clock.now());
+    fn hear(&mut self, what: &Happening<'_>) {
+        self.report.hear(what, self.clock.now());
     }
 
     fn point(&mut self, name: &'static str) -> Result<(), Trouble> {

@@ -10,7 +10,7 @@ use crate::app::commit::Committed;
 use crate::app::measures::Measures;
 use crate::app::meta;
 use crate::app::pipeline::Intake;
-use crate::app::turn::{News, Trouble};
+use crate::app::turn::{Happening, Trouble};
 use crate::app::view::Shared;
 use crate::engine::containment::policy::State;
 use crate::engine::program::Program;
@@ -29,14 +29,14 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn hear(&mut self, news: &News<'_>, now: WallTime) {
-        match news {
-            News::Taken {
+    pub(super) fn hear(&mut self, what: &Happening<'_>, now: WallTime) {
+        match what {
+            Happening::Taken {
                 intake,
                 passed,
                 program,
             } => self.taken(intake, passed, program),
-            News::Reloaded {
+            Happening::Reloaded {
                 before,
                 after,
                 restored,
@@ -49,19 +49,19 @@ impl Report {
                 self.shared.set_plan(Arc::clone(&after.plan));
                 self.measures.reloaded(&after.plan, holds.to_vec());
             }
-            News::Noisy(detector) => {
+            Happening::Noisy(detector) => {
                 tracing::error!(
                     detector,
                     "alerts without end since the reload; the detectors before it are put back"
                 );
                 self.measures.reverted();
             }
-            News::Adopted([]) => {}
-            News::Adopted(closed) => tracing::warn!(
+            Happening::Adopted([]) => {}
+            Happening::Adopted(closed) => tracing::warn!(
                 closed = closed.len(),
                 "alerts closed: their detectors were changed or went"
             ),
-            News::Told { alerts, read_at } => {
+            Happening::Told { alerts, read_at } => {
                 let opened = alerts.iter().filter(|a| a.revision == 0);
                 for alert in opened.filter(|a| !meta::is_own(&a.detector)) {
                     self.measures.alert(alert, *read_at, now);
@@ -70,13 +70,13 @@ impl Report {
                     }
                 }
             }
-            News::Committed { done, state } => self.committed(done, state),
-            News::Heeded(notice) => self.heeded(notice),
-            News::Saved { size, took } => {
+            Happening::Committed { done, state } => self.committed(done, state),
+            Happening::Heeded(notice) => self.heeded(notice),
+            Happening::Saved { size, took } => {
                 self.measures.snapshot(*took, *size as u64);
                 self.shared.saved();
             }
-            News::Unsaved(trouble) => tracing::error!(
+            Happening::Unsaved(trouble) => tracing::error!(
                 error = format!("{trouble:#}"),
                 "no snapshot could be written; it is tried again"
             ),
