@@ -244,3 +244,6 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.effects.hear(&Happening::Committed { done, state });
     }
 }
+
+#[cfg(test)]
+mod tests;

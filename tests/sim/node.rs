@@ -354,6 +354,7 @@ impl Node {
                 };
                 let body = course.engine.snapshot();
                 self.turn.effects.save(body, &place)?;
+                self.turn.effects.publish(place.frontier);
             }
             Mutant::SentBeforeCommit => {
                 let mut alerts = Vec::new();

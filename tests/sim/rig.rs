@@ -3,7 +3,7 @@
 //!
 //! Without a mutant all is passed on as it is; the product itself is never changed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -162,6 +162,7 @@ impl Store for Seen {
                 tx,
                 mutant,
                 crashes,
+                lists: Cell::new(false),
             };
             work(&mut seen)?;
             crashes.point("commit-begun").map_err(died)
@@ -174,8 +175,14 @@ impl Store for Seen {
         work: &mut dyn FnMut(&dyn View) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mutant = self.mutant;
-        self.store
-            .read(&mut |view| work(&HidingView { view, mutant }))
+        self.store.read(&mut |view| {
+            let lists = Cell::new(false);
+            work(&HidingView {
+                view,
+                mutant,
+                lists,
+            })
+        })
     }
 
     fn name(&self) -> &'static str {
@@ -191,17 +198,21 @@ struct Hiding<'a> {
     tx: &'a mut dyn Tx,
     mutant: Mutant,
     crashes: &'a Crashes,
+    /// Whether it goes through a list whose rows must be there.
+    lists: Cell<bool>,
 }
 
 impl View for Hiding<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Seen::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) && !self.lists.get() {
             return Ok(None);
         }
         self.tx.get(table, key)
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.lists
+            .set(self.lists.get() || table == Table::AlertsByTime);
         self.tx.scan(table, range, visit)
     }
 }
@@ -223,17 +234,20 @@ impl Tx for Hiding<'_> {
 struct HidingView<'a> {
     view: &'a dyn View,
     mutant: Mutant,
+    lists: Cell<bool>,
 }
 
 impl View for HidingView<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Seen::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) && !self.lists.get() {
             return Ok(None);
         }
         self.view.get(table, key)
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.lists
+            .set(self.lists.get() || table == Table::AlertsByTime);
         self.view.scan(table, range, visit)
     }
 }
