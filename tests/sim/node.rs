@@ -341,7 +341,7 @@ impl Node {
     fn misbehave(&mut self, now: i64, receivers: &mut [Receiver]) -> Result<(), Stopped> {
         let course = &mut self.turn.course;
         match self.mutant {
-            Mutant::SnapshotBeforeCommit => {
+            Mutant::SnapshotBeforeCommit if course.engine.has_output() => {
                 let mut frontier = Frontier::default();
                 for (_, partition, next) in course.engine.frontier() {
                     frontier.advance(TOPIC, partition, next);

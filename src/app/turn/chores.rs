@@ -52,34 +52,40 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.snapshot()
     }
 
-    /// Writes a snapshot, and tells the source how far it reaches.
+    /// Writes a snapshot.
     ///
     /// # Errors
     /// It cannot be written, and will not be. Of one that may be later only `hear` tells.
     pub fn snapshot(&mut self) -> Result<(), Trouble> {
         let began = self.effects.now();
-        let Some((body, place)) = self.course.snapshot() else {
-            return Ok(());
-        };
-        // What the frontier leaves behind must not be lost with a power cut.
-        let synced = self.effects.sync_letters();
-        let written = synced.and_then(|()| self.effects.save(body, &place));
+        let written = self.write_snapshot();
         self.saved = self.effects.now();
         self.took = self.saved - began;
         match written {
-            Ok(size) => {
-                self.effects.publish(place.frontier);
+            Ok(None) => {}
+            Ok(Some(size)) => {
                 let took = self.took;
                 self.effects.hear(&Happening::Saved { size, took });
-                Ok(())
             }
             // The one before it still stands; after a crash a little more is read again.
             Err(trouble) if trouble.may_pass() => {
                 self.effects.hear(&Happening::Unsaved(&trouble));
-                Ok(())
             }
-            Err(trouble) => Err(trouble),
+            Err(trouble) => return Err(trouble),
         }
+        Ok(())
+    }
+
+    /// `None` while the engine holds something that is not committed.
+    fn write_snapshot(&mut self) -> Result<Option<usize>, Trouble> {
+        // What the frontier leaves behind must not be lost with a power cut.
+        self.effects.sync_letters()?;
+        let Some((body, place)) = self.course.snapshot() else {
+            return Ok(None);
+        };
+        let size = self.effects.save(body, &place)?;
+        self.effects.publish(place.frontier);
+        Ok(Some(size))
     }
 
     /// Takes out what is kept long enough, by the clock and by event time: events recorded long ago
