@@ -3,7 +3,7 @@
 //! Owns a folder that is gone with the run. Torn files are what the product must find and pass over.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -43,8 +43,8 @@ struct State {
     letters: Vec<(i32, i64)>,
     /// How many of them survive a power cut.
     synced: usize,
-    /// One says something of its record.
-    leaked: bool,
+    /// What was written that must not be, by the number of the promise.
+    wrongs: BTreeMap<&'static str, String>,
 }
 
 impl Disk {
@@ -85,7 +85,10 @@ impl Disk {
         let mut state = self.state.borrow_mut();
         for (origin, letter) in letters {
             state.letters.push((origin.partition, origin.offset));
-            state.leaked |= is_raw(letter.detail.as_bytes());
+            if is_raw(letter.detail.as_bytes()) {
+                let wrong = format!("a secret is in a dead letter: {}", letter.detail);
+                state.wrongs.insert("INV-07", wrong);
+            }
         }
     }
 
@@ -107,9 +110,14 @@ impl Disk {
         state.letters[..state.synced].iter().copied().collect()
     }
 
-    /// Whether a dead letter says something of its record.
-    pub fn has_leaked(&self) -> bool {
-        self.state.borrow().leaked
+    /// Something was written that must not be.
+    pub fn accuse(&self, promise: &'static str, wrong: String) {
+        self.state.borrow_mut().wrongs.insert(promise, wrong);
+    }
+
+    /// What was written against a promise, in any life.
+    pub fn wrong(&self, promise: &str) -> Option<String> {
+        self.state.borrow().wrongs.get(promise).cloned()
     }
 
     /// Writes a snapshot as a death in the middle of it leaves it.

@@ -19,6 +19,7 @@ use tidegate::store::snapshot::SnapshotError;
 use crate::crash::Crashes;
 use crate::detectors::EDITED;
 use crate::disk::{Disk, Tear};
+use crate::fact::is_raw;
 use crate::log::Reader;
 use crate::mutant::Mutant;
 use crate::node::Stopped;
@@ -38,10 +39,6 @@ pub struct Edges {
     pub found: Found,
     /// How far the newest snapshot of this life reaches.
     pub saved: Option<Frontier>,
-    /// An alert that a snapshot held before the store did.
-    pub premature: Option<String>,
-    /// A snapshot with something in it that must not leave `decode`.
-    pub leaked: bool,
     /// For the trace.
     pub said: Vec<String>,
 }
@@ -83,8 +80,14 @@ impl Effects for Edges {
     fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> Result<usize, Trouble> {
         let (hash, frontier) = (blake3::hash(&body.concat()), &place.frontier);
         self.said.push(format!("snapshot {hash} {frontier:?}"));
-        self.leaked |= body.iter().any(|part| crate::fact::is_raw(part));
-        self.premature = self.premature.take().or(self.found.uncommitted());
+        if body.iter().any(|part| is_raw(part)) {
+            self.disk
+                .accuse("INV-07", "a secret is in a snapshot".to_owned());
+        }
+        if let Some(alert) = self.found.uncommitted() {
+            let wrong = format!("alert {alert} is in a snapshot, and not in the store");
+            self.disk.accuse("INV-05", wrong);
+        }
         if self.disk.is_full() {
             let error = SnapshotError::Full("snapshot".into());
             return Err(Trouble::Snapshot(error.into()));
@@ -105,6 +108,10 @@ impl Effects for Edges {
     }
 
     fn publish(&mut self, frontier: Frontier) {
+        if self.saved.as_ref() != Some(&frontier) {
+            let wrong = format!("{frontier:?} is published, {:?} is saved", self.saved);
+            self.disk.accuse("INV-05", wrong);
+        }
         self.reader.publish(&frontier);
         // If it dies here, the next thing it tries fails.
         drop(self.crashes.point("frontier-published"));

@@ -86,8 +86,8 @@ pub struct Node {
     /// By its clock: actions whose end was before it are over.
     pub kept_house: Option<i64>,
     started: i64,
-    /// Whether something waits for room.
-    is_stuck: bool,
+    /// Whether something is owed from before: at the start, and where there was no room.
+    owes: bool,
     pub halted: Vec<Partition>,
     /// Whether it began with a snapshot, and with how many shards.
     pub restored: bool,
@@ -167,8 +167,6 @@ impl Node {
             mutant: site.mutant,
             found,
             saved: None,
-            premature: None,
-            leaked: false,
             said: Vec::new(),
         };
         let course = Course::new(engine, desk, vec![TOPIC.to_owned()]).after(place.last);
@@ -183,7 +181,7 @@ impl Node {
             awake: 0,
             kept_house: None,
             started: site.now,
-            is_stuck: false,
+            owes: true,
             halted,
             restored,
             shards,
@@ -193,7 +191,10 @@ impl Node {
 
     /// Reads and takes in one batch; tells how many records it had, or none if nothing came.
     pub fn read(&mut self, now: i64, early: &mut [Receiver]) -> Result<Option<usize>, Stopped> {
-        self.settle(now)?;
+        // Otherwise what is due falls into the turn of a batch, as it does in the daemon.
+        if self.owes {
+            self.settle(now)?;
+        }
         self.batch.clear();
         let edges = &mut self.turn.effects;
         edges.reader.poll(&mut self.batch, Duration::ZERO).unwrap();
@@ -245,7 +246,7 @@ impl Node {
     pub fn settle(&mut self, now: i64) -> Result<(), Stopped> {
         self.turn.effects.now = now;
         let result = self.turn.settle().map_err(Stopped::from);
-        self.is_stuck = result.is_err();
+        self.owes = result.is_err();
         result?;
         // A life that has just begun has not looked yet.
         let at = now - HOUSE_EVERY;
@@ -260,7 +261,7 @@ impl Node {
         (id, answer, note): (Id, Answer, &'static str),
         now: i64,
     ) -> Result<Option<bool>, Stopped> {
-        let was_stuck = self.is_stuck;
+        let owed = self.owes;
         let told = Arc::new(Mutex::new(None));
         let tell = Arc::clone(&told);
         self.turn.ask(Ask::new(move |desk, now| {
@@ -270,7 +271,7 @@ impl Node {
         }));
         self.settle(now)?;
         let told = *told.lock().unwrap();
-        Ok(told.filter(|_| !was_stuck))
+        Ok(told.filter(|_| !owed))
     }
 
     /// What is read from now on is routed by other detectors.
