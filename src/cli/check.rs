@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::output::{Format, json_line, stdout};
 use super::{FAULTS, Failure, Outcome};
-use crate::app::detectors;
+use crate::app::detectors::{self, DetectorFile};
 use crate::config::{self, Environment};
 use crate::engine::detector::{self, Diagnostic};
 
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Outcome {
         .detectors
         .clone()
         .or_else(|| named.filter(|dir| dir.is_dir()));
-    let (diagnostics, sources) = read_detectors(dir.as_deref())?;
+    let (files, sources, diagnostics) = read_detectors(dir.as_deref())?;
     let faults = reading.iter().flat_map(|r| r.faults()).collect::<Vec<_>>();
     let lints = reading.iter().flat_map(|r| r.lints()).collect::<Vec<_>>();
     let mut out = stdout();
@@ -88,7 +88,8 @@ pub fn run(args: &Args) -> Outcome {
                 }
             }
             for d in &diagnostics {
-                writeln!(out, "{d}")?;
+                let file = files.iter().find(|f| f.path == d.file);
+                writeln!(out, "{}", d.pretty(file.map_or("", |f| &f.text)))?;
             }
         }
         Format::Human => {}
@@ -136,7 +137,10 @@ fn load(file: &Path) -> Result<config::Reading, Failure> {
         })
 }
 
-fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failure> {
+/// The files, how many of them are detectors, and all there is to say about them.
+fn read_detectors(
+    dir: Option<&Path>,
+) -> Result<(Vec<DetectorFile>, usize, Vec<Diagnostic>), Failure> {
     let files = detectors::files(dir).map_err(|error| Failure {
         code: FAULTS,
         error,
@@ -146,7 +150,8 @@ fn read_detectors(dir: Option<&Path>) -> Result<(Vec<Diagnostic>, usize), Failur
     for file in files.iter().filter(|f| f.is_test) {
         diagnostics.extend(detector::case::parse(&file.path, &file.text).1);
     }
-    Ok((diagnostics, sources.len()))
+    let count = sources.len();
+    Ok((files, count, diagnostics))
 }
 
 fn print_effective(

@@ -61,6 +61,7 @@ canonical! {
     HONEYTOKEN = "honeytoken.kind",
     CONTAINMENT_ACTION = "containment.action_id",
     TIME = "time",
+    DEPLOY_PIPELINE = "deploy.pipeline",
 }
 
 /// Other names people write for canonical fields: ECS spellings that differ from ours.

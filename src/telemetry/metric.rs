@@ -192,10 +192,11 @@ impl<const N: usize> Histograms<N> {
     }
 }
 
-/// 1 ms to 18 h: an attempt takes milliseconds, a containment may take hours.
+/// 1 ms to 18 h: an attempt takes milliseconds, a containment may take hours. Fine where it is short, so that
+/// a latency twice as long is seen.
 fn latency() -> Histogram {
     Histogram::new([
-        0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
-        14_400.0, 65_536.0,
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        300.0, 900.0, 3600.0, 14_400.0, 65_536.0,
     ])
 }

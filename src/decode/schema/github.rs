@@ -41,6 +41,7 @@ inputs! {
     SENDER_TYPE = 21: "sender.type";
     ACTION = 22: "action";
     OWNER = 23: "organization.login", "repository.owner.login";
+    WORKFLOW = 24: "workflow.name";
 }
 
 pub(crate) fn finish(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
@@ -78,6 +79,7 @@ pub(crate) fn finish(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
     );
     let repository = doc.text(REPOSITORY).or(doc.text(FULL_NAME));
     canon.maybe(field::DEPLOY_SERVICE, doc.text(SERVICE).or(repository));
+    canon.maybe(field::DEPLOY_PIPELINE, doc.text(WORKFLOW));
     canon.maybe(field::ORGANIZATION_ID, doc.text(OWNER));
     canon.maybe(field::EVENT_REASON, doc.text(STATUS_TEXT));
     let who = doc

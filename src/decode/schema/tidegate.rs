@@ -55,6 +55,7 @@ pub(crate) const INPUTS: &[(&str, u8)] = &[
     ("deploy.commit", id(field::DEPLOY_COMMIT)),
     ("deploy.service", id(field::DEPLOY_SERVICE)),
     ("deploy.environment", id(field::DEPLOY_ENVIRONMENT)),
+    ("deploy.pipeline", id(field::DEPLOY_PIPELINE)),
     ("honeytoken.kind", id(field::HONEYTOKEN)),
     ("containment.action_id", id(field::CONTAINMENT_ACTION)),
     ("time", id(field::TIME)),

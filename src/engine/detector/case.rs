@@ -235,6 +235,19 @@ mod tests {
         assert!(case.until.is_some());
     }
 
+    /// Documents of other systems have their time, and what changes, inside; some count milliseconds.
+    #[test]
+    fn streams_reach_into_the_maps_of_their_template() {
+        let text = "name: a\nkind: fires\ngenerate:\n  - template: {mail: {source: x, timestamp: ''}}\n    time: mail.timestamp\n    start: 2026-01-12T08:00:00Z\n    count: 1\n    vary: {mail.messageId: 'm{n}', other.id: 'o{n}'}\n  - template: {type: RESET_PASSWORD, time: 0}\n    start: 2026-01-12T08:00:00.007Z\n    count: 1\nexpect: []\n";
+        assert_eq!(
+            read(text).events,
+            [
+                r#"{"mail":{"messageId":"m1","source":"x","timestamp":"2026-01-12T08:00:00.000Z"},"other.id":"o1"}"#,
+                r#"{"time":1768204800007,"type":"RESET_PASSWORD"}"#,
+            ]
+        );
+    }
+
     #[test]
     fn streams_are_merged_by_time() {
         let text = "name: a\nkind: fires\ngenerate:\n  - template: {event.kind: a, who: 'x{m}'}\n    start: 2026-01-12T08:00:00Z\n    every: 2s\n    count: 3\n    vary: {ip: '203.0.{n/2}.{n%2}', turn: [p, q]}\n  - template: {event.kind: b}\n    start: 2026-01-12T08:00:01Z\n    every: 2s\n    count: 2\nexpect: []\n";

@@ -8,6 +8,7 @@ mod detectors;
 mod inputs;
 mod lints;
 mod names;
+mod reach;
 mod resolve;
 mod roll_up;
 mod rules;

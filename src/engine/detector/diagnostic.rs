@@ -1,6 +1,6 @@
 //! Faults and lints of detector files, with their place and a hint, in one form everywhere.
 //!
-//! Owns how they look: one line, with the source line and a caret, or JSON. Finds none itself.
+//! Owns how they look: a line and a hint, the same around the source line with a caret, or JSON. Finds none itself.
 //! Messages are lower-case, have no full stop and say what is wrong; the hint says what to do.
 
 use std::fmt;
@@ -8,6 +8,9 @@ use std::fmt;
 use serde::Serialize;
 
 pub(super) use crate::yaml::nearest;
+
+/// Characters of a source line that are shown, at most.
+const LINE_MAX: usize = 160;
 
 /// A place in a file: line and column count from 1, in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,36 +60,32 @@ impl Diagnostic {
         }
     }
 
-    /// The long form: the message, the source line with a caret below it, and the hint.
+    /// As displayed, with the source line and a caret below the place, between message and hint.
     #[must_use]
     pub fn pretty(&self, source: &str) -> String {
-        let mut out = format!(
-            "{}: {}\n  --> {}:{}:{}\n",
-            self.word(),
-            self.message,
-            self.file,
-            self.line,
-            self.column
+        let shown = self.to_string();
+        let Some(line) = self.line.checked_sub(1).and_then(|n| source.lines().nth(n)) else {
+            return shown;
+        };
+        let (message, hint) = shown.split_once('\n').unwrap_or((&shown, ""));
+        let before = self.column.saturating_sub(1);
+        let from = if before < LINE_MAX {
+            0
+        } else {
+            before - LINE_MAX / 2
+        };
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let text: String = line.chars().map(plain).skip(from).take(LINE_MAX).collect();
+        let rest = text.chars().count().saturating_sub(before - from);
+        let (number, indent) = (self.line.to_string(), " ".repeat(before - from));
+        let (gutter, caret) = (
+            " ".repeat(number.len()),
+            "^".repeat(self.width.min(rest).max(1)),
         );
-        if let Some(line) = self.line.checked_sub(1).and_then(|n| source.lines().nth(n)) {
-            let number = self.line.to_string();
-            let gutter = " ".repeat(number.len());
-            let before: String = line
-                .chars()
-                .take(self.column.saturating_sub(1))
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            let rest = line
-                .chars()
-                .count()
-                .saturating_sub(self.column.saturating_sub(1));
-            let caret = "^".repeat(self.width.min(rest).max(1));
-            out.push_str(&format!(
-                "{gutter} |\n{number} | {line}\n{gutter} | {before}{caret}\n"
-            ));
-        }
-        if let Some(hint) = &self.hint {
-            out.push_str(&format!("  hint: {hint}\n"));
+        let mut out = format!("{message}\n  {number} | {text}\n  {gutter} | {indent}{caret}");
+        if !hint.is_empty() {
+            out.push('\n');
+            out.push_str(hint);
         }
         out
     }
@@ -207,7 +206,29 @@ mod tests {
         );
         assert_eq!(
             d.pretty("a:\n  tpye: x\n"),
-            "fault: unknown key `tpye`\n  --> a.yml:2:3\n  |\n2 |   tpye: x\n  |   ^^^^\n  hint: did you mean `type`?\n"
+            "a.yml:2:3: fault: unknown key `tpye`\n  2 |   tpye: x\n    |   ^^^^\n  hint: did you mean `type`?"
         );
+        assert_eq!(d.pretty("a:"), d.to_string());
+    }
+
+    #[test]
+    fn long_form_shows_a_part_of_a_long_line_and_no_control_characters() {
+        let line = format!("{}x\u{1b}: y", "a".repeat(500));
+        let d = Diagnostic {
+            severity: Severity::Lint,
+            file: "a.yml".into(),
+            line: 1,
+            column: 501,
+            width: 9,
+            message: "odd".into(),
+            hint: None,
+            is_cause: false,
+        };
+        let expected = format!(
+            "a.yml:1:501: lint: odd\n  1 | {0}x : y\n    | {1}^^^^^",
+            "a".repeat(80),
+            " ".repeat(80)
+        );
+        assert_eq!(d.pretty(&line), expected);
     }
 }

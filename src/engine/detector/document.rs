@@ -1,6 +1,7 @@
 //! Documents of detector files as they are written: typed, placed, names not yet resolved.
 //!
-//! Owns which kinds of documents there are (rule, correlation, both in one, filter). Resolving
+//! Owns which kinds of documents there are (rule, correlation, both in one, filter,
+//! mass event). Resolving
 //! and compiling is `compile`'s. A document that cannot be typed at all is left out; every other
 //! fault is reported and reading goes on.
 
@@ -12,6 +13,7 @@ use super::keys;
 pub(super) use super::section::Name;
 use super::section::{self, Section};
 use super::yaml::{Content, Node};
+pub(super) use correlation::expected::{self, MassEvent};
 pub(super) use correlation::{Bound, Correlation, Enough, Kind};
 pub(super) use header::Header;
 
@@ -34,9 +36,11 @@ pub(super) enum Body {
     },
     /// A condition that is added to other rules.
     Filter { rules: Reach, detection: Detection },
+    /// A declared mass event that is no spike of other rules.
+    Expected { rules: Reach, event: MassEvent },
 }
 
-/// Which rules a filter is added to.
+/// Which rules a filter or a mass event is for.
 #[derive(Debug)]
 pub(super) enum Reach {
     Any,
@@ -100,6 +104,11 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
         .and_then(|n| detection(n, source.clone(), findings));
     let correlation = section.node("correlation");
     let filter = section.node("filter");
+    let expected = section.node("expected");
+    if let Some(node) = expected.filter(|_| own.is_some() || correlation.or(filter).is_some()) {
+        let hint = "put it into a document of its own, or below `correlation:`";
+        findings.fault_hint(node.at, "a rule cannot hold a mass event", hint);
+    }
     let body = match (correlation, filter) {
         (Some(node), Some(filter)) => {
             let hint = "put the filter into a document of its own";
@@ -112,6 +121,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
             Body::Correlation { own, correlation }
         }
         (None, Some(node)) => filter_body(node, source, findings)?,
+        (None, None) if expected.is_some() && own.is_none() => expected_body(expected?, findings)?,
         (None, None) => match own {
             Some(detection) => {
                 if detection.conditions.is_empty() {
@@ -127,7 +137,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<Document>
                 if section.node("detection").is_none() {
                     findings.fault_hint(
                         node.at,
-                        "this document has neither `detection:` nor `correlation:` nor `filter:`",
+                        "this document has neither `detection:` nor `correlation:`, `filter:` or `expected:`",
                         "add one of them",
                     );
                 }
@@ -229,27 +239,35 @@ fn conditions(node: &Node, findings: &mut Findings<'_>) -> Vec<(Name, bool)> {
 
 fn filter_body(node: &Node, source: LogSource, findings: &mut Findings<'_>) -> Option<Body> {
     let detection = detection(node, source, findings)?;
-    let rules = match node.get("rules") {
-        None => {
-            findings.fault_hint(
-                node.at,
-                "the filter names no rules",
-                "add `rules:`, or `rules: any`",
-            );
-            return None;
-        }
-        Some(rules)
-            if rules
-                .scalar()
-                .is_some_and(|s| s.text.eq_ignore_ascii_case("any")) =>
-        {
-            Reach::Any
-        }
-        Some(rules) => Reach::Named(section::names(rules, "rules", findings)),
-    };
+    let rules = reach(node, "the filter", findings)?;
     if detection.conditions.is_empty() {
         let hint = "add `condition:`, for example `not selection`";
         findings.fault_hint(node.at, "the filter has no condition", hint);
     }
     Some(Body::Filter { rules, detection })
+}
+
+fn expected_body(node: &Node, findings: &mut Findings<'_>) -> Option<Body> {
+    let section = Section::open(node, &keys::DECLARED, findings)?;
+    let rules = reach(node, "the mass event", findings);
+    let event = expected::one(&section, findings)?;
+    Some(Body::Expected {
+        rules: rules?,
+        event,
+    })
+}
+
+fn reach(node: &Node, what: &str, findings: &mut Findings<'_>) -> Option<Reach> {
+    let Some(rules) = node.get("rules") else {
+        let hint = "add `rules:`, or `rules: any`";
+        findings.fault_hint(node.at, format!("{what} names no rules"), hint);
+        return None;
+    };
+    let any = rules
+        .scalar()
+        .is_some_and(|s| s.text.eq_ignore_ascii_case("any"));
+    Some(match any {
+        true => Reach::Any,
+        false => Reach::Named(section::names(rules, "rules", findings)),
+    })
 }

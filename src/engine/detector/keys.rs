@@ -6,8 +6,8 @@
 mod correlation;
 
 pub(super) use correlation::{
-    AGGREGATE, BASELINE, CORRELATION, EXPECTED, FUNCTIONS, OPERATORS, PART_OF, SPIKE_BOUNDS, STEP,
-    TYPES, WIDER,
+    AGGREGATE, BASELINE, CORRELATION, DECLARED, EXPECTED, FUNCTIONS, OPERATORS, PART_OF,
+    SPIKE_BOUNDS, STEP, TYPES, WIDER,
 };
 
 /// What a key's value looks like.
@@ -142,6 +142,11 @@ pub(super) static DOCUMENT: Section = Section {
             "filter",
             Shape::Detection,
             "a condition that is added to other rules",
+        ),
+        key(
+            "expected",
+            Shape::Map(&DECLARED),
+            "a mass event that is no spike of other rules",
         ),
         key(
             "generate",

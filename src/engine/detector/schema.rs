@@ -22,7 +22,12 @@ pub fn detector() -> Value {
         );
         map.insert("required".into(), json!(["title"]));
         let one = |key: &str| json!({"required": [key]});
-        let any = json!([one("detection"), one("correlation"), one("filter")]);
+        let any = json!([
+            one("detection"),
+            one("correlation"),
+            one("filter"),
+            one("expected")
+        ]);
         map.insert("anyOf".into(), any);
         // Sigma allows fields of one's own in a document; the editor shows a mistyped one.
         map.insert("patternProperties".into(), json!({"^x-": true}));

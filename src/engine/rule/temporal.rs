@@ -1,6 +1,7 @@
 //! All steps occurred within the timespan, in any order or in the order of the inputs.
 //!
-//! One event serves one step. Ordered chains keep, per step, the latest start from which it can be
+//! One event serves one step. An alert stands on the remembered events of its window: the latest
+//! `PER_STEP` of each step. Ordered chains keep, per step, the latest start from which it can be
 //! reached, so a flood of one step cannot push an older chain out of memory.
 
 use serde::{Deserialize, Serialize};
@@ -9,16 +10,45 @@ use super::episode::{self, Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
-use crate::engine::exchange::{Observation, SEPARATOR};
+use crate::engine::exchange::{Observation, Origin, SEPARATOR};
 use crate::engine::table::{Bounded, Table, Weigh};
+
+/// `Seen::offset` where an older form did not say.
+pub const ORIGIN_UNKNOWN: i64 = i64::MIN;
 
 /// Events remembered per step: enough to find distinct events for up to this many steps.
 const PER_STEP: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "StepSeen")]
 struct Seen {
     time: i64,
     event: u32,
+    /// Where it came from, field by field: older forms do not have it.
+    source: u16,
+    partition: i32,
+    offset: i64,
+}
+
+impl Seen {
+    fn of(o: &Observation) -> Self {
+        Self {
+            time: o.time,
+            event: o.event,
+            source: o.origin.source,
+            partition: o.origin.partition,
+            offset: o.origin.offset,
+        }
+    }
+
+    /// `None` in a state of before origins were kept.
+    fn origin(self) -> Option<Origin> {
+        (self.offset != ORIGIN_UNKNOWN).then_some(Origin {
+            source: self.source,
+            partition: self.partition,
+            offset: self.offset,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,14 +60,13 @@ struct Step {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename = "TemporalEntry")]
 struct Entry {
     steps: Vec<Step>,
     newest: i64,
     span: i64,
     /// How long after `newest` the entry still matters: its steps, its hold, its numbering.
     keep: i64,
-    count: u32,
-    origins: Origins,
     /// The latest text of each part over all steps: what one step does not know another one does.
     text: Box<[u8]>,
     episode: Option<Box<Episode>>,
@@ -59,7 +88,6 @@ impl Weigh for Entry {
             .map(|s| s.seen.capacity() * size_of::<Seen>())
             .sum::<usize>()
             + self.steps.capacity() * size_of::<Step>()
-            + self.origins.heap()
             + self.text.len()
             + self.episode.as_ref().map_or(0, |e| e.heap())
     }
@@ -90,20 +118,14 @@ impl Temporal {
             keep: span
                 .saturating_add(ctx.detector.suppress.0)
                 .max(episode::SLOT_MAX),
-            count: 0,
-            origins: Origins::default(),
             text: Box::default(),
             episode: None,
         };
         let change = |entry: &mut Entry| {
             if o.time > entry.newest.saturating_add(span) {
-                entry.origins.clear();
-                entry.count = 0;
                 entry.text = Box::default();
             }
             entry.newest = entry.newest.max(o.time);
-            entry.origins.add(o.origin);
-            entry.count = entry.count.saturating_add(1);
             entry.text = join(&entry.text, text);
             let complete = if *ordered {
                 entry.follow(o, span)
@@ -153,10 +175,7 @@ impl Temporal {
 
 impl Entry {
     fn remember(&mut self, o: &Observation) -> Option<Seen> {
-        let seen = Seen {
-            time: o.time,
-            event: o.event,
-        };
+        let seen = Seen::of(o);
         let step = self.steps.get_mut(usize::from(o.input))?;
         let at = step.seen.partition_point(|s| s.time <= seen.time);
         step.seen.insert(at, seen);
@@ -245,14 +264,27 @@ impl Entry {
         }
         let text = std::mem::take(&mut self.text);
         let mut episode = Episode::begin(ctx, time, &text, self.episode.as_deref());
-        episode.events = u64::from(self.count);
         (episode.first, episode.last, episode.until) =
             (first, time, first.saturating_add(self.span));
-        episode.origins = self.origins.clone();
+        (episode.events, episode.origins) = self.evidence(first, time);
         episode.announce(ctx, facts(ctx, &self.steps, first, time), out);
         out.derive(ctx, News::Begins, time, o.origin, &text);
         self.text = text;
         self.episode = Some(Box::new(episode));
+    }
+
+    /// How many of the remembered events lie in the window, and where they came from.
+    fn evidence(&self, first: i64, time: i64) -> (u64, Origins) {
+        let all = self.steps.iter().flat_map(|s| &s.seen).copied();
+        let mut within: Vec<Seen> = all.filter(|s| (first..=time).contains(&s.time)).collect();
+        within.sort_unstable_by_key(|s| (s.time, s.event));
+        within.dedup_by_key(|s| (s.time, s.event));
+        let mut origins = Origins::default();
+        within
+            .iter()
+            .filter_map(|s| s.origin())
+            .for_each(|o| origins.add(o));
+        (within.len() as u64, origins)
     }
 }
 
@@ -311,7 +343,7 @@ fn serve(steps: &[&Step], event: u32, served: &mut [Option<u32>], tried: &mut [b
     false
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
+#[expect(clippy::cast_precision_loss, reason = "a handful of steps, and a span")]
 fn facts(ctx: &Context<'_>, steps: &[Step], first: i64, time: i64) -> Facts {
     let Kind::Temporal { ordered, sets } = &ctx.rule.kind else {
         return Facts::default();
@@ -322,8 +354,13 @@ fn facts(ctx: &Context<'_>, steps: &[Step], first: i64, time: i64) -> Facts {
         .map(|(input, _)| input.name.as_str())
         .collect();
     let least = sets.first().map_or(steps.len(), Vec::len);
+    let mut observed = vec![("steps".to_owned(), names.len() as f64)];
+    if *ordered {
+        // From the first step to the last.
+        observed.push(("lag_s".to_owned(), (time - first) as f64 / 1000.0));
+    }
     Facts {
-        observed: vec![("steps".to_owned(), names.len() as f64)],
+        observed,
         bound: vec![("steps".to_owned(), vec![("gte", least as f64)])],
         window: (first, time),
         error: None,

@@ -1,6 +1,6 @@
 //! Snapshots of older forms: what a form did not have yet is filled in while it is read.
 //!
-//! Owns the list of what came later than the oldest form that is read, and the layer over the decoder
+//! Owns the lists of what came and went since the oldest form that is read, and the layer over the decoder
 //! that heeds it; not what the state means. Fields are known by the names of their structs, so a
 //! struct in the list shares its name with no other (`serde(rename)`). Invariant: the newest form is
 //! read without this layer, and costs nothing for those before it.
@@ -8,6 +8,8 @@
 use std::fmt;
 use std::slice::Iter;
 
+use crate::engine::rule::origins::Origins;
+use crate::engine::rule::temporal::ORIGIN_UNKNOWN;
 use serde::Deserialize;
 use serde::de::value::I64Deserializer;
 use serde::de::{
@@ -31,7 +33,42 @@ pub(super) const LATER: &[Later] = &[
     later("Episode", "repeat_at", 3, i64::MAX),
     later("Episode", "repeats", 3, 0),
     later("Episode", "held", 3, 0),
+    later("StepSeen", "source", 4, 0),
+    later("StepSeen", "partition", 4, 0),
+    later("StepSeen", "offset", 4, ORIGIN_UNKNOWN),
 ];
+
+/// A field that older forms have, and the newest does not.
+pub(super) struct Gone {
+    of: &'static str,
+    /// The field that it stood before.
+    before: &'static str,
+    /// The first form without it.
+    since: u32,
+    was: Was,
+}
+
+/// What a field was that is read and dropped.
+#[derive(Clone, Copy)]
+enum Was {
+    Count,
+    Origins,
+}
+
+/// Every such field, in the order in which they stood.
+const GONE: &[Gone] = &[
+    gone("TemporalEntry", "text", 4, Was::Count),
+    gone("TemporalEntry", "text", 4, Was::Origins),
+];
+
+const fn gone(of: &'static str, before: &'static str, since: u32, was: Was) -> Gone {
+    Gone {
+        of,
+        before,
+        since,
+        was,
+    }
+}
 
 const fn later(of: &'static str, field: &'static str, since: u32, before: i64) -> Later {
     Later {
@@ -49,7 +86,11 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
 ) -> Result<T, postcard::Error> {
     let mut decoder = postcard::Deserializer::from_bytes(bytes);
-    let form = Form { version, later };
+    let form = Form {
+        version,
+        later,
+        gone: GONE,
+    };
     T::deserialize(form.over(&mut decoder))
 }
 
@@ -58,6 +99,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
 struct Form {
     version: u32,
     later: &'static [Later],
+    gone: &'static [Gone],
 }
 
 impl Form {
@@ -69,6 +111,12 @@ impl Form {
     fn lacks(self, of: &str, field: &str) -> Option<i64> {
         let is_it = |l: &&Later| l.of == of && l.field == field && l.since > self.version;
         self.later.iter().find(is_it).map(|l| l.before)
+    }
+
+    /// What the form has more, before this field.
+    fn more(self, of: &str, field: &str) -> impl Iterator<Item = Was> {
+        let is_it = move |g: &&Gone| g.of == of && g.before == field && g.since > self.version;
+        self.gone.iter().filter(is_it).map(|g| g.was)
     }
 }
 
@@ -128,8 +176,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Older<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         let Self { inner, form } = self;
-        let has = |field: &&&str| form.lacks(name, field).is_none();
-        let len = fields.iter().filter(has).count();
+        let has = |field: &&str| usize::from(form.lacks(name, field).is_none());
+        let len = fields
+            .iter()
+            .map(|field| has(field) + form.more(name, field).count())
+            .sum();
         let fields = Fields {
             inner: visitor,
             form,
@@ -179,6 +230,12 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Fields<A> {
         let Some(field) = self.fields.next() else {
             return Ok(None);
         };
+        for was in self.form.more(self.name, field) {
+            match was {
+                Was::Count => drop(self.inner.next_element::<u32>()?),
+                Was::Origins => drop(self.inner.next_element::<Origins>()?),
+            }
+        }
         match self.form.lacks(self.name, field) {
             None => self.inner.next_element_seed(self.form.over(seed)),
             Some(before) => {

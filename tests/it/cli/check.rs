@@ -34,7 +34,7 @@ const DETECTORS: [(&str, &str, &str); 10] = [
     ("unknown-verb.yml", "13:12", "`blok`"),
 ];
 
-/// What people read: the place, the message, and the hint on the next line.
+/// What people read: the place, the message, the line itself if it is a detector's, and the hint.
 fn told(arguments: &[&str], file: &str, place: &str, word: &str) {
     let done = tidegate(arguments).run().code(64);
     let lines = done.lines();
@@ -43,7 +43,10 @@ fn told(arguments: &[&str], file: &str, place: &str, word: &str) {
         .iter()
         .position(|l| l.starts_with(&start) && l.contains(word));
     let at = at.unwrap_or_else(|| panic!("no `{start}…{word}…`\n{done}"));
-    let hint = lines.get(at + 1).and_then(|l| l.strip_prefix("  hint: "));
+    let below = lines.iter().skip(at + 1);
+    let hint = below
+        .map_while(|l| l.strip_prefix("  "))
+        .find_map(|l| l.strip_prefix("hint: "));
     assert!(
         hint.is_some_and(|h| !h.is_empty()),
         "the fault has no hint\n{done}"

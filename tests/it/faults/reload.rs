@@ -21,6 +21,13 @@ const CHUNKS: usize = 4;
 const EACH: usize = 200;
 const KEYS: usize = CHUNK * CHUNKS / EACH;
 
+/// Groups that pass before the first reload, to compare with.
+const QUIET: usize = 3;
+/// From taking an event in to its alert.
+const LATENCY: &str = "tidegate_detection_latency_ingest_seconds_bucket";
+/// What a busy machine adds by itself (s): below it twice as long says nothing.
+const NOISE: f64 = 0.25;
+
 /// `TIDEGATE_TEST_RELOADS=100` for the long run.
 fn wanted() -> u64 {
     std::env::var("TIDEGATE_TEST_RELOADS").map_or(10, |n| n.parse().expect("a number"))
@@ -81,6 +88,42 @@ fn reloads(daemon: &Daemon, outcome: &str) -> u64 {
     daemon.metric("tidegate_reloads_total", &labels)
 }
 
+/// Alerts so far by their latency: bucket bounds and how many lie at or below each.
+fn latencies(daemon: &Daemon) -> Vec<(f64, f64)> {
+    let (_, text) = daemon.get("/metrics");
+    let bucket = |line: &str| {
+        let (bound, count) = line
+            .strip_prefix(LATENCY)?
+            .split_once("le=\"")?
+            .1
+            .split_once("\"}")?;
+        let bound = bound.parse().unwrap_or(f64::INFINITY);
+        Some((bound, count.trim().parse().unwrap()))
+    };
+    text.lines().filter_map(bucket).collect()
+}
+
+/// The latency that 99 of 100 alerts between the two did not pass, as Prometheus estimates it.
+fn p99(before: &[(f64, f64)], after: &[(f64, f64)]) -> f64 {
+    let had = |i: usize| before.get(i).map_or(0.0, |(_, n)| *n);
+    let counts: Vec<(f64, f64)> = after
+        .iter()
+        .enumerate()
+        .map(|(i, (bound, n))| (*bound, n - had(i)))
+        .collect();
+    let all = counts.last().map_or(0.0, |(_, n)| *n);
+    assert!(all > 0.0, "there are alerts to measure");
+    let wanted = 0.99 * all;
+    let (mut low, mut below) = (0.0, 0.0);
+    for (bound, n) in counts {
+        if n >= wanted {
+            return low + (bound - low) * (wanted - below) / (n - below);
+        }
+        (low, below) = (bound, n);
+    }
+    f64::INFINITY
+}
+
 #[test]
 fn detectors_that_change_under_load_miss_no_event() {
     kafka::shared().topic(TOPIC, 1);
@@ -99,18 +142,24 @@ fn detectors_that_change_under_load_miss_no_event() {
     std::fs::write(home.file("detectors/stays.yml"), both).unwrap();
     let daemon = home.start().ready();
     let stop = AtomicBool::new(false);
-    let (groups, took) = std::thread::scope(|scope| {
+    let (groups, took, quiet, busy) = std::thread::scope(|scope| {
         let flow = scope.spawn(|| flow(&home, &stop));
+        let before = latencies(&daemon);
+        let passed = (QUIET * CHUNKS * CHUNK) as u64;
+        daemon.until("some groups", |d| (d.received() >= passed).then_some(()));
+        let between = latencies(&daemon);
         for n in 0..wanted() {
             churn(&home, n);
             let seen = || reloads(&daemon, "done") + reloads(&daemon, "refused");
             daemon.until("the next reload", |_| (seen() > n).then_some(()));
         }
         stop.store(true, Ordering::Relaxed);
-        flow.join().unwrap()
+        let (groups, took) = flow.join().unwrap();
+        daemon.settled((groups * CHUNKS * CHUNK) as u64);
+        let after = latencies(&daemon);
+        (groups, took, p99(&before, &between), p99(&between, &after))
     });
     let events = groups * CHUNKS * CHUNK;
-    daemon.settled(events as u64);
     let (done, refused) = (reloads(&daemon, "done"), reloads(&daemon, "refused"));
     let read = daemon.received();
     daemon.stop();
@@ -125,6 +174,11 @@ fn detectors_that_change_under_load_miss_no_event() {
     };
     assert_eq!(opened("it-more"), 0, "no event counts twice");
     assert_eq!(opened("it-all"), groups * KEYS, "no event is missing");
+    let bound = (2.0 * quiet).max(NOISE);
+    assert!(
+        busy <= bound,
+        "p99 {busy:.3} s, {quiet:.3} s without reloads"
+    );
     row(
         "T23 reloads under load",
         &format!(
@@ -132,8 +186,10 @@ fn detectors_that_change_under_load_miss_no_event() {
             events as f64 / took.as_secs_f64()
         ),
         &format!(
-            "not evaluated 0, twice 0: each of {} keys has its {EACH} events",
-            groups * KEYS
+            "not evaluated 0, twice 0: each of {} keys has its {EACH} events; p99 from event to alert {:.0} ms, {:.0} ms without reloads",
+            groups * KEYS,
+            1000.0 * busy,
+            1000.0 * quiet
         ),
     );
 }

@@ -120,7 +120,12 @@ fn stream(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<(EventTime, Va
     let mut now = start;
     for n in 1..=count {
         let mut event = event(&template, vary, n);
-        event.insert(stamp.clone(), Value::String(now.to_string()));
+        let told = match place(&event, &stamp) {
+            // As it stands in the template: Keycloak counts milliseconds.
+            Some(Value::Number(_)) => Value::from(now.0),
+            _ => Value::String(now.to_string()),
+        };
+        put(&mut event, &stamp, told);
         out.push((now, Value::Object(event)));
         now = now + every;
     }
@@ -158,9 +163,31 @@ fn event(template: &Map<String, Value>, vary: &[Entry], n: u64) -> Map<String, V
             Value::String(text) => Value::String(fill(&text, n)),
             other => other,
         };
-        event.insert(entry.key.clone(), value);
+        put(&mut event, &entry.key, value);
     }
     event
+}
+
+/// What stands at a path of an event, flat or nested.
+fn place<'e>(event: &'e Map<String, Value>, path: &str) -> Option<&'e Value> {
+    event.get(path).or_else(|| {
+        let (first, rest) = path.split_once('.')?;
+        place(event.get(first)?.as_object()?, rest)
+    })
+}
+
+/// Sets a path of an event: inside the maps that the template has on the way, else flat.
+fn put(event: &mut Map<String, Value>, path: &str, value: Value) {
+    let inner = path
+        .split_once('.')
+        .filter(|_| !event.contains_key(path))
+        .and_then(|(first, rest)| Some((event.get_mut(first)?.as_object_mut()?, rest)));
+    match inner {
+        Some((map, rest)) => put(map, rest, value),
+        None => {
+            event.insert(path.to_owned(), value);
+        }
+    }
 }
 
 /// Replaces `{n}`, `{n/K}` and `{n%K}`; other braces stay.

@@ -53,14 +53,14 @@ impl Builder<'_, '_> {
                 let own = correlation.as_ref().is_some_and(|c| c.generate);
                 own || docs.get(doc)?.document.header.generate
             }
-            Body::Rule(_) | Body::Filter { .. } => false,
+            Body::Rule(_) | Body::Filter { .. } | Body::Expected { .. } => false,
         };
         if let Some(feed) = self.feeds.get_mut(other) {
             *feed = (true, feed.1 || generate);
         }
         let from = match &target.document.body {
-            Body::Filter { .. } => {
-                let message = format!("`{}` is a filter, not a rule", name.text);
+            Body::Filter { .. } | Body::Expected { .. } => {
+                let message = format!("`{}` is no rule: nothing fires there", name.text);
                 self.findings(doc)
                     .fault_hint(name.at, message, "name a rule or a correlation");
                 return None;

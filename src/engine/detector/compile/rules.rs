@@ -12,8 +12,8 @@ use super::names::Names;
 use super::roll_up;
 use super::temporal;
 use super::{Doc, Options};
-use crate::engine::detector::diagnostic::{Diagnostic, Findings, nearest};
-use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name, Reach};
+use crate::engine::detector::diagnostic::{Diagnostic, Findings};
+use crate::engine::detector::document::{Body, Correlation, Detection, Kind, Name};
 use crate::engine::detector::plan::{
     Aggregate, Bound, From, Input, Kind as PlanKind, NewValue, Plan, Rule, Share, Spike,
 };
@@ -61,7 +61,7 @@ pub(super) fn plan(
         let built = builder.selections_of(doc);
         builder.selections.push(built);
     }
-    builder.check_filters();
+    builder.check_reach();
     for doc in 0..docs.len() {
         builder.rule(doc);
     }
@@ -105,10 +105,11 @@ impl<'d> Builder<'d, '_> {
             .unwrap_or(true)
     }
 
-    fn detection(&self, doc: usize) -> Option<&'d Detection> {
+    pub(super) fn detection(&self, doc: usize) -> Option<&'d Detection> {
         match &self.docs.get(doc)?.document.body {
             Body::Rule(detection) | Body::Filter { detection, .. } => Some(detection),
             Body::Correlation { own, .. } => own.as_ref(),
+            Body::Expected { .. } => None,
         }
     }
 
@@ -217,67 +218,6 @@ impl<'d> Builder<'d, '_> {
         i
     }
 
-    /// The conditions of all filters that are added to a document.
-    fn filters_of(&self, doc: usize) -> Vec<Tree> {
-        let mut found = Vec::new();
-        let Some(own) = self.detection(doc) else {
-            return found;
-        };
-        for (i, filter) in self.docs.iter().enumerate() {
-            let Body::Filter { rules, detection } = &filter.document.body else {
-                continue;
-            };
-            let applies = detection.source.includes(&own.source)
-                && match rules {
-                    Reach::Any => true,
-                    Reach::Named(list) => {
-                        list.iter().any(|n| self.names.find(&n.text) == Some(doc))
-                    }
-                };
-            if applies && !self.is_out(i) {
-                found.extend(self.selections.get(i).and_then(|s| s.condition.clone()));
-            }
-        }
-        found
-    }
-
-    fn check_filters(&mut self) {
-        let docs = self.docs;
-        for (i, doc) in docs.iter().enumerate() {
-            match &doc.document.body {
-                Body::Filter {
-                    rules: Reach::Named(list),
-                    ..
-                } if !self.is_out(i) => {
-                    for name in list {
-                        self.check_filter(i, name);
-                    }
-                }
-                Body::Filter { .. } | Body::Rule(_) | Body::Correlation { .. } => {}
-            }
-        }
-    }
-
-    fn check_filter(&mut self, doc: usize, name: &Name) {
-        match self.names.find(&name.text) {
-            // Filters are often shipped for rules that are not installed here.
-            None => {
-                let message = format!("the filter names `{}`, which is not here", name.text);
-                let hint = nearest(&name.text, self.names.all()).map_or_else(
-                    || "remove it, or add the rule".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                self.findings(doc).lint(name.at, message, hint);
-            }
-            Some(target) if self.detection(target).is_none() => {
-                let message = format!("`{}` has no detection to filter", name.text);
-                let hint = "name the rules that it correlates";
-                self.findings(doc).fault_hint(name.at, message, hint);
-            }
-            Some(_) => {}
-        }
-    }
-
     /// The rule of a document, compiled on first use.
     pub(super) fn rule(&mut self, doc: usize) -> Option<usize> {
         if let Some(State::Done(rule)) = self.states.get(doc) {
@@ -308,7 +248,7 @@ impl<'d> Builder<'d, '_> {
     fn rule_new(&mut self, doc: usize) -> Option<Rule> {
         let docs = self.docs;
         match &docs.get(doc)?.document.body {
-            Body::Filter { .. } => None,
+            Body::Filter { .. } | Body::Expected { .. } => None,
             Body::Correlation { correlation, .. } => correlation
                 .as_deref()
                 .and_then(|c| self.correlation(doc, c)),
@@ -405,6 +345,7 @@ impl<'d> Builder<'d, '_> {
             }
             Kind::Spike(names, spike) => PlanKind::Spike(Spike {
                 fields: self.fields(doc, names, sources)?,
+                expected: [spike.expected.clone(), self.declared_for(doc, of)].concat(),
                 ..spike.clone()
             }),
             Kind::Obligations(_, within) => PlanKind::Obligations {

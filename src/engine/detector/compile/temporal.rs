@@ -12,6 +12,8 @@ use crate::engine::detector::plan::Op;
 
 /// More alternatives than this are several detectors.
 const SETS_MAX: usize = 64;
+/// And more than this on the way to them are not looked at.
+const WAY_MAX: usize = SETS_MAX * SETS_MAX;
 
 type Sets = BTreeSet<BTreeSet<usize>>;
 
@@ -29,9 +31,7 @@ pub(super) fn sets(
         return Vec::new();
     };
     if found.len() > SETS_MAX {
-        let hint = "split it into several correlations";
-        let message = format!("the condition has more than {SETS_MAX} alternatives");
-        findings.fault_hint(at, message, hint);
+        too_many(at, findings);
         return Vec::new();
     }
     for (i, name) in names.iter().enumerate() {
@@ -53,6 +53,12 @@ pub(super) fn sets(
         list.clear();
     }
     list
+}
+
+fn too_many(at: Place, findings: &mut Findings<'_>) {
+    let hint = "split it into several correlations";
+    let message = format!("the condition has more than {SETS_MAX} alternatives");
+    findings.fault_hint(at, message, hint);
 }
 
 /// Every choice of `k` of `n` rules.
@@ -83,16 +89,22 @@ fn count(bound: &Bound, n: usize, findings: &mut Findings<'_>) -> Option<Sets> {
         reason = "between 1 and the number of rules"
     )]
     let k = least as usize;
+    let everyone: BTreeSet<usize> = (0..n).collect();
+    // Whom to take, or whom to leave out: of the fewer there are never more sets on the way than in the end.
+    let (few, rest) = (k.min(n - k), k > n - k);
     let mut sets = Sets::from([BTreeSet::new()]);
-    for _ in 0..k {
+    for _ in 0..few {
         let longer = |set: &BTreeSet<usize>| {
             let from = set.last().map_or(0, |last| last + 1);
             let set = set.clone();
             (from..n).map(move |i| set.iter().copied().chain([i]).collect())
         };
-        sets = sets.iter().flat_map(longer).take(100 * SETS_MAX).collect();
+        // One too many is enough to know.
+        sets = sets.iter().flat_map(longer).take(SETS_MAX + 1).collect();
     }
-    sets.retain(|set| set.len() == k);
+    if rest {
+        sets = sets.iter().map(|set| &everyone - set).collect();
+    }
     Some(sets)
 }
 
@@ -120,16 +132,21 @@ fn expand(expr: &Expr, names: &[&str], findings: &mut Findings<'_>) -> Option<Se
             for expr in list {
                 all.append(&mut expand(expr, names, findings)?);
             }
-            Some(smallest(&all))
+            Some(smallest(all))
         }
         Expr::And(list) => {
             let mut all = Sets::from([BTreeSet::new()]);
             for expr in list {
                 let more = expand(expr, names, findings)?;
                 let with = |set: &BTreeSet<usize>| more.iter().map(|m| set | m).collect::<Vec<_>>();
-                all = all.iter().flat_map(with).take(100 * SETS_MAX).collect();
+                all = all.iter().flat_map(with).take(WAY_MAX + 1).collect();
+                if all.len() > WAY_MAX {
+                    too_many(place(expr), findings);
+                    return None;
+                }
+                all = smallest(all);
             }
-            Some(smallest(&all))
+            Some(all)
         }
         Expr::Not(inner) => {
             let at = place(inner);
@@ -144,9 +161,16 @@ fn expand(expr: &Expr, names: &[&str], findings: &mut Findings<'_>) -> Option<Se
 }
 
 /// Without the sets that contain another one.
-fn smallest(sets: &Sets) -> Sets {
-    let superfluous = |set: &&BTreeSet<usize>| !sets.iter().any(|o| o != *set && o.is_subset(set));
-    sets.iter().filter(superfluous).cloned().collect()
+fn smallest(sets: Sets) -> Sets {
+    let mut sets: Vec<BTreeSet<usize>> = sets.into_iter().collect();
+    sets.sort_by_key(BTreeSet::len);
+    let mut kept: Vec<BTreeSet<usize>> = Vec::new();
+    for set in sets {
+        if !kept.iter().any(|smaller| smaller.is_subset(&set)) {
+            kept.push(set);
+        }
+    }
+    kept.into_iter().collect()
 }
 
 fn matching(

@@ -294,6 +294,41 @@ fn temporal_conditions_are_sets_of_rules() {
     );
 }
 
+/// Fifteen pairs are 32,768 alternatives: refused at once, and not after seconds.
+#[test]
+fn temporal_conditions_of_too_many_alternatives_are_refused() {
+    let names: Vec<String> = (0..30).map(|n| format!("s{n}")).collect();
+    let told = |condition: &str, rules: usize| {
+        let selections: String = names
+            .iter()
+            .map(|n| format!("  {n}: {{CommandLine: {n}}}\n"))
+            .collect();
+        let text = format!(
+            "title: Recon\ndetection:\n{selections}correlation:\n  type: temporal\n  rules: [{}]\n  group-by: [user.id]\n  timespan: 5m\n  condition: {condition}\n",
+            names[..rules].join(", ")
+        );
+        let got = files(&[("t.yml", &text)]);
+        let faults = got.diagnostics.iter().filter(|d| d.is_fault());
+        let messages: Vec<String> = faults.map(|d| d.message.clone()).collect();
+        let sets = got.plan.rules.first().map_or(0, |r| match &r.kind {
+            Kind::Temporal { sets, .. } => sets.len(),
+            _ => 0,
+        });
+        (messages.join("; "), sets)
+    };
+    let pairs: Vec<String> = names
+        .chunks(2)
+        .map(|p| format!("({})", p.join(" or ")))
+        .collect();
+    let many = "the condition has more than 64 alternatives".to_owned();
+    assert_eq!(told(&pairs.join(" and "), 30), (many.clone(), 0));
+    assert_eq!(told("{gte: 15}", 30), (many.clone(), 0));
+    assert_eq!(told("{gte: 2}", 13), (many, 0));
+    // Many on the way would not be many in the end.
+    assert_eq!(told("{gte: 29}", 30), (String::new(), 30));
+    assert_eq!(told(&pairs[..6].join(" and "), 12), (String::new(), 64));
+}
+
 #[test]
 fn filters_are_added_to_rules() {
     let filter = |rules: &str, source: &str| {

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod enough;
+pub(in crate::engine::detector) mod expected;
 mod kinds;
 mod roll_up;
 

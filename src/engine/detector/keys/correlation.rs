@@ -2,7 +2,7 @@
 //!
 //! The same table as `keys`; apart from it for its length.
 
-use super::{Section, Shape, key};
+use super::{Key, Section, Shape, key};
 
 pub(in crate::engine::detector) const TYPES: &[&str] = &[
     "event_count",
@@ -176,21 +176,34 @@ pub(in crate::engine::detector) static WIDER: Section = Section {
     ],
 };
 
+const FROM: Key = key("from", Shape::Text, "when it begins (RFC 3339)");
+const UNTIL: Key = key("until", Shape::Text, "when it is over");
+const COUNT_MAX: Key = key(
+    "count_max",
+    Shape::Count,
+    "the most that is expected within one timespan",
+);
+const OF_KEY: Key = key(
+    "key",
+    Shape::Any,
+    "only for these values of group-by fields",
+);
+
+/// A mass event of one spike.
 pub(in crate::engine::detector) static EXPECTED: Section = Section {
     name: "a mass event",
+    keys: &[FROM, UNTIL, COUNT_MAX, OF_KEY],
+};
+
+/// A mass event of several spikes: a document of its own.
+pub(in crate::engine::detector) static DECLARED: Section = Section {
+    name: "a mass event",
     keys: &[
-        key("from", Shape::Text, "when it begins (RFC 3339)"),
-        key("until", Shape::Text, "when it is over"),
-        key(
-            "count_max",
-            Shape::Count,
-            "the most that is expected within one timespan",
-        ),
-        key(
-            "key",
-            Shape::Any,
-            "only for these values of group-by fields",
-        ),
+        key("rules", Shape::Texts, "the spikes that it explains, or any"),
+        FROM,
+        UNTIL,
+        COUNT_MAX,
+        OF_KEY,
     ],
 };
 

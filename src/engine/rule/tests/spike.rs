@@ -102,3 +102,23 @@ fn it_may_be_of_some_keys_only() {
     assert!(alerts(&keyed("DE"), story).is_empty());
     assert!(!alerts(&keyed("FR"), story).is_empty());
 }
+
+/// One document declares it for several spikes, which one may name, or all.
+#[test]
+fn a_mass_event_is_declared_once_for_the_spikes_it_moves() {
+    let opens = |more: &str| {
+        let yaml = format!("{}---\ntitle: Forced reset\n{more}", asked(COUNTS));
+        let told = alerts(&yaml, &mass("6h", "1s"));
+        told.iter().filter(|a| a.revision == 0).count()
+    };
+    let of = |rules: &str, size: u32| {
+        format!(
+            "expected:\n  rules: {rules}\n  from: 2026-01-12T06:00:00Z\n  until: 2026-01-12T07:00:00Z\n  count_max: {size}\n"
+        )
+    };
+    assert_eq!((opens(&of("any", 700)), opens(&of("[asked]", 700))), (0, 0));
+    assert_eq!((opens(&of("any", 500)), opens(&of("[other]", 700))), (1, 1));
+    // What it is limited to is no group of this spike.
+    let one = of("any", 700) + "  key: {user.id: u1}\n";
+    assert_eq!(opens(&one), 1);
+}

@@ -1,6 +1,6 @@
 //! Steps in any order: some of them, and events that could serve several.
 
-use super::check;
+use super::{alerts, check};
 
 const THREE: &str = "title: Three\nname: three\nlogsource: {product: tidegate}\n\
      detection:\n  a: {event.kind: custom.a}\n  b: {event.kind: custom.b}\n  c: {event.kind: custom.c}\n  d: {event.kind: custom.d}\n\
@@ -91,4 +91,25 @@ fn a_crossing_within_a_hold_begins_anew_for_what_it_feeds() {
          110s custom.a user.id=u\n111s custom.a user.id=u\n112s custom.a user.id=u",
         "1m52s open then: Then: b, then busy within 1m for user.id u",
     );
+}
+
+/// An account that is seen each minute for an hour: the alert stands on what lies in its window, as it always did,
+/// and not on all that came before.
+#[test]
+fn an_alert_tells_of_the_events_in_its_window_and_of_no_others() {
+    let then = "title: Then\nname: then\nlogsource: {product: tidegate}\n\
+         detection:\n  a: {event.kind: custom.a}\n  b: {event.kind: custom.b}\n\
+         correlation:\n  type: temporal_ordered\n  rules: [a, b]\n  group-by: [user.id]\n  timespan: 100s\n";
+    let got = alerts(
+        then,
+        "0s x60/60s custom.a user.id=u\n3562s custom.b user.id=u",
+    );
+    let alert = &got[0];
+    assert_eq!((alert.first.0 - super::START) / 1000, 3540);
+    assert_eq!(
+        (alert.events, alert.observed.get("lag_s").unwrap().0),
+        (2, 22.0)
+    );
+    let ranges: Vec<_> = alert.positions.iter().map(|p| (p.from, p.to)).collect();
+    assert_eq!(ranges, [(59, 60)], "{alert:?}");
 }

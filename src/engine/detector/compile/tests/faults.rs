@@ -54,6 +54,46 @@ fn flood(from: &str, to: &str, want: &str) {
     one(&FLOOD.replace(from, to), want);
 }
 
+/// A mass event that is declared for others, behind a spike and a count they may name.
+#[test]
+fn mass_events() {
+    let with = |expected: &str, want: &str| {
+        let spike = "title: s\nname: s\ndetection:\n  a: {event.kind: x}\ncorrelation: {type: spike, rules: a, group-by: [user.id], timespan: 10m, condition: {factor: 3}}\n";
+        let text = format!("{spike}---\n{FLOOD}---\ntitle: m\nexpected: {expected}\n");
+        let got = files(&[("t.yml", &text)]);
+        let last = text.lines().count();
+        let shown: Vec<String> = got
+            .diagnostics
+            .iter()
+            .filter(|d| d.line == last)
+            .map(|d| format!("{} {}", d.column, d.message))
+            .collect();
+        assert_eq!(shown.join("; "), want, "{expected}");
+    };
+    let times = "from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5";
+    with(&format!("{{rules: s, {times}}}"), "");
+    with(&format!("{{rules: any, {times}, key: {{user.id: u}}}}"), "");
+    with(&format!("{{{times}}}"), "11 the mass event names no rules");
+    with(&format!("{{rules: abc, {times}}}"), "19 `abc` is no spike");
+    with(
+        &format!("{{rules: z, {times}}}"),
+        "19 the mass event names `z`, which is not here",
+    );
+    with(
+        &format!("{{rules: s, {times}, key: {{source.ip: x}}}}"),
+        "99 `source.ip` is no field of `group-by`",
+    );
+    with(
+        "{rules: s, from: 2026-01-02T00:00:00Z, until: 2026-01-01T00:00:00Z, count_max: 5}",
+        "11 the mass event ends before it begins",
+    );
+    with("[1]", "11 a mass event must be a map, found a list");
+    one(
+        &format!("{FLOOD}expected: {{rules: any, {times}}}\n"),
+        "13:11 a rule cannot hold a mass event | put it into a document of its own, or below `correlation:`",
+    );
+}
+
 #[test]
 fn keys_and_metadata() {
     flood(
@@ -128,7 +168,7 @@ fn keys_and_metadata() {
     );
     one(
         "title: x\n",
-        "1:1 this document has neither `detection:` nor `correlation:` nor `filter:` | add one of them",
+        "1:1 this document has neither `detection:` nor `correlation:`, `filter:` or `expected:` | add one of them",
     );
     one(
         "- a\n",
@@ -504,7 +544,7 @@ fn correlation_types_with_keys_of_their_own() {
     );
     check(
         "  type: spike\n  rules: a\n  condition: {factor: 3}\n  expected:\n    - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, count_max: 5, key: {x: 1}}\n",
-        "13:85 `x` is no field of `group-by` with a value",
+        "13:85 `x` is no field of `group-by`",
     );
     check(
         "  rules: [a]\n  aggregates: {n: {type: event_count}, m: {type: value_count, field: f}}\n  condition: {n: {gte: {aggregate: m, times: 2}}}\n",

@@ -2,13 +2,13 @@
 //!
 //! Owns the defaults of these keys and the faults one of them alone can show.
 
-use super::{Baseline, Kind, bounds};
-use crate::engine::detector::diagnostic::{Findings, did_you_mean};
+use super::{Baseline, Kind, bounds, expected};
+use crate::engine::detector::diagnostic::Findings;
 use crate::engine::detector::keys;
-use crate::engine::detector::plan::{Burst, Expected, NewValue, Op, Quiet, Score, Spike};
+use crate::engine::detector::plan::{Burst, NewValue, Op, Quiet, Score, Spike};
 use crate::engine::detector::section::{Name, Section, shown};
 use crate::engine::detector::yaml::{Content, Node, ScalarKind};
-use crate::model::{EventTime, Span};
+use crate::model::Span;
 
 /// Values of one key that a `new_value` remembers: unless it says so, and at most.
 const VALUES: u64 = 64;
@@ -123,18 +123,7 @@ pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Optio
         .node("field")
         .map_or_else(Vec::new, |node| bounds::some_fields(node, findings));
     let group_by = section.texts("group-by", findings).unwrap_or_default();
-    let expected = match section.node("expected").map(|n| (&n.content, n)) {
-        Some((Content::List(items), _)) => items
-            .iter()
-            .filter_map(|item| expected(item, &group_by, findings))
-            .collect(),
-        Some((_, node)) => {
-            let message = format!("`expected` must be a list, found {}", node.word());
-            findings.fault_hint(node.at, message, EXPECTED_HINT);
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
+    let expected = expected::list(section, &group_by, findings);
     let spike = Spike {
         fields: Vec::new(),
         expected,
@@ -145,61 +134,6 @@ pub(super) fn spike(section: &Section<'_>, findings: &mut Findings<'_>) -> Optio
         half_life,
     };
     Some(Kind::Spike(fields, spike))
-}
-
-const EXPECTED_HINT: &str =
-    "write `- {from: 2026-03-02T08:00:00Z, until: 2026-03-02T12:00:00Z, count_max: 50000}`";
-
-/// One declared mass event.
-fn expected(node: &Node, group_by: &[Name], findings: &mut Findings<'_>) -> Option<Expected> {
-    let section = Section::open(node, &keys::EXPECTED, findings)?;
-    let mut time = |key: &str| {
-        let written = section.text(key, findings);
-        let time = written.as_ref().and_then(|w| EventTime::parse(&w.text));
-        if time.is_none() {
-            let message = format!("`{key}` of a mass event must be a date and time");
-            let at = written.map_or(section.at, |w| w.at);
-            findings.fault_hint(at, message, EXPECTED_HINT);
-        }
-        time
-    };
-    let (from, until) = (time("from"), time("until"));
-    let count_max = section.count("count_max", (1, u64::MAX), findings);
-    if section.node("count_max").is_none() {
-        let message = "the mass event does not say how large it is";
-        findings.fault_hint(section.at, message, EXPECTED_HINT);
-    }
-    let mut key = Vec::new();
-    if let Some(Node {
-        content: Content::Map(entries),
-        ..
-    }) = section.node("key")
-    {
-        for entry in entries {
-            let place = group_by.iter().position(|g| g.text == entry.key);
-            match (place, entry.value.scalar()) {
-                (Some(place), Some(value)) => key.push((place, value.text.clone())),
-                _ => {
-                    let message = format!("`{}` is no field of `group-by` with a value", entry.key);
-                    let known = group_by.iter().map(|g| g.text.as_str());
-                    findings.fault_hint(entry.at, message, did_you_mean(&entry.key, known));
-                }
-            }
-        }
-    }
-    if from >= until && from.is_some() && until.is_some() {
-        findings.fault_hint(
-            section.at,
-            "the mass event ends before it begins",
-            EXPECTED_HINT,
-        );
-    }
-    Some(Expected {
-        from: from?,
-        until: until?,
-        count_max: count_max?,
-        key,
-    })
 }
 
 pub(super) fn new_value(section: &Section<'_>, findings: &mut Findings<'_>) -> Option<Kind> {
