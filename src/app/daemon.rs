@@ -79,7 +79,10 @@ impl Daemon {
         shared.restored(outgoing.counters);
         let dead = ground.dead_letters()?;
         let reading = ground.read(restored.source, &restored.program, tables, files)?;
-        let (turn_settings, names) = (ground.turn(), restored.program.settings.sources.clone());
+        let (rules, names) = (
+            reading.rules.get(),
+            restored.program.settings.sources.clone(),
+        );
         let mut measures = Measures::new(ground.metrics.clone(), names.clone());
         let mut engine = restored.engine;
         // What a restored state has lost before was told then.
@@ -88,7 +91,7 @@ impl Daemon {
             pipeline: reading.pipeline,
             state,
             dead,
-            rules: Arc::clone(&reading.rules),
+            rules: reading.rules,
             clock: Arc::clone(&ground.clock),
             report: Report {
                 names: names.clone(),
@@ -99,7 +102,7 @@ impl Daemon {
         };
         let course = Course::new(engine, desk, names).after(restored.last);
         let work = Work {
-            turn: Turn::new(course, edges, reading.rules.get(), turn_settings),
+            turn: Turn::new(course, edges, rules, restored.frontier, ground.turn()),
             asks,
             stop: Arc::clone(&ground.fatal.stop),
             failure: Arc::clone(&ground.fatal.failure),

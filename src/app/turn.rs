@@ -26,6 +26,7 @@ use crate::engine::exchange::Origin;
 use crate::engine::{Input, Shards};
 use crate::model::{Span, WallTime};
 use crate::source::Notice;
+use crate::source::ledger::Frontier;
 
 /// See the module's text.
 pub struct Turn<S, E> {
@@ -42,6 +43,11 @@ pub struct Turn<S, E> {
     notices: Vec<Notice>,
     read_at: Option<Instant>,
     asks: VecDeque<Ask>,
+    /// A partition begins that no snapshot knows; the source gives what it has.
+    begins: bool,
+    reads: bool,
+    /// Where the newest snapshot stands.
+    kept: Frontier,
     kept_house: WallTime,
     pruned: WallTime,
     saved: WallTime,
@@ -51,7 +57,14 @@ pub struct Turn<S, E> {
 
 impl<S: Shards, E: Effects> Turn<S, E> {
     /// The turn of a life that begins. Detectors may have changed or gone while nothing ran: that is owed.
-    pub fn new(course: Course<S>, effects: E, rules: Arc<Rules>, settings: Settings) -> Self {
+    /// `kept` is where the newest snapshot stands.
+    pub fn new(
+        course: Course<S>,
+        effects: E,
+        rules: Arc<Rules>,
+        kept: Frontier,
+        settings: Settings,
+    ) -> Self {
         let now = effects.now();
         Self {
             course,
@@ -64,6 +77,9 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             notices: Vec::new(),
             read_at: None,
             asks: VecDeque::new(),
+            begins: false,
+            reads: false,
+            kept,
             kept_house: now,
             pruned: now,
             saved: now,
@@ -90,6 +106,8 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             program,
         });
         self.watch_over(passed.iter().map(|p| p.events).sum(), &[]);
+        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        self.reads = intake.records() > 0 || intake.notices.iter().any(assigned);
         self.letters.append(&mut intake.dead);
         self.notices.append(&mut intake.notices);
         self.read_at = Some(intake.read_at);
@@ -122,6 +140,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.tell()?;
         self.heed();
         self.tell()?;
+        self.begin()?;
         self.answer()?;
         self.keep_house()?;
         self.save()?;
@@ -214,19 +233,37 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.read_at = None;
         for notice in self.notices.drain(..) {
             self.course.heed(&notice);
-            if let Notice::Halted {
-                partition,
-                next,
-                cause,
-            } = &notice
-            {
-                let place = (self.course.name(partition.topic), partition.number);
-                let (key, now) = (&self.rules.program.key, self.effects.now());
-                let alert = meta::partition_halted(key, place, *next, *cause, now);
-                self.course.raise(alert);
+            match &notice {
+                Notice::Assigned { partition, .. } => {
+                    let topic = self.course.name(partition.topic);
+                    self.begins |= self.kept.next(topic, partition.number).is_none();
+                }
+                Notice::Halted {
+                    partition,
+                    next,
+                    cause,
+                } => {
+                    let place = (self.course.name(partition.topic), partition.number);
+                    let (key, now) = (&self.rules.program.key, self.effects.now());
+                    let alert = meta::partition_halted(key, place, *next, *cause, now);
+                    self.course.raise(alert);
+                }
+                _ => {}
             }
             self.effects.hear(&Happening::Heeded(&notice));
         }
+    }
+
+    /// Where a partition begins that no snapshot knows is kept before anything more is read of it: after a
+    /// kill, "from now on" must not mean from then on.
+    fn begin(&mut self) -> Result<(), Trouble> {
+        if std::mem::take(&mut self.begins) {
+            self.snapshot()?;
+        }
+        if std::mem::take(&mut self.reads) {
+            self.effects.hear(&Happening::Reading);
+        }
+        Ok(())
     }
 
     fn answer(&mut self) -> Result<(), Trouble> {

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tidegate::app::state_dir::{Place, Snapshots};
 use tidegate::decode::DeadLetter;
 use tidegate::engine::exchange::Origin;
+use tidegate::engine::snapshot::Taken;
 use tidegate::model::HashKey;
 
 use crate::fact::is_raw;
@@ -121,20 +122,14 @@ impl Disk {
     }
 
     /// Writes a snapshot as a death in the middle of it leaves it.
-    pub fn write_torn(
-        &self,
-        snapshots: &mut Snapshots,
-        body: Vec<Vec<u8>>,
-        place: &Place,
-        tear: Tear,
-    ) {
+    pub fn write_torn(&self, snapshots: &mut Snapshots, taken: Taken, place: &Place, tear: Tear) {
         if tear == Tear::BeforeRename {
-            let body = body.concat();
+            let body = taken.body.concat();
             let aside = self.dir.path().join("engine.writing");
             std::fs::write(aside, &body[..body.len() / 2]).unwrap();
             return;
         }
-        snapshots.save(body, place).unwrap();
+        snapshots.save(taken, place).unwrap();
         if tear == Tear::Torn {
             let newest = self.files().pop().unwrap();
             let whole = std::fs::read(&newest).unwrap();
@@ -149,12 +144,15 @@ impl Disk {
         }
     }
 
-    /// The snapshots, oldest first.
+    /// The files of all snapshots, oldest first.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|e| e == "snapshot"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|e| e == "snapshot" || e == "increment")
+            })
             .collect();
         files.sort();
         files

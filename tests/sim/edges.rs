@@ -10,6 +10,7 @@ use tidegate::app::state_dir::{Place, Snapshots};
 use tidegate::app::turn::{Effects, Happening, Trouble};
 use tidegate::decode::DeadLetter;
 use tidegate::engine::exchange::Origin;
+use tidegate::engine::snapshot::{Kind, Taken};
 use tidegate::model::WallTime;
 use tidegate::source::Source as _;
 use tidegate::source::ledger::Frontier;
@@ -39,6 +40,8 @@ pub struct Edges {
     pub found: Found,
     /// How far the newest snapshot of this life reaches.
     pub saved: Option<Frontier>,
+    /// What was taken from the engine last was not saved: an increment would leave it out.
+    pub gap: bool,
     /// For the trace.
     pub said: Vec<String>,
 }
@@ -49,8 +52,9 @@ impl Edges {
     }
 
     /// The process dies in the middle of the snapshot, or right after it.
-    fn die(&mut self, body: Vec<Vec<u8>>, place: &Place, tear: Tear) -> Trouble {
-        self.disk.write_torn(&mut self.snapshots, body, place, tear);
+    fn die(&mut self, taken: Taken, place: &Place, tear: Tear) -> Trouble {
+        self.disk
+            .write_torn(&mut self.snapshots, taken, place, tear);
         Self::died(self.crashes.kill())
     }
 }
@@ -77,10 +81,19 @@ impl Effects for Edges {
         Ok(())
     }
 
-    fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> Result<usize, Trouble> {
-        let (hash, frontier) = (blake3::hash(&body.concat()), &place.frontier);
-        self.said.push(format!("snapshot {hash} {frontier:?}"));
-        if body.iter().any(|part| is_raw(part)) {
+    fn due(&self) -> Kind {
+        if self.gap {
+            return Kind::Base;
+        }
+        self.snapshots.due()
+    }
+
+    fn save(&mut self, taken: Taken, place: &Place) -> Result<usize, Trouble> {
+        let (kind, hash) = (taken.kind, blake3::hash(&taken.body.concat()));
+        self.said
+            .push(format!("{kind:?} {hash} {:?}", place.frontier));
+        self.gap = true;
+        if taken.body.iter().any(|part| is_raw(part)) {
             self.disk
                 .accuse("INV-07", "a secret is in a snapshot".to_owned());
         }
@@ -93,17 +106,30 @@ impl Effects for Edges {
             return Err(Trouble::Snapshot(error.into()));
         }
         if let Some(tear) = self.disk.take_tear() {
-            return Err(self.die(body, place, tear));
+            return Err(self.die(taken, place, tear));
         }
-        self.crashes.point("snapshot-begun").map_err(Self::died)?;
-        if self.crashes.point("snapshot-written").is_err() {
-            return Err(self.die(body, place, Tear::BeforeRename));
+        let (begun, written, durable): (_, _, &[_]) = match kind {
+            Kind::Base => (
+                "base-begun",
+                "base-written",
+                &["base-renamed", "snapshots-pruning"],
+            ),
+            Kind::Increment => (
+                "increment-begun",
+                "increment-written",
+                &["increment-renamed"],
+            ),
+        };
+        self.point(begun)?;
+        if self.point(written).is_err() {
+            return Err(self.die(taken, place, Tear::BeforeRename));
         }
         if self.mutant != Mutant::SnapshotForgotten {
-            self.snapshots.save(body, place)?;
+            self.snapshots.save(taken, place)?;
             self.saved = Some(place.frontier.clone());
+            self.gap = false;
         }
-        self.crashes.point("snapshot-renamed").map_err(Self::died)?;
+        durable.iter().try_for_each(|name| self.point(name))?;
         Ok(0)
     }
 

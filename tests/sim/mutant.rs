@@ -29,6 +29,8 @@ pub enum Mutant {
     LateDropped,
     /// Partitions that have not come so far do not hold event time back.
     IdleTakesTime,
+    /// An increment does not tell what has changed in the shards.
+    ChangesForgotten,
     /// Rules lose their state at a restart.
     RestoreForgets,
     /// An alert that is stored is decided about again.
@@ -102,7 +104,7 @@ impl Mutant {
         )
     }
 
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -113,6 +115,7 @@ impl Mutant {
         Self::NoDedupe,
         Self::LateDropped,
         Self::IdleTakesTime,
+        Self::ChangesForgotten,
         Self::RestoreForgets,
         Self::PolicyTwice,
         Self::SeqReused,

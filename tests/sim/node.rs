@@ -19,7 +19,7 @@ use tidegate::engine::containment::policy::{Answer, Policy};
 use tidegate::engine::exchange::Routed;
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::Program;
-use tidegate::engine::snapshot::Refused;
+use tidegate::engine::snapshot::{Refused, Saved};
 use tidegate::engine::{Engine, Output};
 use tidegate::enrich::Tables;
 use tidegate::model::ids::Id;
@@ -129,19 +129,21 @@ impl Node {
         let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
         let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
         let restored = saved.is_some();
-        let (body, place) = saved.map_or((None, Place::default()), |(b, p)| (Some(b), p));
+        let (chain, place) = saved.unwrap_or_default();
+        let kept = place.frontier.clone();
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
         let found = Found::new(&site.memory);
         let (mut shards, mut engine) = (site.shards, site.engine(site.shards, &found));
-        if let Some(body) = body {
-            match engine.restore(&body, &place.topics) {
+        if restored {
+            let saved = || Saved::read(&chain).map_err(|e| e.to_string());
+            match engine.restore(saved()?, &place.topics) {
                 Ok(_) => {}
                 // The operator does as the message says.
-                Err(Refused::Shards { found: saved, .. }) => {
-                    (shards, engine) = (saved, site.engine(saved, &found));
+                Err(Refused::Shards { found: cut, .. }) => {
+                    (shards, engine) = (cut, site.engine(cut, &found));
                     engine
-                        .restore(&body, &place.topics)
+                        .restore(saved()?, &place.topics)
                         .map_err(|e| e.to_string())?;
                 }
                 Err(refused) => return Err(refused.to_string()),
@@ -167,6 +169,7 @@ impl Node {
             mutant: site.mutant,
             found,
             saved: None,
+            gap: false,
             said: Vec::new(),
         };
         let course = Course::new(engine, desk, vec![TOPIC.to_owned()]).after(place.last);
@@ -174,7 +177,7 @@ impl Node {
         Ok(Self {
             stage: stage(&rules),
             intake: Intake::fresh(&rules),
-            turn: Turn::new(course, edges, rules, settings),
+            turn: Turn::new(course, edges, rules, kept, settings),
             senders: senders.collect(),
             outbox: StoreOutbox::new(site.store),
             batch: Batch::default(),
@@ -353,8 +356,8 @@ impl Node {
                     commits: course.desk.commits(),
                     ..Place::default()
                 };
-                let body = course.engine.snapshot();
-                self.turn.effects.save(body, &place)?;
+                let taken = course.engine.snapshot(self.turn.effects.due());
+                self.turn.effects.save(taken, &place)?;
                 self.turn.effects.publish(place.frontier);
             }
             Mutant::SentBeforeCommit => {

@@ -263,6 +263,9 @@ impl World {
             self.profile.step_max
         };
         self.now += self.random.between(1, step_max);
+        if self.now > self.end {
+            self.crashes.disarm();
+        }
         self.append();
         self.pass();
         while let Some(at) = self

@@ -181,7 +181,7 @@ impl<'a> Ground<'a> {
         let config = self.config;
         let env = |name: &str| self.env.get(name).map(str::to_owned);
         if let Some((settings, topic)) = settings::dead_letter_topic(config) {
-            let out = Arc::new(KafkaOut::start(&settings, &env)?);
+            let out = Arc::new(KafkaOut::start(&settings, &env, self.fatal.clone())?);
             let to = LetterTopic::new(out, topic, self.runtime.handle().clone());
             return Ok(DeadLetters::Topic(to));
         }

@@ -6,6 +6,7 @@
 use super::{Effects, Happening, Trouble, Turn};
 use crate::app::reload::Noise;
 use crate::engine::Shards;
+use crate::engine::snapshot::Kind;
 use crate::model::{EventTime, Span};
 
 /// Rows that are pruned in one commit.
@@ -63,9 +64,9 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.took = self.saved - began;
         match written {
             Ok(None) => {}
-            Ok(Some(size)) => {
+            Ok(Some((kind, size))) => {
                 let took = self.took;
-                self.effects.hear(&Happening::Saved { size, took });
+                self.effects.hear(&Happening::Saved { kind, size, took });
             }
             // The one before it still stands; after a crash a little more is read again.
             Err(trouble) if trouble.may_pass() => {
@@ -77,15 +78,18 @@ impl<S: Shards, E: Effects> Turn<S, E> {
     }
 
     /// `None` while the engine holds something that is not committed.
-    fn write_snapshot(&mut self) -> Result<Option<usize>, Trouble> {
-        // What the frontier leaves behind must not be lost with a power cut.
+    fn write_snapshot(&mut self) -> Result<Option<(Kind, usize)>, Trouble> {
+        // What the frontier leaves behind must not be lost with a power cut. First, for what is taken from
+        // the engine and then not saved would be missing from the next increment.
         self.effects.sync_letters()?;
-        let Some((body, place)) = self.course.snapshot() else {
+        let Some((taken, place)) = self.course.snapshot(self.effects.due()) else {
             return Ok(None);
         };
-        let size = self.effects.save(body, &place)?;
+        let kind = taken.kind;
+        let size = self.effects.save(taken, &place)?;
+        self.kept.clone_from(&place.frontier);
         self.effects.publish(place.frontier);
-        Ok(Some(size))
+        Ok(Some((kind, size)))
     }
 
     /// Takes out what is kept long enough, by the clock and by event time: events recorded long ago

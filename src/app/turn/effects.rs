@@ -15,7 +15,7 @@ use crate::engine::containment::policy::State;
 use crate::engine::exchange::Origin;
 use crate::engine::program::Program;
 use crate::engine::rule::Usage;
-use crate::engine::snapshot::Restored;
+use crate::engine::snapshot::{Kind, Restored, Taken};
 use crate::engine::watermark::Passed;
 use crate::model::fault::Class;
 use crate::model::{Span, WallTime};
@@ -41,11 +41,14 @@ pub trait Effects {
     /// They may not.
     fn sync_letters(&mut self) -> Result<(), Trouble>;
 
+    /// Of which kind the next snapshot is to be.
+    fn due(&self) -> Kind;
+
     /// Writes a snapshot durably; tells its bytes.
     ///
     /// # Errors
     /// It is not written; those before it stand.
-    fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> Result<usize, Trouble>;
+    fn save(&mut self, taken: Taken, place: &Place) -> Result<usize, Trouble>;
 
     /// Tells the source how far the newest snapshot reaches.
     fn publish(&mut self, frontier: Frontier);
@@ -93,10 +96,12 @@ pub enum Happening<'a> {
         done: &'a Committed,
         state: &'a State,
     },
+    /// The source gives what it has, and where it began is kept.
+    Reading,
     /// The source said this, and it is heeded.
     Heeded(&'a Notice),
     /// A snapshot of this many bytes is written.
-    Saved { size: usize, took: Span },
+    Saved { kind: Kind, size: usize, took: Span },
     /// There was no place for a snapshot; the next is tried when it is due.
     Unsaved(&'a Trouble),
 }

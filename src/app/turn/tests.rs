@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::containment::policy::{Policy, Settings as PolicySettings};
 use crate::engine::program::{Program, Settings as ProgramSettings};
 use crate::engine::shard::Local;
+use crate::engine::snapshot::{Kind, Taken};
 use crate::enrich::Tables;
 use crate::model::HashKey;
 use crate::source::ledger::Frontier;
@@ -48,7 +49,11 @@ impl Effects for Noting {
         Ok(())
     }
 
-    fn save(&mut self, _: Vec<Vec<u8>>, _: &Place) -> Result<usize, Trouble> {
+    fn due(&self) -> Kind {
+        Kind::Base
+    }
+
+    fn save(&mut self, _: Taken, _: &Place) -> Result<usize, Trouble> {
         self.done.push("save");
         self.now += self.saving;
         if self.has_no_room {
@@ -100,7 +105,13 @@ fn turn(store: &MemoryStore) -> (Turn<Local, Noting>, Arc<Rules>) {
             per_thousand_max: 1000,
         },
     };
-    let turn = Turn::new(course, Noting::default(), Arc::clone(&rules), settings);
+    let turn = Turn::new(
+        course,
+        Noting::default(),
+        Arc::clone(&rules),
+        Frontier::default(),
+        settings,
+    );
     (turn, rules)
 }
 

@@ -13,6 +13,7 @@ use crate::app::turn::{Effects, Happening, Trouble};
 use crate::decode::DeadLetter;
 use crate::deliver::Clock;
 use crate::engine::exchange::Origin;
+use crate::engine::snapshot::{Kind, Taken};
 use crate::model::WallTime;
 use crate::source::ledger::Frontier;
 
@@ -43,8 +44,12 @@ impl Effects for Edges {
         Ok(self.dead.sync()?)
     }
 
-    fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> Result<usize, Trouble> {
-        Ok(self.state.snapshots.save(body, place)?)
+    fn due(&self) -> Kind {
+        self.state.snapshots.due()
+    }
+
+    fn save(&mut self, taken: Taken, place: &Place) -> Result<usize, Trouble> {
+        Ok(self.state.snapshots.save(taken, place)?)
     }
 
     fn publish(&mut self, frontier: Frontier) {

@@ -72,8 +72,9 @@ impl Report {
             }
             Happening::Committed { done, state } => self.committed(done, state),
             Happening::Heeded(notice) => self.heeded(notice),
-            Happening::Saved { size, took } => {
-                self.measures.snapshot(*took, *size as u64);
+            Happening::Reading => self.shared.assigned(),
+            Happening::Saved { kind, size, took } => {
+                self.measures.snapshot(*kind, *took, *size as u64);
                 self.shared.saved();
             }
             Happening::Unsaved(trouble) => tracing::error!(
@@ -86,10 +87,6 @@ impl Report {
     fn taken(&self, intake: &Intake, passed: &[Passed], program: &Program) {
         self.shared
             .count_events(passed.iter().map(|p| p.events).sum());
-        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
-        if intake.records() > 0 || intake.notices.iter().any(assigned) {
-            self.shared.assigned();
-        }
         self.measures.intake(intake, passed, program);
     }
 
