@@ -371,11 +371,14 @@ impl Shard {
     pub fn restore(&mut self, image: ShardImage, keep: &[Option<usize>]) {
         let mut old: Vec<Option<State>> = image.states.into_iter().map(Some).collect();
         for (state, from) in self.states.iter_mut().zip(keep) {
-            if let Some(mut kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
-                let table = kept.table();
-                table.limit(self.budget.settle(table.memory().0));
+            if let Some(kept) = from.and_then(|i| old.get_mut(i)).and_then(Option::take) {
                 *state = kept;
             }
+        }
+        let tables = self.states.iter_mut().map(|s| s.table().memory());
+        let limits = self.budget.settle(&tables.collect::<Vec<_>>());
+        for (state, limit) in self.states.iter_mut().zip(limits) {
+            state.table().limit(limit);
         }
         for mut queue in image.waiting {
             while let Some((time, (mut o, text))) = queue.pop_until(i64::MAX) {

@@ -56,12 +56,22 @@ impl Budget {
         Some(limit + more)
     }
 
-    /// The limit for a rule that comes with `bytes` of state already.
-    pub fn settle(&mut self, bytes: usize) -> usize {
-        let wanted = (bytes + bytes / 4).clamp(self.share, self.share_max.max(self.share));
-        let more = (wanted - self.share).min(self.pool);
-        self.pool -= more;
-        self.share + more
+    /// The limits for rules that come with state already, which each uses so many bytes of the limit it had:
+    /// first all get what they use, then what they had. So a restart with the same rules and memory changes
+    /// no limit, and loses no key.
+    pub fn settle(&mut self, tables: &[(usize, usize)]) -> Vec<usize> {
+        let mut limits = vec![self.share; tables.len()];
+        let uses = |(bytes, had): &(usize, usize)| *bytes.min(had);
+        let had = |(_, had): &(usize, usize)| *had;
+        for wanted in [uses, had] {
+            for (limit, table) in limits.iter_mut().zip(tables) {
+                let wanted = wanted(table).min(self.share_max);
+                let more = wanted.saturating_sub(*limit).min(self.pool);
+                self.pool -= more;
+                *limit += more;
+            }
+        }
+        limits
     }
 }
 
@@ -99,7 +109,38 @@ mod tests {
             limit = more;
         }
         assert_eq!(limit, 100 << 20);
-        assert_eq!(budget.settle(10 << 20), (10 << 20) + (10 << 20) / 4);
+    }
+
+    /// A table that was filled late and large got what the earlier ones had left of the memory, once they all
+    /// had been given a quarter more than they used: at 1.4 of 2 GiB 7 % of the keys went with a restart.
+    #[test]
+    fn a_restart_gives_each_rule_what_it_had() {
+        let mut budget = Budget::new(400 << 20, 4);
+        let mut limits = [budget.share(); 4];
+        for limit in &mut limits {
+            while let Some(more) = budget.grow(*limit, *limit) {
+                *limit = more;
+            }
+        }
+        let full: Vec<(usize, usize)> = limits.iter().map(|l| (*l - 1000, *l)).collect();
+        assert_eq!(Budget::new(400 << 20, 4).settle(&full), limits);
+        // With half the memory, what is in use comes before what might be.
+        let tables = [
+            (100, 100),
+            (10, 100),
+            (10, 100),
+            (40, 50),
+            (0, 6),
+            (0, 6),
+            (0, 6),
+            (0, 6),
+        ];
+        let bytes = tables.map(|(bytes, had)| (bytes << 20, had << 20));
+        let mut budget = Budget::new(200 << 20, 8);
+        let share = budget.share();
+        let [first, second, third, fourth] = [50 << 20, 50 << 20, 35 << 20, 40 << 20];
+        let wanted = [first, second, third, fourth, share, share, share, share];
+        assert_eq!(budget.settle(&bytes), wanted);
     }
 
     #[test]
