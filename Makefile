@@ -25,6 +25,10 @@ ROUNDS ?= 1
 KILLS ?= 20
 RELOADS ?= 10
 FAULTS ?=
+# Seconds of the soak and of an endpoint's outage, MiB of a packed batch, for the long run: 7200, 600, 950.
+SOAK ?=
+OUTAGE ?=
+PACKED ?=
 STORE ?= redb
 # An older tidegate to take turns with: make faults FAULTS=upgrade OLDER=/path/to/it
 OLDER ?=
@@ -65,7 +69,8 @@ faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
 	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
-	  $(if $(OLDER),TIDEGATE_TEST_OLDER=$(OLDER)) \
+	  $(if $(OLDER),TIDEGATE_TEST_OLDER=$(OLDER)) $(if $(SOAK),TIDEGATE_TEST_SOAK=$(SOAK)) \
+	  $(if $(OUTAGE),TIDEGATE_TEST_OUTAGE=$(OUTAGE)) $(if $(PACKED),TIDEGATE_TEST_PACKED_MIB=$(PACKED)) \
 	  dev/faults/table $(FAULTS)
 
 # No sanitizer: this crate has no unsafe code, and librdkafka's configure cannot link with one.

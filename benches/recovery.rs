@@ -1,5 +1,5 @@
-//! How long a snapshot and a restart take for each GiB: the engine's state to bytes, to a file, and all
-//! the way back; and how much of the state changes between two snapshots.
+//! How long snapshots and a restart take: the engine's state to bytes (then it stands still), to a file,
+//! and all the way back, for a base (all of the state) and for increments (what has changed).
 //!
 //! `cargo bench --bench recovery`; TIDEGATE_BENCH_KEYS sets the addresses that are remembered,
 //! TIDEGATE_BENCH_EVENTS the length of the stream.
@@ -13,30 +13,35 @@
     reason = "a benchmark measures time"
 )]
 
-use std::collections::BTreeSet;
 use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate::app::detectors;
 use tidegate::app::stage::{Beside, Stage};
+use tidegate::app::state_dir::{Place, Snapshots};
 use tidegate::engine::detector::{Options, compile};
 use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
+use tidegate::engine::snapshot::{Kind, Saved};
 use tidegate::engine::{Engine, Input};
 use tidegate::enrich::Tables;
 use tidegate::model::HashKey;
 use tidegate::simulate::{self, Scenario, Traffic};
-use tidegate::store::snapshot::{self, Snapshot};
 
 const BATCH: u64 = 1024;
 /// As `state.snapshot_every` is unless set.
 const SNAPSHOT_EVERY_MS: i64 = 30_000;
+/// Increments behind the base of the large state.
+const CHAIN: usize = 20;
+const FULL_EVERY: usize = 20;
 
 fn main() {
     let mut out = std::io::stdout().lock();
     durations(&mut out, sized("TIDEGATE_BENCH_KEYS", 300_000));
-    changes(&mut out, sized("TIDEGATE_BENCH_EVENTS", 1_000_000));
+    stream(&mut out, sized("TIDEGATE_BENCH_EVENTS", 1_000_000));
 }
 
 fn sized(variable: &str, usual: u64) -> u64 {
@@ -54,54 +59,88 @@ fn program() -> Arc<Program> {
     Arc::new(Program::new(plan, HashKey::fixed(), settings))
 }
 
-fn durations(out: &mut impl Write, keys: u64) {
+/// A large state: what a base costs, what an increment of one key in a hundred costs, and the way back from
+/// a base alone and from one with its increments.
+fn durations(out: &mut impl Write, addresses: u64) {
     let program = program();
     let mut engine = Engine::new(Arc::clone(&program), 1);
-    fill(&mut engine, &program, keys);
+    fill(&mut engine, &program, 0..addresses, 1);
     let stats = engine.stats();
-    let state: u64 = stats.usage.iter().map(|u| u.bytes).sum();
+    let bytes: u64 = stats.usage.iter().map(|u| u.bytes).sum();
     let keys: u64 = stats.usage.iter().map(|u| u.keys).sum();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    writeln!(
+        out,
+        "a large state: {keys} keys, {:.0} MiB, {} observations that wait",
+        mib(bytes),
+        stats.held
+    )
+    .unwrap();
+    drop(engine.snapshot(Kind::Base));
 
     let folder = tempfile::tempdir().unwrap();
-    let (first, body) = timed(|| engine.snapshot());
-    drop(body);
-    let (next, body) = timed(|| engine.snapshot());
-    let size: usize = body.iter().map(Vec::len).sum();
-    let file = Snapshot {
-        generation: 1,
-        key_id: program.key.id(),
-        frontier: Vec::new(),
-        body,
-    };
-    let (written, _) = timed(|| snapshot::write(folder.path(), "engine", &file).unwrap());
-    drop(file);
-    let (read, restored) = timed(|| {
-        let found = snapshot::read(folder.path(), "engine", &program.key.id()).unwrap();
-        let body = found.snapshot.unwrap().body;
-        let mut restored = Engine::new(program, 1);
-        let taken = restored.restore(&body, &["input".to_owned()]).unwrap();
-        assert_eq!(taken.fresh, 0);
-        restored.stats().usage.iter().map(|u| u.keys).sum::<u64>()
-    });
-    assert_eq!(restored, keys);
+    let mut files = Snapshots::open(folder.path(), &program.key);
+    let mut base = Costs::default();
+    base.take(&mut engine, &mut files, Kind::Base);
+    writeln!(out, "{}", base.row("a base")).unwrap();
+    let (whole, _) = timed(|| restored(&program, folder.path()));
+    let mut increments = Costs::default();
+    for _ in 0..CHAIN {
+        fill(&mut engine, &program, 0..addresses, 100);
+        increments.take(&mut engine, &mut files, Kind::Increment);
+    }
+    writeln!(out, "{}", increments.row("an increment of 1 %")).unwrap();
+    let (chain, again) = timed(|| restored(&program, folder.path()));
+    assert_eq!(
+        again,
+        engine.stats().usage.iter().map(|u| u.keys).sum::<u64>()
+    );
+    writeln!(
+        out,
+        "| back to a running engine | a base {whole:.2} s | with {CHAIN} increments {chain:.2} s |"
+    )
+    .unwrap();
+}
 
-    let (mib, gib) = (f64::from(1 << 20), (1u64 << 30) as f64);
-    let (state, size) = (state as f64, size as f64);
-    for (of, bytes) in [("state", state), ("a snapshot", size)] {
-        let each = |time: f64| time / (bytes / gib);
-        writeln!(
-            out,
-            "| restart, for each GiB of {of} | {keys} keys, {} observations that wait: {:.0} MiB of state, {:.0} MiB as a snapshot | \
-             to bytes {:.2} s at first, {:.2} s from then on, to the file {:.2} s, back to a running engine {:.2} s |",
-            stats.held,
-            state / mib,
-            size / mib,
-            each(first),
-            each(next),
-            each(written),
-            each(read)
+/// An engine that goes on from what is in the folder; how many keys it has.
+fn restored(program: &Arc<Program>, folder: &Path) -> u64 {
+    let loaded = Snapshots::open(folder, &program.key).load(u64::MAX);
+    let (chain, _) = loaded.unwrap().unwrap();
+    let mut engine = Engine::new(Arc::clone(program), 1);
+    let saved = Saved::read(&chain).unwrap();
+    let taken = engine.restore(saved, &["input".to_owned()]).unwrap();
+    assert_eq!(taken.fresh, 0);
+    engine.stats().usage.iter().map(|u| u.keys).sum()
+}
+
+/// What snapshots of one kind cost: seconds in which the engine stands still, seconds to the file, bytes.
+#[derive(Default)]
+struct Costs(Vec<(f64, f64, usize)>);
+
+impl Costs {
+    /// Takes a snapshot of this kind and writes it.
+    fn take(&mut self, engine: &mut Engine, files: &mut Snapshots, kind: Kind) {
+        let (still, taken) = timed(|| engine.snapshot(kind));
+        assert_eq!(taken.kind, kind);
+        let (file, bytes) = timed(|| files.save(taken, &Place::default()).unwrap());
+        self.0.push((still, file, bytes));
+    }
+
+    /// Medians, and the sum.
+    fn row(&self, of: &str) -> String {
+        let median = |of: &dyn Fn(&(f64, f64, usize)) -> f64| {
+            let mut all: Vec<f64> = self.0.iter().map(of).collect();
+            all.sort_by(f64::total_cmp);
+            all.get(all.len() / 2).copied().unwrap_or_default()
+        };
+        let sum: f64 = self.0.iter().map(|(still, file, _)| still + file).sum();
+        format!(
+            "| {of} | {} taken | to bytes {:.4} s | to the file {:.4} s | {:.2} MiB | {sum:.1} s in all |",
+            self.0.len(),
+            median(&|c| c.0),
+            median(&|c| c.1),
+            median(&|c| c.2 as f64) / f64::from(1 << 20),
         )
-        .unwrap();
     }
 }
 
@@ -111,66 +150,87 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (begin.elapsed().as_secs_f64(), done)
 }
 
-/// What an incremental snapshot would write: the keys that a stream touches between two of them, of all
-/// that are remembered then.
-fn changes(out: &mut impl Write, events: u64) {
+/// A mixed stream with a snapshot every 30 s, as the daemon writes them; and one in `FULL_EVERY` of them
+/// full, by another engine with the same input.
+fn stream(out: &mut impl Write, events: u64) {
     let program = program();
-    let mut engine = Engine::new(Arc::clone(&program), 1);
+    let engine = || Engine::new(Arc::clone(&program), 1);
+    let (mut chained, mut full) = (engine(), engine());
     let tables = Arc::new(Tables::default());
     let mut stage = Stage::new(&program, program.projection(&[]), tables);
     let (mut routed, mut dead) = (Routed::default(), Vec::new());
     let options = simulate::Options::new(Scenario::Mixed, 7, events);
     let mut lines = Traffic::new(&options).enumerate().peekable();
-    let (mut touched, mut next) = (BTreeSet::new(), options.start_ms + SNAPSHOT_EVERY_MS);
-    let mut shares = Vec::new();
-    let mut keys = 0;
+    let mut next = options.start_ms + SNAPSHOT_EVERY_MS;
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [mut files, mut full_files] =
+        [0, 1].map(|n: usize| Snapshots::open(folders[n].path(), &program.key));
+    let [mut bases, mut increments, mut fulls] = [(); 3].map(|()| Costs::default());
+    let mut taken = 0;
     while let Some((n, line)) = lines.next() {
         let beside = Beside::line(i64::try_from(n).unwrap());
         stage.work(line.json.as_bytes(), &beside, &mut routed, &mut dead);
         let due = lines.peek().is_none_or(|(_, l)| l.time_ms >= next);
         if due || routed.marks.len() as u64 >= BATCH {
-            touched.extend(routed.observations.iter().map(|o| (o.rule, o.key)));
-            engine.handle(&Input::Batch(&routed));
-            while engine.poll().is_some() {}
+            for engine in [&mut chained, &mut full] {
+                engine.handle(&Input::Batch(&routed));
+                while engine.poll().is_some() {}
+            }
             routed.clear();
         }
         if due {
             next += SNAPSHOT_EVERY_MS;
-            keys = engine.stats().usage.iter().map(|u| u.keys).sum();
-            shares.push(touched.len() as f64 / (keys as f64).max(1.0));
-            touched.clear();
+            match files.due() {
+                Kind::Base => bases.take(&mut chained, &mut files, Kind::Base),
+                Kind::Increment => increments.take(&mut chained, &mut files, Kind::Increment),
+            }
+            if taken % FULL_EVERY == 0 {
+                fulls.take(&mut full, &mut full_files, Kind::Base);
+            }
+            taken += 1;
         }
     }
-    shares.drain(..shares.len() / 2);
-    shares.sort_by(f64::total_cmp);
-    let at = |part: f64| 100.0 * shares[(part * (shares.len() - 1) as f64) as usize];
+    let stats = chained.stats();
+    let keys: u64 = stats.usage.iter().map(|u| u.keys).sum();
     writeln!(
         out,
-        "| between two snapshots | {events} events of a mixed day, one every 30 s, second half | of {keys} keys {:.1} % are \
-         touched (tenth {:.1} %, nine tenths {:.1} %) |",
-        at(0.5),
-        at(0.1),
-        at(0.9)
+        "{events} events of a mixed day, a snapshot every 30 s; {keys} keys at the end, {} observations that wait",
+        stats.held
+    )
+    .unwrap();
+    let every = format!("full, one in {FULL_EVERY}");
+    for (of, costs) in [
+        (every.as_str(), &fulls),
+        ("a base", &bases),
+        ("an increment", &increments),
+    ] {
+        writeln!(out, "{}", costs.row(of)).unwrap();
+    }
+    let [chain, whole] = folders.map(|folder| timed(|| restored(&program, folder.path())).0);
+    writeln!(
+        out,
+        "| back to a running engine | full {whole:.2} s | from the chain {chain:.2} s |"
     )
     .unwrap();
 }
 
-/// A reset and a token from each of so many addresses.
-fn fill(engine: &mut Engine, program: &Arc<Program>, keys: u64) {
+/// A reset and a token from each of these addresses, of which only one in `of` has any.
+fn fill(engine: &mut Engine, program: &Arc<Program>, addresses: Range<u64>, of: usize) {
     let tables = Arc::new(Tables::default());
     let mut stage = Stage::new(program, program.projection(&[]), tables);
     let (mut routed, mut dead) = (Routed::default(), Vec::new());
-    for first in (0..keys).step_by(usize::try_from(BATCH).unwrap()) {
+    let all: Vec<u64> = addresses.step_by(of).collect();
+    for some in all.chunks(usize::try_from(BATCH).unwrap()) {
         routed.clear();
-        for n in first..(first + BATCH).min(keys) {
+        for n in some {
             for kind in ["recovery.requested", "token.issued"] {
-                let [_, a, b, c] = u32::try_from(n).unwrap().to_be_bytes();
+                let [_, a, b, c] = u32::try_from(*n).unwrap().to_be_bytes();
                 let line = format!(
                     "{{\"event.kind\":\"{kind}\",\"time\":{},\"source.ip\":\"10.{a}.{b}.{c}\",\
                      \"user.target.id\":\"u{n}\",\"token.id\":\"t{n}\"}}",
-                    1_768_204_800_000 + n
+                    1_768_204_800_000 + n + of as u64
                 );
-                let beside = Beside::line(i64::try_from(n).unwrap());
+                let beside = Beside::line(i64::try_from(*n).unwrap());
                 stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
             }
         }

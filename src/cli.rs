@@ -89,9 +89,13 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// What every command returns: the exit code, or a failure that carries one.
 pub type Outcome = Result<u8, Failure>;
 
-/// Runs the command line of this process.
+/// Runs the command line of this process. A panic is a failed run, too.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::panic::catch_unwind(run_command).unwrap_or_else(|_| ExitCode::from(RUN_FAILED))
+}
+
+fn run_command() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     let outcome = match arguments.command {
         Command::Demo(args) => demo::run(&args),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::model::contacts::Contacts;
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
 use crate::model::{Event, FieldId, Fields, field};
@@ -58,6 +59,9 @@ pub enum Decoded<'a> {
     Dead(DeadLetter),
 }
 
+/// What a system before us may have said of an event of any schema: read by its name in all.
+const SAID_BEFORE: [FieldId; 2] = [field::MAILBOX_KIND, field::PHONE_KIND];
+
 /// How deep one document may stand in another: an SNS message in a hook is two.
 const NESTING_MAX: usize = 3;
 
@@ -67,6 +71,8 @@ pub struct Decoder {
     fields: usize,
     projection: Arc<Projection>,
     redactor: Redactor,
+    /// Asked for mailboxes and numbers; `None` where nobody reads the answer.
+    contacts: Option<Arc<Contacts>>,
     limits: Limits,
     /// Path tables in the order of `Schema::ALL`.
     tables: Vec<Paths>,
@@ -113,13 +119,16 @@ impl Decoder {
         let canonical = field::CANONICAL.len();
         let named: Vec<(FieldId, &str)> = fields
             .iter()
-            .skip(canonical)
+            .filter(|(id, _)| usize::from(id.0) >= canonical || SAID_BEFORE.contains(id))
             .filter(|(id, _)| projection.wants(*id))
             .collect();
         let table = |schema| {
             let mut paths = schema::paths(schema);
             for (id, name) in &named {
-                paths.add_raw(name, *id);
+                // Our own schema reads them as its own fields.
+                if schema != Schema::Tidegate || !SAID_BEFORE.contains(id) {
+                    paths.add_raw(name, *id);
+                }
             }
             paths
         };
@@ -127,6 +136,7 @@ impl Decoder {
             fields: fields.len(),
             projection,
             redactor,
+            contacts: None,
             limits,
             tables: Schema::ALL.map(table).into(),
             guess: Schema::Tidegate,
@@ -134,6 +144,13 @@ impl Decoder {
             event: Event::default(),
             shared: Event::default(),
         }
+    }
+
+    /// Goes on with other lists of mail domains and numbers. They are asked here and nowhere later:
+    /// behind this, addresses and numbers are pseudonyms.
+    pub fn set_contacts(&mut self, contacts: Option<Arc<Contacts>>) {
+        let wants = |f: &FieldId| self.projection.wants(*f);
+        self.contacts = contacts.filter(|_| SAID_BEFORE.iter().any(wants));
     }
 
     /// Decodes one record: an event or an array of events, of the schema `hint` or of the one whose
@@ -380,6 +397,7 @@ impl Decoder {
             shared,
             projection,
             redactor,
+            contacts,
             ..
         } = self;
         let doc = Doc {
@@ -394,6 +412,7 @@ impl Decoder {
             event,
             projection,
             redactor,
+            contacts: contacts.as_deref(),
             buffer: &mut work.buffer,
         };
         match schema {

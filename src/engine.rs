@@ -28,6 +28,7 @@ use program::Program;
 use rule::{Findings, Probe, Usage};
 use shard::Local;
 pub use shard::Shards;
+use snapshot::changes::Changing as _;
 use watermark::{Counts, Passed, Sequencer};
 
 use crate::model::{EventTime, WallTime};
@@ -57,7 +58,8 @@ pub enum Input<'a> {
     },
     /// A partition has been read to the end of its log.
     Idle { source: u16, partition: i32 },
-    /// There may be records of a partition again that were not read: it holds event time back.
+    /// There may be records of a partition that were not read, again or for the first time: it holds
+    /// event time back.
     Behind { source: u16, partition: i32 },
     /// No more input will come: event time advances to `until`, or as far as the longest deadline.
     End { until: Option<EventTime> },
@@ -95,6 +97,8 @@ pub struct Engine<S = Local> {
     findings: Vec<Findings>,
     outputs: VecDeque<Output>,
     totals: Totals,
+    /// The increments since the last base; `None` where there is none that what is here grew out of.
+    increments: Option<u64>,
     /// What rules fed to rules in the last call, for those who look on.
     fed: Option<Packet>,
 }
@@ -138,6 +142,7 @@ impl<S: Shards> Engine<S> {
             findings: vec![Findings::default(); count],
             outputs: VecDeque::new(),
             totals: Totals::default(),
+            increments: None,
             fed: None,
             program,
         }
@@ -187,7 +192,7 @@ impl<S: Shards> Engine<S> {
                 self.sequencer.settle(settings, &mut self.packet);
             }
             Input::Behind { source, partition } => {
-                self.sequencer.set_idle(*source, *partition, false);
+                self.sequencer.behind(*source, *partition);
                 return;
             }
             Input::End { until } => {
@@ -304,26 +309,43 @@ impl<S: Shards> Engine<S> {
         fed.flat_map(|fed| fed.observations.iter().map(move |o| (o, fed.text_of(o))))
     }
 
-    /// Everything that is needed to go on from here, with the frontier it stands at: bytes in parts that
-    /// follow one another.
+    /// Everything that is needed to go on from here, with the frontier it stands at; or what has changed
+    /// in it since the last call, if there was one in this life and with these detectors.
     #[must_use]
-    pub fn snapshot(&mut self) -> Vec<Vec<u8>> {
-        let shards = self.shards.snapshot();
-        snapshot::write(&self.program, &self.sequencer, shards)
+    pub fn snapshot(&mut self, kind: snapshot::Kind) -> snapshot::Taken {
+        use snapshot::{Kind, Taken};
+        let nth = match (kind, self.increments) {
+            (Kind::Increment, Some(before)) => before + 1,
+            _ => 0,
+        };
+        let kind = if nth == 0 {
+            Kind::Base
+        } else {
+            Kind::Increment
+        };
+        let shards = self.shards.snapshot(kind);
+        let body = match kind {
+            Kind::Base => snapshot::base(&self.program, &self.sequencer, shards),
+            Kind::Increment => snapshot::increment(nth, &self.sequencer, shards),
+        };
+        self.sequencer.mark_written();
+        self.increments = Some(nth);
+        Taken { kind, body }
     }
 
     /// Goes on from a snapshot whose sources were called `sources`. Rules that have changed since start afresh; `Err` says why nothing could be taken.
     ///
     /// # Errors
-    /// The bytes are not a snapshot of this format, hash key or number of shards.
+    /// It is not of this format, hash key or number of shards.
     pub fn restore(
         &mut self,
-        bytes: &[u8],
+        saved: snapshot::Saved<'_>,
         sources: &[String],
     ) -> Result<snapshot::Restored, snapshot::Refused> {
-        let image = snapshot::read(&self.program, bytes, self.shards.count(), sources)?;
+        let image = saved.take_up(&self.program, self.shards.count(), sources)?;
         self.sequencer = image.sequencer;
         self.shards.restore(image.shards, &image.keep);
+        self.increments = None;
         Ok(image.restored)
     }
 
@@ -334,6 +356,7 @@ impl<S: Shards> Engine<S> {
         let sources = (0..program.settings.sources.len()).map(|s| u16::try_from(s).ok());
         self.sequencer.renumber(&keep, &sources.collect::<Vec<_>>());
         self.shards.reload(&program, &keep);
+        self.increments = None;
         self.late_ok = program.late_ok();
         self.program = program;
         snapshot::Restored::of(&keep)

@@ -1,10 +1,12 @@
 //! Look-ups over loaded tables that add to an event what its source did not know.
 //!
 //! Owns the tables and which field each of them gives; `load` is the only file here that does I/O,
-//! everything else works on what it has read. Invariants: what an event already carries is never
+//! everything else works on what it has read. Mail domains and numbers are read here, and looked up
+//! by `decode`. Invariants: what an event already carries is never
 //! changed, what no table knows stays missing, and no look-up can fail once a table is loaded.
 
 mod cache;
+mod contacts;
 mod enricher;
 mod fault;
 mod honeytokens;
@@ -22,6 +24,7 @@ pub use fault::{LoadError, TableFault};
 pub use load::{Look, Watch};
 pub use loaded::Loaded;
 
+use crate::model::contacts::Contacts;
 use crate::model::event::Projection;
 use crate::model::{FieldId, HashKey, field};
 use honeytokens::Honeytokens;
@@ -35,8 +38,8 @@ pub struct TablesSettings {
     pub asn: Option<PathBuf>,
     /// MaxMind database with countries; gives `source.geo.country_iso_code`.
     pub country: Option<PathBuf>,
-    /// Lists of address ranges and autonomous systems; of several that have an address, the first
-    /// one decides its `source.kind`.
+    /// Lists of addresses, mail domains or numbers; of several that have an address, the first one
+    /// decides its `source.kind`.
     pub lists: Vec<ListSettings>,
     /// Decoy accounts, e-mail addresses and tokens; gives `honeytoken.kind`.
     pub honeytokens: Option<PathBuf>,
@@ -47,10 +50,43 @@ pub struct TablesSettings {
 pub struct ListSettings {
     /// How it is called in logs.
     pub name: String,
-    /// One range, address or autonomous system per line.
+    /// One entry per line.
     pub file: PathBuf,
-    /// The `source.kind` of an address that is in it.
-    pub sets: SourceKind,
+    /// What is in it, and what is said of it.
+    pub sets: Sets,
+}
+
+/// What a list holds, and the field it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sets {
+    /// Ranges, addresses and autonomous systems: gives this `source.kind`.
+    Source(SourceKind),
+    /// Mail domains: gives `mailbox.kind`.
+    Disposable,
+    /// Prefixes of telephone numbers: gives `phone.kind`.
+    Voip,
+}
+
+impl Sets {
+    /// All there are, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Source(SourceKind::Hosting),
+        Self::Source(SourceKind::Proxy),
+        Self::Source(SourceKind::Tor),
+        Self::Source(SourceKind::Residential),
+        Self::Disposable,
+        Self::Voip,
+    ];
+
+    /// The name in `enrich.lists` and on the command line: the value of the field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source(kind) => kind.as_str(),
+            Self::Disposable => "disposable",
+            Self::Voip => "voip",
+        }
+    }
 }
 
 /// What stands behind an address.
@@ -85,6 +121,7 @@ pub struct Tables {
     asn: Option<Arc<Database<AsRecord>>>,
     country: Option<Arc<Database<Country>>>,
     lists: Option<Arc<Lists>>,
+    contacts: Option<Arc<Contacts>>,
     honeytokens: Option<Arc<Honeytokens>>,
     key: HashKey,
     origin: load::Origin,
@@ -97,6 +134,7 @@ impl Default for Tables {
             asn: None,
             country: None,
             lists: None,
+            contacts: None,
             honeytokens: None,
             key: HashKey::fixed(),
             origin: load::Origin::default(),
@@ -111,7 +149,15 @@ impl Tables {
         self.asn.is_none()
             && self.country.is_none()
             && self.lists.is_none()
+            && self.contacts.is_none()
             && self.honeytokens.is_none()
+    }
+
+    /// What the lists of mail domains and numbers know. It is for `decode` to ask: what events carry
+    /// of addresses and numbers are pseudonyms.
+    #[must_use]
+    pub const fn contacts(&self) -> Option<&Arc<Contacts>> {
+        self.contacts.as_ref()
     }
 
     /// The fields that look-ups read: they must be in the projection. Depends on which files are
@@ -157,6 +203,9 @@ impl Tables {
         }
         if self.lists.is_some() {
             gives.push(field::SOURCE_KIND);
+        }
+        if self.contacts.is_some() {
+            gives.extend([field::MAILBOX_KIND, field::PHONE_KIND]);
         }
         if self.honeytokens.is_some() {
             gives.push(field::HONEYTOKEN);

@@ -99,8 +99,8 @@ pub enum Notice {
     Assigned { partition: Partition, next: i64 },
     /// All records before `next` were read and there are no more for now.
     End { partition: Partition, next: i64 },
-    /// There are, or may be, records again after an end that was told: the end is no longer known.
-    /// Comes before the records of its batch.
+    /// There are, or may be, records again after an end that was told: the end is no longer known. Also
+    /// of a partition that there is and that cannot be read yet. Comes before the records of its batch.
     Behind { partition: Partition },
     /// The partition is not read on: its log no longer holds what comes next. Nothing is reset.
     Halted {

@@ -11,7 +11,7 @@ use crate::model::fault::Class;
 
 #[cfg(test)]
 mod contract;
-mod disk;
+pub mod disk;
 pub mod format;
 pub mod memory;
 pub mod outbox;

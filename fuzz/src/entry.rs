@@ -18,8 +18,9 @@ use tidegate::engine::detector::{Options, SourceFile, case, compile};
 use tidegate::engine::exchange::Routed;
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::{Program, Settings};
+use tidegate::engine::snapshot::{Kind, Saved};
 use tidegate::engine::{Engine, Input};
-use tidegate::enrich::{Enricher, ListSettings, SourceKind, Tables, TablesSettings};
+use tidegate::enrich::{Enricher, ListSettings, Sets, SourceKind, Tables, TablesSettings};
 use tidegate::model::{Event, EventTime, HashKey, Value, WallTime, field};
 use tidegate::source::file::FileSource;
 use tidegate::source::{Batch, Polled, Source};
@@ -158,24 +159,35 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A snapshot's file, as it is and with a checksum that fits; and the engine's bytes inside one.
+/// A snapshot's file, as it is and with a checksum that fits; and the engine's bytes inside one: of a base, and
+/// of an increment that stands on a good one.
 pub fn snapshot(data: &[u8]) {
     in_folder(|dir| {
-        let path = dir.join("engine.00000000000000000001.snapshot");
         let key = HashKey::fixed().id();
         let sealed = [data, blake3::hash(data).as_bytes()].concat();
-        for bytes in [data, &sealed] {
-            fs::write(&path, bytes).expect("a temporary file");
-            if let Ok(found) = snapshot::read(dir, "engine", &key) {
-                assert!(found.snapshot.is_some() || !found.damaged.is_empty());
+        for name in [
+            "engine.00000000000000000001.snapshot",
+            "engine.00000000000000000001.increment",
+        ] {
+            let path = dir.join(name);
+            for bytes in [data, &sealed] {
+                fs::write(&path, bytes).expect("a temporary file");
+                if let Ok(found) = snapshot::read(dir, "engine", &key) {
+                    assert!(!found.chain.is_empty() || !found.damaged.is_empty());
+                }
             }
+            fs::remove_file(&path).expect("a temporary file");
         }
-        fs::remove_file(&path).expect("a temporary file");
     });
-    let shards = tidegate::engine::snapshot::shards(data).unwrap_or(1);
-    let mut engine = Engine::new(program(), shards.clamp(1, 4));
-    if let Err(refused) = engine.restore(data, &["input".to_owned()]) {
-        assert!(!refused.to_string().is_empty());
+    let base = Engine::new(program(), 1).snapshot(Kind::Base).body.concat();
+    for chain in [&[data][..], &[&base, data]] {
+        let taken = Saved::read(chain).and_then(|saved| {
+            let mut engine = Engine::new(program(), saved.shards().clamp(1, 4));
+            engine.restore(saved, &["input".to_owned()])
+        });
+        if let Err(refused) = taken {
+            assert!(!refused.to_string().is_empty());
+        }
     }
 }
 
@@ -208,12 +220,15 @@ pub fn tables(data: &[u8]) {
         let file = dir.join("table");
         fs::write(&file, text).expect("a temporary file");
         let mut settings = TablesSettings::default();
-        match kind % 4 {
-            0 => settings.lists.push(ListSettings {
-                name: "list".to_owned(),
-                file,
-                sets: SourceKind::Tor,
-            }),
+        let list = |sets| ListSettings {
+            name: "list".to_owned(),
+            file: file.clone(),
+            sets,
+        };
+        match kind % 6 {
+            0 => settings.lists.push(list(Sets::Source(SourceKind::Tor))),
+            4 => settings.lists.push(list(Sets::Disposable)),
+            5 => settings.lists.push(list(Sets::Voip)),
             1 => settings.honeytokens = Some(file),
             2 => settings.asn = Some(file),
             _ => settings.country = Some(file),
@@ -226,6 +241,9 @@ pub fn tables(data: &[u8]) {
 }
 
 fn ask(tables: Tables) {
+    if let Some(contacts) = tables.contacts() {
+        let _ = contacts.is_disposable("bob@a.example") || contacts.is_voip("+15005550006");
+    }
     let mut enricher = Enricher::new(Arc::new(tables));
     for address in ["203.0.113.7", "0.0.0.1", "2001:db8::1", "::ffff:10.0.0.1"] {
         let mut event = Event::default();

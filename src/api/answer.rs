@@ -41,6 +41,10 @@ pub(super) fn ok(value: &impl Serialize) -> Answer {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
+    let work = || {
+        crate::crash::point("request-working");
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => {

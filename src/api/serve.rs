@@ -47,6 +47,7 @@ pub async fn serve(
     let mut open = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
+        crate::crash::point("http-accepting");
         tokio::select! {
             biased;
             () = &mut shutdown => break,
@@ -83,6 +84,7 @@ async fn connection(
     head_time_max: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
+    crate::crash::point("connection-opened");
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);

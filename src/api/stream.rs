@@ -73,6 +73,7 @@ impl Feed {
         loop {
             // Marked as seen before reading: a change between the two is read again, not lost.
             self.newest.mark_unchanged();
+            crate::crash::point("stream-reading");
             let view = std::sync::Arc::clone(&self.shared.view);
             let read = blocking(move || Ok(view.changes(since, BATCH)?)).await;
             let Ok(changes) = read else { return };

@@ -9,6 +9,7 @@ use super::commit::{Committed, Desk};
 use super::state_dir::Place;
 use crate::engine::alert::Alert;
 use crate::engine::exchange::Routed;
+use crate::engine::snapshot::{Kind, Taken};
 use crate::engine::{Engine, Input, Output, Shards};
 use crate::model::{Fingerprint, WallTime};
 use crate::source::ledger::{Frontier, Last};
@@ -137,8 +138,9 @@ impl<S: Shards> Course<S> {
         Ok(committed)
     }
 
-    /// The engine's state and where it stands; `None` while it holds something uncommitted.
-    pub fn snapshot(&mut self) -> Option<(Vec<Vec<u8>>, Place)> {
+    /// The engine's state, or what has changed in it, and where it stands; `None` while it holds something
+    /// uncommitted.
+    pub fn snapshot(&mut self, kind: Kind) -> Option<(Taken, Place)> {
         if !self.uncommitted.is_empty() || self.engine.has_output() {
             return None;
         }
@@ -155,6 +157,6 @@ impl<S: Shards> Course<S> {
             last: self.last.clone(),
             commits: self.desk.commits(),
         };
-        Some((self.engine.snapshot(), place))
+        Some((self.engine.snapshot(kind), place))
     }
 }

@@ -126,6 +126,7 @@ impl Daemon {
         let Restored {
             source,
             last,
+            frontier,
             program,
             mut engine,
         } = restore(config, env, accepted, &plan, &mut state)?;
@@ -149,7 +150,7 @@ impl Daemon {
             &runtime,
             (&stopped, &fatal),
         )?;
-        let dead = open_dead_letters(config, env, &runtime)?;
+        let dead = open_dead_letters(config, env, &runtime, fatal.clone())?;
         let decoders = std::thread::available_parallelism().map_or(2, usize::from);
         let rules = Shelf::new(Rules::new(Arc::clone(&program), &tables.get()));
         let sample = Arc::new(Sample::default());
@@ -206,6 +207,7 @@ impl Daemon {
             asks,
             clock,
             snapshot_every: config.state.snapshot_every.std(),
+            kept: frontier,
             keep: config.state.keep.0,
             stop: Arc::clone(&stop),
             failure,
@@ -302,10 +304,11 @@ fn open_dead_letters(
     config: &Config,
     env: &Environment,
     runtime: &Runtime,
+    fatal: Fatal,
 ) -> anyhow::Result<DeadLetters> {
     let env = |name: &str| env.get(name).map(str::to_owned);
     if let Some((settings, topic)) = settings::dead_letter_topic(config) {
-        let out = Arc::new(KafkaOut::start(&settings, &env)?);
+        let out = Arc::new(KafkaOut::start(&settings, &env, fatal)?);
         let to = LetterTopic::new(out, topic, runtime.handle().clone());
         return Ok(DeadLetters::Topic(to));
     }

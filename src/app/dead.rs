@@ -143,6 +143,7 @@ async fn send_all(
     topic: String,
     letters: Vec<(String, String)>,
 ) -> Result<(), String> {
+    crate::crash::point("letters-sending");
     for part in letters.chunks(UNDER_WAY_MAX) {
         let part = part.iter();
         let under_way: Vec<_> = part

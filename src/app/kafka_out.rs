@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::outgoing::Fatal;
 use crate::deliver::Topic;
 use crate::source::Error;
 use crate::source::kafka::producer::{Producer, Report};
@@ -18,6 +20,10 @@ use crate::source::kafka::settings::Settings;
 
 /// The client's poll lasts this long even if reports come earlier.
 const POLL: Duration = Duration::from_millis(5);
+
+/// How long reports are waited for at the end. Who wanted them has waited before, and what has none goes again
+/// at the next start.
+const LAST: Duration = Duration::from_secs(1);
 
 type Waiting = Mutex<BTreeMap<usize, oneshot::Sender<Result<(), String>>>>;
 
@@ -35,9 +41,16 @@ pub struct KafkaOut {
 }
 
 impl KafkaOut {
+    /// Starts the thread that serves delivery reports. If it dies, the process ends: whoever waits for a
+    /// report would wait for ever.
+    ///
     /// # Errors
     /// The settings are not sound, or the system gives no thread.
-    pub fn start(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub fn start(
+        settings: &Settings,
+        env: &dyn Fn(&str) -> Option<String>,
+        fatal: Fatal,
+    ) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             producer: Producer::new(settings, env)?,
             waiting: Mutex::default(),
@@ -46,10 +59,10 @@ impl KafkaOut {
         });
         let served = Arc::clone(&shared);
         let serve = move || {
-            while !served.stop.load(Ordering::Relaxed) {
-                served.answer(served.producer.poll(POLL));
+            if catch_unwind(AssertUnwindSafe(|| served.serve())).is_err() {
+                fatal.end("the thread of a Kafka producer has died");
+                served.let_go();
             }
-            served.answer(served.producer.flush(Duration::from_secs(5)));
         };
         let thread = std::thread::Builder::new()
             .name("kafka-out".to_owned())
@@ -66,6 +79,23 @@ impl KafkaOut {
 }
 
 impl Shared {
+    fn serve(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let reports = self.producer.poll(POLL);
+            if !reports.is_empty() {
+                crate::crash::point("reports-served");
+            }
+            self.answer(reports);
+        }
+        self.answer(self.producer.flush(LAST));
+    }
+
+    /// Nobody will answer those who wait: they are told so.
+    fn let_go(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clear();
+    }
+
     fn answer(&self, reports: Vec<Report>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for report in reports {

@@ -1,7 +1,11 @@
 //! A thread that looks at something now and then, until it is told to end.
+//!
+//! Invariant: it goes on looking. A look that panics is told, and the next one begins anew: what was in
+//! force stays so.
 
 #![expect(clippy::disallowed_methods, reason = "it sleeps between two looks")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,6 +24,11 @@ pub fn every(
     stop: Arc<AtomicBool>,
     mut look: impl FnMut() + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
+    let of = name.to_owned();
+    let mut guarded = move || {
+        crate::crash::point("files-looked-at");
+        look();
+    };
     let run = move || {
         let mut waited = Duration::ZERO;
         while !stop.load(Ordering::Relaxed) {
@@ -27,7 +36,12 @@ pub fn every(
             waited += NOTICE;
             if waited >= period {
                 waited = Duration::ZERO;
-                look();
+                if catch_unwind(AssertUnwindSafe(&mut guarded)).is_err() {
+                    tracing::error!(
+                        what = of,
+                        "a look at changed files panicked; what was in force stays, and it looks again"
+                    );
+                }
             }
         }
     };

@@ -12,6 +12,7 @@ use crate::engine::detector::plan::{Mode, Plan};
 use crate::engine::program::Program;
 use crate::engine::rule::Usage;
 use crate::engine::shard::usage_by_detector;
+use crate::engine::snapshot::Kind;
 use crate::engine::watermark::Passed;
 use crate::model::WallTime;
 use crate::source::Lag;
@@ -228,12 +229,18 @@ impl Measures {
     }
 
     /// A snapshot was written.
-    pub fn snapshot(&self, took: Instant, bytes: u64) {
+    pub fn snapshot(&self, kind: Kind, took: Instant, bytes: u64) {
+        let kind = || {
+            [Label::from(match kind {
+                Kind::Base => "base",
+                Kind::Increment => "increment",
+            })]
+        };
         self.metrics
             .snapshot_duration_seconds
-            .observe([], took.elapsed().as_secs_f64());
+            .observe(kind(), took.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-        self.metrics.snapshot_bytes.set([], bytes as f64);
+        self.metrics.snapshot_bytes.set(kind(), bytes as f64);
     }
 }
 

@@ -109,7 +109,11 @@ pub fn start_workers(
     });
     let env_text = |name: &str| env.get(name).map(str::to_owned);
     for (sink, topic) in kafka_sinks.zip(&delivery.topics) {
-        let producer = Arc::new(KafkaOut::start(&settings::kafka_sink(sink), &env_text)?);
+        let producer = Arc::new(KafkaOut::start(
+            &settings::kafka_sink(sink),
+            &env_text,
+            fatal.clone(),
+        )?);
         let sink = TopicSink {
             producer,
             topic: topic.topic.clone(),

@@ -18,13 +18,13 @@ use crate::config::value::Shards as ShardCount;
 use crate::config::{Config, Environment};
 use crate::engine::detector::plan::Plan;
 use crate::engine::program::{Program, Settings as EngineSettings};
-use crate::engine::snapshot::Refused;
+use crate::engine::snapshot::{Refused, Saved};
 use crate::engine::{Engine, snapshot};
 use crate::model::HashKey;
 use crate::source::apart::Apart;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
-use crate::source::ledger::Last;
+use crate::source::ledger::{Frontier, Last};
 use crate::source::{RECORD_BYTES_MAX, Source};
 use crate::store::{self, rows};
 
@@ -33,6 +33,8 @@ pub struct Restored {
     pub source: Sources,
     /// The records just before those that are read next.
     pub last: Last,
+    /// Where they are.
+    pub frontier: Frontier,
     pub program: Arc<Program>,
     pub engine: Engine<Threads>,
 }
@@ -51,9 +53,19 @@ pub fn restore(
 ) -> anyhow::Result<Restored> {
     let commits = store::read(&*state.store, |view| rows::commits(view))?;
     loop {
-        let saved = state.snapshots.load(commits)?;
-        let (body, place) =
-            saved.map_or_else(Default::default, |(body, place)| (Some(body), place));
+        let loaded = state.snapshots.load(commits)?;
+        let (chain, place) = loaded.unwrap_or_default();
+        let saved = match chain.as_slice() {
+            [] => None,
+            chain => match Saved::read(chain) {
+                Ok(saved) => Some(saved),
+                Err(Refused::Damaged(why)) => {
+                    state.snapshots.pass_over(why);
+                    continue;
+                }
+                Err(refused) => return Err(refused.into()),
+            },
+        };
         let source = open_sources(config, env, (&state.key, &place), accepted)?;
         let program = Arc::new(Program::new(
             Arc::clone(plan),
@@ -65,10 +77,10 @@ pub fn restore(
                 sources: source.topics().iter().map(|t| t.name.clone()).collect(),
             },
         ));
-        let shards = shard_count(config, body.as_deref());
+        let shards = shard_count(config, saved.as_ref());
         let mut engine = Engine::over(Arc::clone(&program), Threads::start(&program, shards)?);
-        if let Some(body) = body {
-            match engine.restore(&body, &place.topics) {
+        if let Some(saved) = saved {
+            match engine.restore(saved, &place.topics) {
                 Ok(snapshot::Restored { kept, fresh }) => {
                     tracing::info!(kept, fresh, "state restored");
                 }
@@ -81,6 +93,7 @@ pub fn restore(
         }
         return Ok(Restored {
             last: place.last,
+            frontier: place.frontier,
             source,
             program,
             engine,
@@ -88,11 +101,11 @@ pub fn restore(
     }
 }
 
-fn shard_count(config: &Config, saved: Option<&[u8]>) -> usize {
+fn shard_count(config: &Config, saved: Option<&Saved<'_>>) -> usize {
     match config.engine.shards {
         ShardCount::Count(n) => usize::from(n),
         // State is cut by shard: what was saved decides, so that a move to another machine goes on.
-        ShardCount::Auto => saved.and_then(snapshot::shards).unwrap_or_else(|| {
+        ShardCount::Auto => saved.map(Saved::shards).unwrap_or_else(|| {
             std::thread::available_parallelism()
                 .map_or(1, usize::from)
                 .div_ceil(2)

@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow};
 
 use crate::api;
 use crate::config::shape::{
-    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sink,
-    SourceKind, Start,
+    DeadLetters, Endpoint, KafkaSink, KafkaSource, Mechanism, Protocol, Scope, Security, Sets,
+    Sink, Start,
 };
 use crate::config::value::{EnvName, HostPort};
 use crate::config::{Config, Environment, secret};
@@ -127,11 +127,14 @@ impl SecretSource for Secrets<'_> {
 #[must_use]
 pub fn tables(config: &Config) -> TablesSettings {
     let wanted = &config.enrich;
-    let kind = |sets| match sets {
-        SourceKind::Hosting => enrich::SourceKind::Hosting,
-        SourceKind::Proxy => enrich::SourceKind::Proxy,
-        SourceKind::Tor => enrich::SourceKind::Tor,
-        SourceKind::Residential => enrich::SourceKind::Residential,
+    let source = enrich::Sets::Source;
+    let sets = |sets| match sets {
+        Sets::Hosting => source(enrich::SourceKind::Hosting),
+        Sets::Proxy => source(enrich::SourceKind::Proxy),
+        Sets::Tor => source(enrich::SourceKind::Tor),
+        Sets::Residential => source(enrich::SourceKind::Residential),
+        Sets::Disposable => enrich::Sets::Disposable,
+        Sets::Voip => enrich::Sets::Voip,
     };
     TablesSettings {
         asn: wanted.asn.clone(),
@@ -142,7 +145,7 @@ pub fn tables(config: &Config) -> TablesSettings {
             .map(|l| ListSettings {
                 name: l.name.as_str().to_owned(),
                 file: l.file.clone(),
-                sets: kind(l.sets),
+                sets: sets(l.sets),
             })
             .collect(),
         honeytokens: wanted.honeytokens.clone(),

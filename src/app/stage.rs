@@ -82,8 +82,10 @@ impl Stage {
     pub fn new(program: &Arc<Program>, projection: Projection, tables: Arc<Tables>) -> Self {
         let redactor = Redactor::new(&program.key);
         let fields = &program.plan.fields;
+        let mut decoder = Decoder::new(fields, Arc::new(projection), redactor, Limits::default());
+        decoder.set_contacts(tables.contacts().cloned());
         Self {
-            decoder: Decoder::new(fields, Arc::new(projection), redactor, Limits::default()),
+            decoder,
             enricher: Enricher::new(tables),
             router: Router::new(Arc::clone(program)),
         }
@@ -91,6 +93,7 @@ impl Stage {
 
     /// Goes on with other tables.
     pub fn set_tables(&mut self, tables: Arc<Tables>) {
+        self.decoder.set_contacts(tables.contacts().cloned());
         self.enricher = Enricher::new(tables);
     }
 

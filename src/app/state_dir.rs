@@ -15,11 +15,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 
 use crate::config::shape::StoreKind;
+use crate::engine::snapshot::{Kind, Taken};
 use crate::model::HashKey;
 use crate::source::ledger::{Frontier, Last};
+use crate::store::disk::sync_dir;
 use crate::store::redb::RedbStore;
 use crate::store::rows;
-use crate::store::snapshot::{self, Snapshot};
+use crate::store::snapshot::{self, Digest, Snapshot};
 use crate::store::{self, Store};
 
 /// The snapshots' name.
@@ -33,13 +35,36 @@ pub struct StateDir {
     dir: PathBuf,
 }
 
-/// The snapshot files of the engine, newest last.
+/// The snapshot files of the engine, and of which kind the next one is.
 pub struct Snapshots {
     dir: PathBuf,
     key_id: String,
     generation: u64,
+    /// What the next increment stands on; `None` where the next one is a base: at first, and after one
+    /// that could not be written.
+    stands_on: Option<Chain>,
     /// Those that `load` gave and the engine could not take up, and why.
     passed_over: BTreeMap<u64, String>,
+}
+
+/// A base and its increments, as they were written.
+struct Chain {
+    newest: Digest,
+    /// Bytes of the base, and of all increments together.
+    base: usize,
+    increments: usize,
+    count: usize,
+}
+
+/// So many increments stand on a base at most: a start opens each of them.
+const INCREMENTS_MAX: usize = 64;
+/// A base is due when its increments have come to this part of it: a start reads no more than that beyond it.
+const BASE_PARTS: usize = 2;
+
+impl Chain {
+    const fn is_long(&self) -> bool {
+        self.count >= INCREMENTS_MAX || self.increments >= self.base / BASE_PARTS
+    }
 }
 
 /// Opens the rows, where they are and in no second place: an empty store beside a full one would
@@ -138,16 +163,17 @@ impl Snapshots {
             dir: dir.to_owned(),
             key_id: key.id(),
             generation: 0,
+            stands_on: None,
             passed_over: BTreeMap::new(),
         }
     }
 
-    /// The newest good snapshot: the engine's bytes and its place. One that stands on more than the
-    /// store's `commits` is not: from there on, what the store has lost would not be told again.
+    /// The newest good snapshot: the engine's bytes, a base and its increments, and its place. One that stands
+    /// on more than the store's `commits` is not: from there on, what the store has lost would not be told again.
     ///
     /// # Errors
     /// There are snapshots, and none can be used.
-    pub fn load(&mut self, commits: u64) -> anyhow::Result<Option<(Vec<u8>, Place)>> {
+    pub fn load(&mut self, commits: u64) -> anyhow::Result<Option<(Vec<Vec<u8>>, Place)>> {
         let fits = |snapshot: &Snapshot| {
             if let Some(why) = self.passed_over.get(&snapshot.generation) {
                 return Err(format!("cannot be taken up: {why}"));
@@ -164,12 +190,13 @@ impl Snapshots {
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot cannot be used; the one before it is");
         }
-        let Some(snapshot) = found.snapshot else {
+        let Some(newest) = found.chain.last() else {
             return Ok(None);
         };
-        self.generation = snapshot.generation;
-        let place = place_of(&snapshot)?;
-        Ok(Some((snapshot.body, place)))
+        self.generation = newest.generation;
+        let place = place_of(newest)?;
+        let bodies = found.chain.into_iter().map(|s| s.body).collect();
+        Ok(Some((bodies, place)))
     }
 
     /// The engine could not take up what was loaded last: the next `load` gives the one before it.
@@ -177,22 +204,45 @@ impl Snapshots {
         self.passed_over.insert(self.generation, why);
     }
 
-    /// Writes a snapshot, given in parts, durably. Returns its size.
+    /// Of which kind the next one is to be.
+    #[must_use]
+    pub fn due(&self) -> Kind {
+        match &self.stands_on {
+            Some(chain) if !chain.is_long() => Kind::Increment,
+            _ => Kind::Base,
+        }
+    }
+
+    /// Writes a snapshot durably. Returns its size.
     ///
     /// # Errors
-    /// It could not be written; the ones before it are untouched.
-    pub fn save(&mut self, body: Vec<Vec<u8>>, place: &Place) -> anyhow::Result<usize> {
-        let size = body.iter().map(Vec::len).sum();
-        let frontier = serde_json::to_vec(place)?;
+    /// It could not be written; the ones before it are untouched, and the next one is a base.
+    pub fn save(&mut self, taken: Taken, place: &Place) -> anyhow::Result<usize> {
+        let before = self.stands_on.take();
+        let size = taken.body.iter().map(Vec::len).sum();
         let generation = self.generation + 1;
         let snapshot = Snapshot {
             generation,
             key_id: self.key_id.clone(),
-            frontier,
-            body,
+            frontier: serde_json::to_vec(place)?,
+            body: taken.body,
         };
-        snapshot::write(&self.dir, ENGINE, &snapshot)?;
-        self.generation = generation;
+        let chain = match (taken.kind, before) {
+            (Kind::Base, _) => Chain {
+                newest: snapshot::write(&self.dir, ENGINE, &snapshot)?.digest,
+                base: size,
+                increments: 0,
+                count: 0,
+            },
+            (Kind::Increment, Some(chain)) => Chain {
+                newest: snapshot::append(&self.dir, ENGINE, &snapshot, &chain.newest)?.digest,
+                increments: chain.increments + size,
+                count: chain.count + 1,
+                ..chain
+            },
+            (Kind::Increment, None) => bail!("an increment needs a base to stand on"),
+        };
+        (self.generation, self.stands_on) = (generation, Some(chain));
         Ok(size)
     }
 }
@@ -200,9 +250,9 @@ impl Snapshots {
 /// What was just made must still be there after a power cut: the names in the folder, and its own.
 fn sync_names(dir: &Path, is_new: bool) -> std::io::Result<()> {
     let dir = dir.canonicalize()?;
-    File::open(&dir)?.sync_all()?;
+    sync_dir(&dir)?;
     match dir.parent().filter(|_| is_new) {
-        Some(above) => File::open(above)?.sync_all(),
+        Some(above) => sync_dir(above),
         None => Ok(()),
     }
 }
@@ -242,7 +292,7 @@ fn own_key(path: &Path) -> anyhow::Result<HashKey> {
         file.sync_all()?;
         fs::rename(&aside, path)?;
         if let Some(dir) = path.parent() {
-            File::open(dir)?.sync_all()?;
+            sync_dir(dir)?;
         }
     }
     read_key(path)

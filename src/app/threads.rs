@@ -15,6 +15,7 @@ use crate::engine::merge::shard_of;
 use crate::engine::program::Program;
 use crate::engine::rule::{Findings, Probe, Usage};
 use crate::engine::shard::{Shard, ShardImage, Shards, sum_usage};
+use crate::engine::snapshot::Kind;
 
 enum Ask {
     Run {
@@ -29,7 +30,7 @@ enum Ask {
         key: u64,
         now: i64,
     },
-    Snapshot,
+    Snapshot(Kind),
     Reload {
         program: Arc<Program>,
         keep: Vec<Option<usize>>,
@@ -126,6 +127,7 @@ impl Drop for Remote {
 
 fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
     while let Ok(ask) = asked.recv() {
+        crate::crash::point("shard-asked");
         let answer = match ask {
             Ask::Run {
                 level,
@@ -138,7 +140,7 @@ fn serve(mut shard: Shard, asked: &Receiver<Ask>, give: &Sender<Answer>) {
             Ask::Usage => Answer::Usage(shard.usage().collect()),
             Ask::Wakeup => Answer::Wakeup(shard.next_wakeup()),
             Ask::Probe { rule, key, now } => Answer::Probe(shard.probe(rule, key, now)),
-            Ask::Snapshot => Answer::Snapshot(shard.snapshot().unwrap_or_default()),
+            Ask::Snapshot(kind) => Answer::Snapshot(shard.snapshot(kind).unwrap_or_default()),
             Ask::Restore { image, keep } => {
                 shard.restore(*image, &keep);
                 Answer::Done
@@ -230,9 +232,9 @@ impl Shards for Threads {
         }
     }
 
-    fn snapshot(&mut self) -> Vec<Vec<u8>> {
-        self.others.iter().for_each(|r| r.send(Ask::Snapshot));
-        let mut images = vec![self.first.snapshot().unwrap_or_default()];
+    fn snapshot(&mut self, kind: Kind) -> Vec<Vec<u8>> {
+        self.others.iter().for_each(|r| r.send(Ask::Snapshot(kind)));
+        let mut images = vec![self.first.snapshot(kind).unwrap_or_default()];
         images.extend(self.others.iter().map(|r| match r.receive() {
             Answer::Snapshot(image) => image,
             _ => dead(),
@@ -280,13 +282,13 @@ mod tests {
         let plan = Arc::new(detector::compile(&[], &Options::default()).plan);
         let program = Arc::new(Program::new(plan, HashKey::fixed(), Settings::default()));
         let mut threads = Threads::start(&program, 3).unwrap();
-        assert_eq!(threads.snapshot().len(), 3);
+        assert_eq!(threads.snapshot(Kind::Base).len(), 3);
         // As a panic in its thread would leave it.
         threads.others[1].ask = None;
         let mut panics = |question: &dyn Fn(&mut Threads)| {
             catch_unwind(AssertUnwindSafe(|| question(&mut threads))).is_err()
         };
-        assert!(panics(&|t| drop(t.snapshot())));
+        assert!(panics(&|t| drop(t.snapshot(Kind::Increment))));
         assert!(panics(&|t| drop(t.usage())));
         assert!(panics(&|t| assert!(t.next_wakeup().is_none())));
         assert!(panics(&|t| t.reload(&program, &[])));

@@ -30,6 +30,7 @@ use crate::engine::alert::Alert;
 use crate::model::fault::Class;
 use crate::model::{EventTime, Span};
 use crate::source::Notice;
+use crate::source::ledger::Frontier;
 use crate::store::StoreError;
 use crate::store::snapshot::SnapshotError;
 
@@ -63,6 +64,8 @@ pub struct Work {
     pub asks: Receiver<Ask>,
     pub clock: Arc<dyn Clock>,
     pub snapshot_every: Duration,
+    /// Where the newest snapshot stands.
+    pub kept: Frontier,
     /// How long closed alerts and ended actions are kept.
     pub keep: Span,
     pub stop: Arc<AtomicBool>,
@@ -146,10 +149,6 @@ impl Work {
         let events = passed.iter().map(|p| p.events).sum();
         self.shared.count_events(events);
         self.watch_over(events, &[]);
-        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
-        if intake.records() > 0 || intake.notices.iter().any(assigned) {
-            self.shared.assigned();
-        }
         self.measures
             .intake(intake, &passed, self.course.engine.program());
         self.bury(intake)?;
@@ -157,7 +156,29 @@ impl Work {
         for notice in &intake.notices {
             self.heed(notice)?;
         }
-        self.tell(None)
+        self.tell(None)?;
+        self.keep_places(&intake.notices)?;
+        let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        if intake.records() > 0 || intake.notices.iter().any(assigned) {
+            self.shared.assigned();
+        }
+        Ok(())
+    }
+
+    /// Where a partition begins that no snapshot knows is kept before anything is read of it: after a kill,
+    /// "from now on" must not mean from then on.
+    fn keep_places(&mut self, notices: &[Notice]) -> anyhow::Result<()> {
+        let unknown = |n: &Notice| match n {
+            Notice::Assigned { partition, .. } => {
+                let topic = self.course.name(partition.topic);
+                self.kept.next(topic, partition.number).is_none()
+            }
+            _ => false,
+        };
+        if notices.iter().any(unknown) {
+            self.snapshot()?;
+        }
+        Ok(())
     }
 
     /// Goes over to the detectors that the next batch was routed by.
@@ -414,15 +435,17 @@ impl Work {
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         // Every commit has succeeded by now, or the thread has ended.
-        let Some((body, place)) = self.course.snapshot() else {
+        let Some((taken, place)) = self.course.snapshot(self.state.snapshots.due()) else {
             return Ok(());
         };
+        let kind = taken.kind;
         // What the frontier leaves behind must not be lost with a power cut.
         let synced = self.dead.sync().map_err(anyhow::Error::from);
-        match synced.and_then(|()| self.state.snapshots.save(body, &place)) {
+        match synced.and_then(|()| self.state.snapshots.save(taken, &place)) {
             Ok(size) => {
+                self.kept.clone_from(&place.frontier);
                 self.pipeline.publish(place.frontier);
-                self.measures.snapshot(began, size as u64);
+                self.measures.snapshot(kind, began, size as u64);
                 self.shared.saved();
             }
             // The one before it still stands; after a crash a little more is read again.

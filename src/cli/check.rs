@@ -1,5 +1,5 @@
-//! `tidegate check`: every fault of configuration and detectors at once, each with its place and
-//! a hint. `tidegate config schema`: the JSON Schema for editors.
+//! `tidegate check`: every fault of configuration, tables and detectors at once, each with its place
+//! and a hint. `tidegate config schema`: the JSON Schema for editors.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,13 @@ use serde::Serialize;
 use super::output::{Format, json_line, stdout};
 use super::{FAULTS, Failure, Outcome};
 use crate::app::detectors::{self, DetectorFile};
-use crate::config::{self, Environment};
+use crate::app::settings;
+use crate::config::{self, Config, Environment};
 use crate::engine::detector::{self, Diagnostic};
+use crate::enrich::{LoadError, TableFault, Tables};
+use crate::model::HashKey;
 
-/// Find every fault of configuration and detectors
+/// Find every fault of configuration, tables and detectors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,6 +53,10 @@ enum Finding<'a> {
         #[serde(flatten)]
         fault: &'a config::Fault,
     },
+    Table {
+        severity: &'static str,
+        message: String,
+    },
     Detector(&'a Diagnostic),
 }
 
@@ -69,23 +76,21 @@ pub fn run(args: &Args) -> Outcome {
     let (files, sources, diagnostics) = read_detectors(dir.as_deref())?;
     let faults = reading.iter().flat_map(|r| r.faults()).collect::<Vec<_>>();
     let lints = reading.iter().flat_map(|r| r.lints()).collect::<Vec<_>>();
+    let tables = (reading.as_ref().and_then(|r| r.config()))
+        .map(table_faults)
+        .unwrap_or_default();
     let mut out = stdout();
     if args.effective {
         print_effective(&mut out, args, reading.as_ref())?;
     }
     match args.output {
-        Format::Human if !args.effective || !faults.is_empty() => {
-            for fault in &faults {
-                writeln!(out, "{}: fault: {}", fault.place, fault.message)?;
-                if let Some(hint) = &fault.hint {
-                    writeln!(out, "  hint: {hint}")?;
-                }
+        Format::Human if !args.effective || !faults.is_empty() || !tables.is_empty() => {
+            for (word, list) in [("fault", &faults), ("lint", &lints)] {
+                list.iter()
+                    .try_for_each(|fault| print_fault(&mut out, word, fault))?;
             }
-            for lint in &lints {
-                writeln!(out, "{}: lint: {}", lint.place, lint.message)?;
-                if let Some(hint) = &lint.hint {
-                    writeln!(out, "  hint: {hint}")?;
-                }
+            for fault in &tables {
+                writeln!(out, "{fault}")?;
             }
             for d in &diagnostics {
                 let file = files.iter().find(|f| f.path == d.file);
@@ -104,6 +109,10 @@ pub fn run(args: &Args) -> Outcome {
             });
             let all: Vec<Finding<'_>> = config
                 .chain(lints)
+                .chain(tables.iter().map(|fault| Finding::Table {
+                    severity: "fault",
+                    message: fault.to_string(),
+                }))
                 .chain(diagnostics.iter().map(Finding::Detector))
                 .collect();
             if args.output == Format::Json {
@@ -114,7 +123,7 @@ pub fn run(args: &Args) -> Outcome {
             }
         }
     }
-    let count = faults.len() + diagnostics.iter().filter(|d| d.is_fault()).count();
+    let count = faults.len() + tables.len() + diagnostics.iter().filter(|d| d.is_fault()).count();
     if args.output == Format::Human && !args.effective {
         let lints =
             lints.len() + diagnostics.len() - diagnostics.iter().filter(|d| d.is_fault()).count();
@@ -126,6 +135,20 @@ pub fn run(args: &Args) -> Outcome {
     }
     out.flush()?;
     Ok(if count == 0 { 0 } else { FAULTS })
+}
+
+fn print_fault(out: &mut impl Write, word: &str, fault: &config::Fault) -> std::io::Result<()> {
+    writeln!(out, "{}: {word}: {}", fault.place, fault.message)?;
+    match &fault.hint {
+        Some(hint) => writeln!(out, "  hint: {hint}"),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the tables of a configuration that has no fault itself.
+fn table_faults(config: &Config) -> Vec<TableFault> {
+    let loaded = Tables::load(&settings::tables(config), &HashKey::fixed());
+    loaded.err().map(LoadError::into_faults).unwrap_or_default()
 }
 
 fn load(file: &Path) -> Result<config::Reading, Failure> {

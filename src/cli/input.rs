@@ -11,7 +11,7 @@ use super::{FAULTS, Failure};
 use crate::app::detectors;
 use crate::decode::Schema;
 use crate::engine::detector::{Compiled, Options, compile};
-use crate::enrich::{Tables, TablesSettings};
+use crate::enrich::{ListSettings, Sets, Tables, TablesSettings};
 use crate::model::HashKey;
 use crate::source::file::FileSource;
 use crate::source::{RECORD_BYTES_MAX, Source};
@@ -34,6 +34,9 @@ pub struct Inputs {
     /// MaxMind database that gives addresses their country
     #[arg(long, value_name = "FILE.mmdb")]
     pub country: Option<PathBuf>,
+    /// List as in `enrich.lists`: hosting, proxy, tor, residential, disposable or voip, and its file
+    #[arg(long = "list", value_name = "SETS=FILE", value_parser = parse_list)]
+    pub lists: Vec<ListSettings>,
     /// List of decoy accounts, addresses and tokens
     #[arg(long, value_name = "FILE")]
     pub honeytokens: Option<PathBuf>,
@@ -60,7 +63,7 @@ impl Inputs {
         let settings = TablesSettings {
             asn: self.asn.clone(),
             country: self.country.clone(),
-            lists: Vec::new(),
+            lists: self.lists.clone(),
             honeytokens: self.honeytokens.clone(),
         };
         let loaded = Tables::load(&settings, key);
@@ -83,6 +86,20 @@ fn parse_schema(name: &str) -> Result<SchemaChoice, String> {
     Schema::parse(name)
         .map(|s| SchemaChoice(Some(s)))
         .ok_or_else(|| format!("no such schema; known are auto, {}", known()))
+}
+
+fn parse_list(text: &str) -> Result<ListSettings, String> {
+    let known = || Sets::ALL.map(Sets::as_str).join(", ");
+    let sets = |name: &str| Sets::ALL.into_iter().find(|s| s.as_str() == name);
+    let (name, file) = text
+        .split_once('=')
+        .ok_or_else(|| "write what the list sets and its file, like tor=tor.txt".to_owned())?;
+    let sets = sets(name).ok_or_else(|| format!("no such kind of list; known are {}", known()))?;
+    Ok(ListSettings {
+        name: name.to_owned(),
+        file: file.into(),
+        sets,
+    })
 }
 
 /// Compiles the detectors of a folder (or the shipped ones); faults end the command with code 64.

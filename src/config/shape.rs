@@ -77,7 +77,7 @@ pub struct Enrich {
     /// MaxMind database with countries; gives `source.geo.country_iso_code`.
     pub country: Option<PathBuf>,
     /// Lists of address ranges.
-    pub lists: Vec<RangeList>,
+    pub lists: Vec<ListedTable>,
     /// File of honeytokens, one per line: accounts and tokens that no honest user touches.
     pub honeytokens: Option<PathBuf>,
     /// How often changed files are looked for; a damaged new version is reported and the old kept.
@@ -96,23 +96,24 @@ impl Default for Enrich {
     }
 }
 
-/// One list of address ranges.
+/// One list of what is known: addresses, mail domains or telephone numbers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RangeList {
+pub struct ListedTable {
     /// How the list is called in logs and metrics.
     pub name: Name,
-    /// One address or range per line; text after `#` is a remark.
+    /// One entry per line; text after `#` is a remark. Addresses, ranges and `AS64500`; for
+    /// disposable mail domains, for voip beginnings of numbers such as `+1500`.
     pub file: PathBuf,
-    /// The `source.kind` of an address that is in the list; of several lists the first that has
-    /// it decides.
-    pub sets: SourceKind,
+    /// What an event gets whose address is in the list: `source.kind` (of several lists the first
+    /// decides), `mailbox.kind` for disposable, `phone.kind` for voip.
+    pub sets: Sets,
 }
 
-/// What stands behind an address.
+/// What a list holds, and what is said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum SourceKind {
+pub enum Sets {
     /// A data centre.
     Hosting,
     /// A proxy or VPN.
@@ -121,6 +122,10 @@ pub enum SourceKind {
     Tor,
     /// A home connection.
     Residential,
+    /// A domain of throw-away mailboxes, and all below it.
+    Disposable,
+    /// Numbers that a VOIP provider gives out.
+    Voip,
 }
 
 /// Detector files.

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::model::contacts::Contacts;
 use crate::model::event::Projection;
 use crate::model::redact::Redactor;
 use crate::model::{Event, EventTime, FieldId, Value, field};
@@ -23,6 +24,8 @@ pub(crate) struct Canon<'a> {
     pub event: &'a mut Event,
     pub projection: &'a Projection,
     pub redactor: &'a Redactor,
+    /// What is known of mailboxes and numbers, if anyone reads it.
+    pub contacts: Option<&'a Contacts>,
     pub buffer: &'a mut Buffer,
 }
 
@@ -122,13 +125,52 @@ impl Canon<'_> {
         }
     }
 
-    /// The pseudonym of an address; `Name <address>` is taken for its address.
+    /// The pseudonym of an address, and its mailbox; `Name <address>` is taken for its address.
     pub(crate) fn email(&mut self, address: &str) {
-        if self.wants(field::USER_EMAIL) && !normal::is_missing(address) {
+        if normal::is_missing(address) {
+            return;
+        }
+        if self.wants(field::USER_EMAIL) {
             scrub::pseudonym(self.redactor, address, &mut self.buffer.fit);
             self.event
                 .set(field::USER_EMAIL, Value::Text(&self.buffer.fit));
         }
+        self.mailbox(address);
+    }
+
+    /// What a list says of an address, unless the event says it itself.
+    pub(crate) fn mailbox(&mut self, address: &str) {
+        if let Some(contacts) = self.contacts
+            && self.lacks(field::MAILBOX_KIND)
+            && contacts.is_disposable(scrub::address_in(address))
+        {
+            self.word(field::MAILBOX_KIND, "disposable");
+        }
+    }
+
+    /// The pseudonym of a telephone number, and what a list says of it unless the event does.
+    pub(crate) fn phone(&mut self, number: &str) {
+        if normal::is_missing(number) {
+            return;
+        }
+        if self.wants(field::PHONE_NUMBER) {
+            self.buffer.fit.clear();
+            self.redactor.phone_into(number, &mut self.buffer.fit);
+            self.event
+                .set(field::PHONE_NUMBER, Value::Text(&self.buffer.fit));
+        }
+        if let Some(contacts) = self.contacts
+            && self.lacks(field::PHONE_KIND)
+            && contacts.is_voip(number)
+        {
+            self.word(field::PHONE_KIND, "voip");
+        }
+    }
+
+    /// Whether a field is read by someone and not there yet. What a document says of it later on
+    /// takes the place of what a list said.
+    fn lacks(&self, field: FieldId) -> bool {
+        self.wants(field) && matches!(self.event.get(field), None | Some(Value::Null))
     }
 
     /// The same, where a name may stand instead of an address.

@@ -360,9 +360,28 @@ fn fit<'v>(
             out.push_str(&hashed);
             Value::Text(out)
         }
+        Scalar::Int(n) if policy == Policy::Phone => {
+            numeral(redactor, &n.to_string(), Value::Int(n), out)
+        }
+        Scalar::Float(n) if policy == Policy::Phone => {
+            numeral(redactor, &format!("{n:.0}"), Value::Float(n), out)
+        }
         Scalar::Int(n) => Value::Int(n),
         Scalar::Float(n) => Value::Float(n),
     })
+}
+
+/// A telephone number that is written as a plain one.
+fn numeral<'v>(
+    redactor: &Redactor,
+    digits: &str,
+    plain: Value<'v>,
+    out: &'v mut String,
+) -> Value<'v> {
+    match scrub::scrub(redactor, Policy::Phone, digits, out) {
+        Fit::Changed => Value::Text(out),
+        Fit::AsIs | Fit::Gone => plain,
+    }
 }
 
 impl Visitor for Collect<'_> {

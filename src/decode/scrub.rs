@@ -1,7 +1,8 @@
 //! Makes texts fit to keep: addresses become pseudonyms, secrets vanish, links lose their tokens.
 //!
 //! Every text that enters an event passes here, whatever its field. Knows key names and shapes of
-//! values, not schemas. Invariant: no e-mail address, JWT, password or reset URL comes out.
+//! values, not schemas. Invariant: no e-mail address, JWT, password or reset URL comes out, and no
+//! telephone number under a name that says it is one.
 
 use crate::model::redact::Redactor;
 
@@ -17,6 +18,8 @@ pub(crate) enum Policy {
     Identifier,
     /// A raw token or code: becomes a keyed hash.
     Token,
+    /// What stands where a telephone number does: becomes a pseudonym if it may be one.
+    Phone,
     /// A password or the like: goes.
     Drop,
 }
@@ -72,6 +75,15 @@ const PLAIN_CODES: &[&str] = &[
     "exitcode",
     "subcode",
 ];
+const PHONES: &[&str] = &[
+    "phone",
+    "phones",
+    "phonenumber",
+    "phonenumbers",
+    "mobile",
+    "mobilenumber",
+    "msisdn",
+];
 const LINKS: &[&str] = &[
     "url", "urls", "uri", "uris", "link", "links", "href", "referer", "referrer", "returnto",
 ];
@@ -114,6 +126,11 @@ impl Policy {
             Self::Token
         } else if ends(LINKS) {
             Self::Link
+        } else if ends(PHONES)
+            || matches!(last.as_str(), "number" | "value" | "e164")
+                && PHONES.iter().any(|p| parent.ends_with(p))
+        {
+            Self::Phone
         } else {
             Self::Text
         }
@@ -140,7 +157,11 @@ pub(crate) fn scrub(redactor: &Redactor, policy: Policy, text: &str, out: &mut S
             redactor.secret_into(text, out);
             Fit::Changed
         }
-        Policy::Text | Policy::Identifier if harmless(text) => Fit::AsIs,
+        Policy::Phone if may_be_number(text) => {
+            redactor.phone_into(text, out);
+            Fit::Changed
+        }
+        Policy::Text | Policy::Phone | Policy::Identifier if harmless(text) => Fit::AsIs,
         Policy::Identifier if text.contains("://") || jwt(text).is_some() => {
             redactor.secret_into(text, out);
             Fit::Changed
@@ -149,7 +170,7 @@ pub(crate) fn scrub(redactor: &Redactor, policy: Policy, text: &str, out: &mut S
             words(redactor, text, true, out);
             if out == text { Fit::AsIs } else { Fit::Changed }
         }
-        Policy::Text | Policy::Identifier => {
+        Policy::Text | Policy::Phone | Policy::Identifier => {
             words(redactor, text, false, out);
             if out == text { Fit::AsIs } else { Fit::Changed }
         }
@@ -159,11 +180,20 @@ pub(crate) fn scrub(redactor: &Redactor, policy: Policy, text: &str, out: &mut S
 /// The pseudonym of an address, or of whatever stands where one should.
 pub(crate) fn pseudonym(redactor: &Redactor, text: &str, out: &mut String) {
     out.clear();
-    // `Name <address>`: the address counts.
+    redactor.email_into(address_in(text), out);
+}
+
+/// The address in `Name <address>`, or the text itself.
+pub(crate) fn address_in(text: &str) -> &str {
     let inner = text
         .rsplit_once('<')
         .and_then(|(_, rest)| rest.split_once('>'));
-    redactor.email_into(inner.map_or(text, |(address, _)| address), out);
+    inner.map_or(text, |(address, _)| address)
+}
+
+/// Whether somebody could be called by it: it has the digits for that, whatever else it has.
+pub(crate) fn may_be_number(text: &str) -> bool {
+    text.chars().filter(|c| c.is_numeric()).count() >= 6
 }
 
 /// Whether a text has none of the characters without which there is no address, link or token.
@@ -414,6 +444,13 @@ mod tests {
             ("debugContext.debugData.url", Policy::Link),
             ("details.redirect_uri", Policy::Link),
             ("url.path", Policy::Link),
+            ("phone.number", Policy::Phone),
+            ("details.phone_number", Policy::Phone),
+            ("details.updated_phoneNumber", Policy::Phone),
+            ("profile.mobilePhone", Policy::Phone),
+            ("phones.value", Policy::Phone),
+            ("phone.kind", Policy::Text),
+            ("order.number", Policy::Text),
             ("resourcePath", Policy::Text),
             ("event.kind", Policy::Text),
         ] {
@@ -468,6 +505,13 @@ mod tests {
         assert_eq!(fit(Policy::Identifier, "tok-123"), Some("tok-123".into()));
         assert_eq!(fit(Policy::Drop, "hunter2"), None);
         assert_eq!(fit(Policy::Token, "912345"), Some(r.secret("912345")));
+        let mut number = String::new();
+        r.phone_into("+15005550006", &mut number);
+        assert_eq!(fit(Policy::Phone, "+1 (500) 555-0006"), Some(number));
+        let shown = fit(Policy::Phone, "call +15005550006").unwrap();
+        assert!(!shown.contains("500"), "{shown}");
+        assert_eq!(fit(Policy::Phone, "none"), Some("none".into()));
+        assert_eq!(fit(Policy::Phone, "bob@example.com"), Some(bob));
     }
 
     proptest! {
@@ -482,8 +526,8 @@ mod tests {
         }
 
         #[test]
-        fn never_panics(text in "\\PC{0,60}", policy in 0..5) {
-            let policy = [Policy::Text, Policy::Link, Policy::Identifier, Policy::Token, Policy::Drop][policy as usize];
+        fn never_panics(text in "\\PC{0,60}", policy in 0..6) {
+            let policy = [Policy::Text, Policy::Link, Policy::Identifier, Policy::Token, Policy::Phone, Policy::Drop][policy as usize];
             let _ = fit(policy, &text);
         }
     }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value as Json, json};
 use super::*;
 use crate::model::{HashKey, Value};
 
+mod contacts;
+
 fn fixture(path: &str) -> Vec<String> {
     let path = format!("{}/tests/fixtures/{path}.jsonl", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path)

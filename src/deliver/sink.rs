@@ -141,9 +141,11 @@ pub struct StdoutSink {
 impl Sink for StdoutSink {
     fn send<'a>(&'a self, message: &'a Message, _stamp: i64) -> Sending<'a> {
         let line = line(message, self.shape);
-        Box::pin(
-            async move { local(tokio::task::spawn_blocking(move || file::print(&line)).await) },
-        )
+        let print = move || {
+            crate::crash::point("line-printing");
+            file::print(&line)
+        };
+        Box::pin(async move { local(tokio::task::spawn_blocking(print).await) })
     }
 }
 
@@ -158,9 +160,11 @@ pub struct FileSink {
 impl Sink for FileSink {
     fn send<'a>(&'a self, message: &'a Message, _stamp: i64) -> Sending<'a> {
         let (line, path, sync) = (line(message, self.shape), self.path.clone(), self.sync);
-        Box::pin(async move {
-            local(tokio::task::spawn_blocking(move || file::append(&path, &line, sync)).await)
-        })
+        let append = move || {
+            crate::crash::point("file-appending");
+            file::append(&path, &line, sync)
+        };
+        Box::pin(async move { local(tokio::task::spawn_blocking(append).await) })
     }
 }
 

@@ -203,10 +203,14 @@ impl Worker {
                         let (start, stamp) = (clock.now(), clock.stamp());
                         let sent = Arc::clone(&message);
                         // A task of its own: a sink that panics is one failed attempt.
-                        let outcome = tokio::spawn(async move { sink.send(&sent, stamp).await });
+                        let outcome = tokio::spawn(async move {
+                            crate::crash::point("sink-sending");
+                            sink.send(&sent, stamp).await
+                        });
                         let outcome = outcome.await.unwrap_or_else(|_| {
                             Outcome::Failed(Failure::new(Fault::Local, "the sink panicked"))
                         });
+                        crate::crash::point("attempt-made");
                         Attempt {
                             message,
                             outcome,
@@ -219,8 +223,14 @@ impl Worker {
     }
 
     fn ended(&mut self, done: Result<Attempt, tokio::task::JoinError>) {
-        // The task itself neither panics nor is aborted before the worker ends.
-        let Ok(attempt) = done else { return };
+        let attempt = match done {
+            Ok(attempt) => attempt,
+            // Its message would be under way for ever, and hold back all behind it: the worker dies, too.
+            Err(died) => match died.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_stopped) => return,
+            },
+        };
         crate::crash::point("message-sent");
         let now = self.around.clock.now();
         let was = (self.queue.is_down(), self.queue.is_disabled());
@@ -353,6 +363,10 @@ impl Worker {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OutboxError> + Send + 'static,
 ) -> Result<T, OutboxError> {
+    let work = || {
+        crate::crash::point("outbox-asked");
+        work()
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
         Err(OutboxError {
             class: Class::Fatal,

@@ -25,6 +25,7 @@ use crate::engine::exchange::{
     Observation, Origin, Packet, SEPARATOR, VALUES_INLINE, write_behind,
 };
 use crate::engine::program::{Consumer, Program, Read, Spec, Takes};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::Bounded;
 use crate::engine::window::order;
 
@@ -342,6 +343,23 @@ impl State {
             Self::Score(state) => state.table(),
             Self::Quiet(state) => state.table(),
             Self::Obligations(state) => state.table(),
+        }
+    }
+
+    /// All that it is made of, each part of which knows what has changed in it.
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        match self {
+            Self::Each(state) => state.parts(),
+            Self::Window(state) => state.parts(),
+            Self::Wider(state) => state.parts(),
+            Self::Temporal(state) => state.parts(),
+            Self::Absence(state) => state.parts(),
+            Self::Share(state) => state.parts(),
+            Self::Spike(state) => state.parts(),
+            Self::NewValue(state) => state.parts(),
+            Self::Score(state) => state.parts(),
+            Self::Quiet(state) => state.parts(),
+            Self::Obligations(state) => state.parts(),
         }
     }
 

@@ -16,6 +16,8 @@ use super::exchange::{Observation, Packet, Progress};
 use super::merge::shard_of;
 use super::program::Program;
 use super::rule::{Context, Findings, Probe, State, Usage};
+use super::snapshot::Kind;
+use super::snapshot::changes::{Changing, Reader, Writer};
 use super::watermark::queue::TimeQueue;
 
 /// Observations whose state is fetched together: so many loads from memory wait for each other
@@ -37,8 +39,8 @@ pub trait Shards {
 
     fn probe(&mut self, rule: usize, key: u64, now: i64) -> Probe;
 
-    /// One image per shard.
-    fn snapshot(&mut self) -> Vec<Vec<u8>>;
+    /// One image per shard, or what has changed since the last one.
+    fn snapshot(&mut self, kind: Kind) -> Vec<Vec<u8>>;
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]);
 
@@ -88,11 +90,9 @@ impl Shards for Local {
         shard.map_or_else(Probe::default, |s| s.probe(rule, key, now))
     }
 
-    fn snapshot(&mut self) -> Vec<Vec<u8>> {
-        self.0
-            .iter_mut()
-            .map(|s| s.snapshot().unwrap_or_default())
-            .collect()
+    fn snapshot(&mut self, kind: Kind) -> Vec<Vec<u8>> {
+        let written = |shard: &mut Shard| shard.snapshot(kind).unwrap_or_default();
+        self.0.iter_mut().map(written).collect()
     }
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {
@@ -152,7 +152,7 @@ pub struct Shard {
     waiting: Vec<Waiting>,
     /// Per level above 0: this packet's observations of events, until lower levels have run.
     later: Vec<Packet>,
-    /// Bytes of the last snapshot.
+    /// Bytes of the last base.
     written: usize,
 }
 
@@ -161,6 +161,25 @@ pub struct Shard {
 pub struct ShardImage {
     states: Vec<State>,
     waiting: Vec<Waiting>,
+}
+
+impl ShardImage {
+    /// Goes on to what an increment says.
+    pub(super) fn apply(&mut self, from: &mut Reader<'_>) -> Result<(), postcard::Error> {
+        for part in parts(&mut self.states, &mut self.waiting) {
+            part.apply(from)?;
+        }
+        Ok(())
+    }
+}
+
+/// All that a shard is made of, always in the same order.
+fn parts<'a>(
+    states: &'a mut [State],
+    waiting: &'a mut [Waiting],
+) -> impl Iterator<Item = &'a mut dyn Changing> {
+    let states = states.iter_mut().flat_map(State::parts);
+    states.chain(waiting.iter_mut().map(|w| w as &mut dyn Changing))
 }
 
 impl Shard {
@@ -322,15 +341,28 @@ impl Shard {
         state.map_or_else(Probe::default, |(state, rule)| state.probe(rule, key, now))
     }
 
-    /// The state as bytes, between packets.
+    /// The state as bytes, or what has changed in it since it was last asked for, between packets.
     ///
     /// # Errors
     /// Never in practice: the state has no form that cannot be written.
-    pub fn snapshot(&mut self) -> Result<Vec<u8>, postcard::Error> {
-        // Growing would copy it again and again, through memory the system has to clear first.
-        let room = Vec::with_capacity(self.written + self.written / 8);
-        let bytes = postcard::to_extend(&(&self.states, &self.waiting), room)?;
-        self.written = bytes.len();
+    pub fn snapshot(&mut self, kind: Kind) -> Result<Vec<u8>, postcard::Error> {
+        let mut to = match kind {
+            Kind::Base => Writer::with_room(self.written + self.written / 8),
+            Kind::Increment => Writer::default(),
+        };
+        if kind == Kind::Base {
+            to.put(&(&self.states, &self.waiting))?;
+        }
+        for part in parts(&mut self.states, &mut self.waiting) {
+            if kind == Kind::Increment {
+                part.write(&mut to)?;
+            }
+            part.mark_written();
+        }
+        let bytes = to.done();
+        if kind == Kind::Base {
+            self.written = bytes.len();
+        }
         Ok(bytes)
     }
 

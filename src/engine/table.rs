@@ -4,12 +4,12 @@
 //! each key, so that a search stays in it until it has found its entry. When it is full, a new
 //! key replaces the lightest of a few candidates (entries whose window has passed first), so a
 //! flood of fresh keys evicts fresh keys, not an attacker's slowly growing one. Entries that are
-//! pinned (an open episode) stay.
+//! pinned (an open episode) stay. It keeps account of what has changed since it was last written: no
+//! entry can be had to change it without being marked.
 
-use std::fmt;
-
-use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+mod stored;
 
 /// What the table must know of its entries.
 pub trait Weigh {
@@ -31,12 +31,22 @@ const SWEEP: usize = 2;
 const CHUNK: usize = 64;
 /// The least capacity of a table, however small its share.
 const KEYS_MIN: usize = 64;
+/// Keys that are gone are listed, for an increment, up to one for each so many that are there; beyond
+/// that the next one writes the table whole. The list takes 2 bytes for each entry at most.
+const ENTRIES_PER_GONE: usize = 4;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry<E> {
     key: u64,
     heap: u32,
     state: E,
+}
+
+impl<E: Weigh> Entry<E> {
+    fn new(key: u64, state: E) -> Self {
+        let heap = u32::try_from(state.heap()).unwrap_or(u32::MAX);
+        Self { key, heap, state }
+    }
 }
 
 /// A place of the index.
@@ -68,6 +78,12 @@ impl Slot {
 pub struct Table<E> {
     slots: Vec<Slot>,
     chunks: Vec<Vec<Option<Entry<E>>>>,
+    /// Per chunk: the entries that were handed out to be changed, since the table was last written.
+    changed: Vec<u64>,
+    /// The keys that went since then.
+    gone: Vec<u64>,
+    /// What has changed is not known: all of it is written.
+    whole: bool,
     free: Vec<u32>,
     len: usize,
     keys_max: usize,
@@ -135,6 +151,9 @@ impl<E: Weigh> Table<E> {
         Self {
             slots: Vec::new(),
             chunks: Vec::new(),
+            changed: Vec::new(),
+            gone: Vec::new(),
+            whole: true,
             free: Vec::new(),
             len: 0,
             keys_max,
@@ -179,11 +198,19 @@ impl<E: Weigh> Table<E> {
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.as_ref()
     }
 
+    /// Who asks may change it.
     fn entry_mut(&mut self, index: usize) -> Option<&mut Entry<E>> {
+        self.mark(index);
         self.chunks
             .get_mut(index / CHUNK)?
             .get_mut(index % CHUNK)?
             .as_mut()
+    }
+
+    fn mark(&mut self, index: usize) {
+        if let Some(chunk) = self.changed.get_mut(index / CHUNK) {
+            *chunk |= 1 << (index % CHUNK);
+        }
     }
 
     /// The slot of a key: `Ok((slot, entry index))`, or the free slot where it would stand.
@@ -275,6 +302,7 @@ impl<E: Weigh> Table<E> {
             None => {
                 let index = self.chunks.len() * CHUNK;
                 self.chunks.push((0..CHUNK).map(|_| None).collect());
+                self.changed.push(0);
                 let fresh = (index + 1..index + CHUNK).rev();
                 self.free
                     .extend(fresh.filter_map(|i| u32::try_from(i).ok()));
@@ -285,6 +313,7 @@ impl<E: Weigh> Table<E> {
             return None;
         };
         self.slots[slot] = Slot::new(index, key);
+        self.mark(index);
         *self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)? = Some(Entry {
             key,
             heap: 0,
@@ -389,6 +418,16 @@ impl<E: Weigh> Table<E> {
             self.heap -= entry.heap as usize;
             self.len -= 1;
             self.free.push(u32::try_from(index).unwrap_or(0));
+            self.note_gone(key);
+        }
+    }
+
+    fn note_gone(&mut self, key: u64) {
+        self.whole |= self.gone.len() >= (self.len / ENTRIES_PER_GONE).max(KEYS_MIN);
+        if self.whole {
+            self.gone = Vec::new();
+        } else {
+            self.gone.push(key);
         }
     }
 
@@ -407,62 +446,6 @@ impl<E: Weigh> Table<E> {
             at = (at + 1) & mask;
         }
         self.slots[gap] = Slot::default();
-    }
-
-    /// All keys and states, ordered by key: nothing that is output depends on the table's layout.
-    #[must_use]
-    pub fn sorted(&self) -> Vec<(u64, &E)> {
-        let mut all: Vec<(u64, &E)> = self
-            .chunks
-            .iter()
-            .flatten()
-            .flatten()
-            .map(|e| (e.key, &e.state))
-            .collect();
-        all.sort_by_key(|(key, _)| *key);
-        all
-    }
-}
-
-impl<E: Weigh + Serialize> Serialize for Table<E> {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        (self.bytes_max, self.evicted, self.refused, self.sorted()).serialize(s)
-    }
-}
-
-impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Table<E> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let (bytes_max, evicted, refused, Filled(mut table)) = Deserialize::deserialize(d)?;
-        let bounds = Self::new(bytes_max);
-        (table.keys_max, table.bytes_max) = (bounds.keys_max, bounds.bytes_max);
-        (table.evicted, table.refused) = (evicted, refused);
-        Ok(table)
-    }
-}
-
-/// A table with the entries of a list, whose bounds are still to be set. The list itself never stands in
-/// memory: it is as large as the table.
-struct Filled<E>(Table<E>);
-
-impl<'de, E: Weigh + Deserialize<'de>> Deserialize<'de> for Filled<E> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_seq(Self(Table::new(0)))
-    }
-}
-
-impl<'de, E: Weigh + Deserialize<'de>> Visitor<'de> for Filled<E> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("keys and their states")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<Self, A::Error> {
-        while let Some((key, state)) = entries.next_element::<(u64, E)>()? {
-            let heap = u32::try_from(state.heap()).unwrap_or(u32::MAX);
-            self.0.put(Entry { key, heap, state });
-        }
-        Ok(self)
     }
 }
 

@@ -10,11 +10,12 @@ use crate::engine::detector::plan::{
 };
 use crate::engine::exchange::{Mark, Observation, Origin};
 use crate::engine::program::Settings;
+use crate::engine::snapshot::{Kind as Extent, Saved};
 use crate::model::{FieldId, HashKey, Span};
 use proptest::prelude::*;
 
 /// (time, key, input, value)
-type Fact = (i64, u64, u8, u64);
+pub(super) type Fact = (i64, u64, u8, u64);
 
 fn rule(kind: Kind, inputs: usize, span: i64, alerts: bool) -> Rule {
     let stream = |i| Stream {
@@ -58,7 +59,7 @@ fn window(function: Function, op: Op, value: f64) -> Kind {
     }
 }
 
-fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> {
+pub(super) fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> {
     let detector = |i: usize| Detector {
         id: format!("d{i}"),
         name: format!("d{i}"),
@@ -80,7 +81,7 @@ fn program(rules: Vec<Rule>, suppress: i64, settings: Settings) -> Arc<Program> 
     Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings))
 }
 
-fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
+pub(super) fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
     let mut out = Routed::default();
     for (i, (time, key, input, value)) in facts.iter().enumerate() {
         let offset = i64::try_from(first + i).unwrap();
@@ -120,7 +121,7 @@ fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
     out
 }
 
-fn fed_by_events(program: &Program) -> Vec<u16> {
+pub(super) fn fed_by_events(program: &Program) -> Vec<u16> {
     let fed = |r: &usize| {
         program.plan.rules[*r]
             .inputs
@@ -133,7 +134,7 @@ fn fed_by_events(program: &Program) -> Vec<u16> {
         .collect()
 }
 
-fn drain(engine: &mut Engine) -> Vec<Alert> {
+pub(super) fn drain(engine: &mut Engine) -> Vec<Alert> {
     std::iter::from_fn(|| engine.poll())
         .map(|Output::Alert(a)| *a)
         .collect()
@@ -297,9 +298,9 @@ proptest! {
             engine.handle(&Input::Batch(&routed(head, 0, &all)));
         }
         prop_assert_eq!(drain(&mut whole), drain(&mut halves));
-        let bytes = halves.snapshot().concat();
+        let bytes = halves.snapshot(Extent::Base).body.concat();
         let mut halves = Engine::new(Arc::clone(&p), 2);
-        let restored = halves.restore(&bytes, &["input".to_owned()]).unwrap();
+        let restored = halves.restore(Saved::read(&[bytes]).unwrap(), &["input".to_owned()]).unwrap();
         prop_assert_eq!(restored.kept, p.plan.rules.len());
         for engine in [&mut whole, &mut halves] {
             engine.handle(&Input::Batch(&routed(tail, head.len(), &all)));
@@ -310,7 +311,7 @@ proptest! {
 }
 
 /// Every kind of rule, and rules fed by rules, on the same two streams.
-fn every_kind(n: u32) -> Vec<Rule> {
+pub(super) fn every_kind(n: u32) -> Vec<Rule> {
     let new_value = NewValue {
         fields: vec![FieldId(2)],
         warmup: Span(100),

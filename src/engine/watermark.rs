@@ -4,17 +4,18 @@
 //! Invariant: the watermark never falls; an observation at or before it was late and said so.
 //! One event dated far ahead never moves it alone.
 
+mod arenas;
 pub mod queue;
 pub mod seen;
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
+use self::arenas::Arenas;
 use self::queue::TimeQueue;
 use self::seen::Seen;
 use super::exchange::{Mark, Observation, Packet, Progress, Routed};
 use super::program::Settings;
+use super::snapshot::changes::{Changing, Reader, Writer};
 use crate::model::{EventTime, Span};
 
 /// A time this far ahead of everything before it needs a second witness.
@@ -22,6 +23,8 @@ const FAR_AHEAD: i64 = Span::hours(24).0;
 /// Between two looks at the clock no more than this passes: who stood still, or could not look, does
 /// not know what came meanwhile (ms).
 const WATCHED_MAX: i64 = Span::seconds(2).0;
+/// The next offset of a partition that is not read yet: it is in no frontier.
+const UNREAD: i64 = -1;
 /// Most observations held back for order; beyond it the oldest go on early, and are counted.
 const HELD_MAX: usize = 1 << 21;
 
@@ -66,20 +69,12 @@ struct Held {
     arena: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Arena {
-    text: Vec<u8>,
-    left: usize,
-}
-
 /// See the module's text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sequencer {
     partitions: Vec<Partition>,
     queue: TimeQueue<Held>,
-    arenas: VecDeque<Arena>,
-    /// Number of the first arena in `arenas`.
-    arena_first: u64,
+    arenas: Arenas,
     seen: Seen,
     watermark: i64,
     /// The partition that holds the watermark back.
@@ -100,8 +95,7 @@ impl Default for Sequencer {
         Self {
             partitions: Vec::new(),
             queue: TimeQueue::default(),
-            arenas: VecDeque::new(),
-            arena_first: 0,
+            arenas: Arenas::default(),
             seen: Seen::default(),
             watermark: EventTime::MIN.0,
             lowest: 0,
@@ -125,7 +119,7 @@ impl Sequencer {
     ) {
         self.counts.keyless += batch.keyless.iter().sum::<u64>();
         self.idle_since = None;
-        let arena = self.arena_first + self.arenas.len() as u64;
+        let arena = self.arenas.next();
         let mut held = 0;
         let mut rest = batch.observations.as_slice();
         for mark in &batch.marks {
@@ -169,10 +163,7 @@ impl Sequencer {
         for o in &batch.passed {
             self.reach(o.source, o.partition, o.offset + 1);
         }
-        self.arenas.push_back(Arena {
-            text: batch.text.clone(),
-            left: held,
-        });
+        self.arenas.push(batch.text.clone(), held);
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
@@ -209,16 +200,11 @@ impl Sequencer {
 
     fn release(&mut self, limit: i64, packet: &mut Packet) {
         while let Some((_, held)) = self.queue.pop_until(limit) {
-            let index = usize::try_from(held.arena - self.arena_first).unwrap_or(usize::MAX);
-            if let Some(arena) = self.arenas.get_mut(index) {
-                packet.push(held.observation, held.observation.text_in(&arena.text));
-                arena.left -= 1;
+            if let Some(text) = self.arenas.take(held.arena) {
+                packet.push(held.observation, held.observation.text_in(text));
             }
         }
-        while self.arenas.front().is_some_and(|a| a.left == 0) {
-            self.arenas.pop_front();
-            self.arena_first += 1;
-        }
+        self.arenas.trim();
     }
 
     /// A record that the restored state already contains (its source began too early).
@@ -315,13 +301,19 @@ impl Sequencer {
             next,
             floor: 0,
         };
-        if !self
-            .partitions
-            .iter()
-            .any(|p| p.source == source && p.partition == partition)
-        {
-            self.partitions.push(fresh);
+        let same = |p: &&mut Partition| p.source == source && p.partition == partition;
+        match self.partitions.iter_mut().find(same) {
+            Some(known) if known.next == UNREAD => known.next = next,
+            Some(_) => {}
+            None => self.partitions.push(fresh),
         }
+    }
+
+    /// There may be records of a partition that were not read, though perhaps nobody can read them yet: it
+    /// holds the watermark back.
+    pub fn behind(&mut self, source: u16, partition: i32) {
+        self.expect(source, partition, UNREAD);
+        self.set_idle(source, partition, false);
     }
 
     /// A partition was read up to `next`, whatever that brought.
@@ -450,14 +442,39 @@ impl Sequencer {
 
     /// Per source and partition the offset after the last record taken in.
     pub fn frontier(&self) -> impl Iterator<Item = (u16, i32, i64)> + '_ {
-        self.partitions
-            .iter()
-            .map(|p| (p.source, p.partition, p.next))
+        let read = self.partitions.iter().filter(|p| p.next != UNREAD);
+        read.map(|p| (p.source, p.partition, p.next))
     }
 
     /// Observations held back for order.
     #[must_use]
     pub fn held(&self) -> usize {
         self.queue.len()
+    }
+}
+
+/// Its partitions and numbers are few: only what it holds and remembers is told by what has changed.
+impl Changing for Sequencer {
+    fn write(&self, to: &mut Writer) -> Result<(), postcard::Error> {
+        let times = (self.watermark, self.lowest, self.idle_since);
+        to.put(&(&self.partitions, times, &self.counts))?;
+        self.queue.write(to)?;
+        self.arenas.write(to)?;
+        self.seen.write(to)
+    }
+
+    fn apply(&mut self, from: &mut Reader<'_>) -> Result<(), postcard::Error> {
+        let times;
+        (self.partitions, times, self.counts) = from.take()?;
+        (self.watermark, self.lowest, self.idle_since) = times;
+        self.queue.apply(from)?;
+        self.arenas.apply(from)?;
+        self.seen.apply(from)
+    }
+
+    fn mark_written(&mut self) {
+        self.queue.mark_written();
+        self.arenas.mark_written();
+        self.seen.mark_written();
     }
 }

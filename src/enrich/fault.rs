@@ -27,6 +27,12 @@ impl LoadError {
         &self.faults
     }
 
+    /// The faults, to keep.
+    #[must_use]
+    pub fn into_faults(self) -> Vec<TableFault> {
+        self.faults
+    }
+
     /// Whether it may pass by itself or someone has to act.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -4,10 +4,11 @@
 //! `#`, is a remark. Invariant: of several lists that have an address, the first decides.
 
 use std::net::IpAddr;
+use std::path::Path;
 
+use super::SourceKind;
 use super::fault::{LineFaults, TableFault};
 use super::ranges::{Range, Ranges};
-use super::{ListSettings, SourceKind};
 
 /// Most entries of all lists together.
 const ENTRIES_MAX: usize = 5_000_000;
@@ -20,8 +21,6 @@ pub(super) struct Lists {
     /// Sorted by number, one entry each.
     systems: Vec<(u32, u32)>,
     kinds: Vec<SourceKind>,
-    /// Entries of each list as written.
-    sizes: Vec<usize>,
 }
 
 /// What stands on one line.
@@ -39,16 +38,20 @@ pub(super) struct Draft {
     six: Vec<Range<u128>>,
     systems: Vec<(u32, u32)>,
     kinds: Vec<SourceKind>,
-    /// Entries of each list as written.
-    sizes: Vec<usize>,
 }
 
 impl Draft {
-    /// Takes in the next list's text; its faults go to `faults`.
-    pub(super) fn add(&mut self, list: &ListSettings, text: &str, faults: &mut Vec<TableFault>) {
+    /// Takes in the next list's text; its faults go to `faults`. Returns how many entries it has.
+    pub(super) fn add(
+        &mut self,
+        sets: SourceKind,
+        file: &Path,
+        text: &str,
+        faults: &mut Vec<TableFault>,
+    ) -> usize {
         let rank = u32::try_from(self.kinds.len()).unwrap_or(u32::MAX);
         let before = self.len();
-        let mut lines = LineFaults::new(&list.file);
+        let mut lines = LineFaults::new(file);
         for (number, line) in (1..).zip(text.lines()) {
             match entry(line) {
                 Ok(None) => continue,
@@ -58,51 +61,57 @@ impl Draft {
                 Err(what) => lines.push(number, what),
             }
             if self.len() > ENTRIES_MAX {
-                let (file, entries_max) = (list.file.clone(), ENTRIES_MAX);
+                let (file, entries_max) = (file.to_owned(), ENTRIES_MAX);
                 faults.push(TableFault::TooMany { file, entries_max });
                 break;
             }
         }
         lines.finish(faults);
-        self.kinds.push(list.sets);
-        self.sizes.push(self.len() - before);
+        self.kinds.push(sets);
+        self.len() - before
     }
 
     const fn len(&self) -> usize {
         self.four.len() + self.six.len() + self.systems.len()
     }
 
-    /// Builds the look-up.
-    pub(super) fn finish(mut self) -> Lists {
+    /// Builds the look-up; none without a list.
+    pub(super) fn finish(mut self) -> Option<Lists> {
+        if self.kinds.is_empty() {
+            return None;
+        }
         self.systems.sort_unstable();
         self.systems.dedup_by_key(|(system, _)| *system);
-        Lists {
+        Some(Lists {
             four: Ranges::new(self.four),
             six: Ranges::new(self.six),
             systems: self.systems,
             kinds: self.kinds,
-            sizes: self.sizes,
-        }
+        })
+    }
+}
+
+/// The first word of a line, nothing, or what is wrong; what stands behind it is a remark.
+pub(super) fn word<'a>(line: &'a str, what: &str) -> Result<Option<&'a str>, String> {
+    let plain = line.split('#').next().unwrap_or_default();
+    let separates = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+    let word = plain.trim_start().split(separates).next();
+    if let Some(word) = word.filter(|w| !w.is_empty()) {
+        return Ok(Some(word));
+    }
+    let alone = plain.trim();
+    // A line of `;` is a remark, as in Spamhaus' lists; one that begins with `,` has no entry.
+    if alone.is_empty() || alone.starts_with(';') {
+        Ok(None)
+    } else {
+        Err(format!("begins with a comma; write the {what} first"))
     }
 }
 
 /// Reads a line: an entry, nothing, or what is wrong with it.
 fn entry(line: &str) -> Result<Option<Entry>, String> {
-    let plain = line.split('#').next().unwrap_or_default();
-    let separates = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
-    let Some(word) = plain
-        .trim_start()
-        .split(separates)
-        .next()
-        .filter(|w| !w.is_empty())
-    else {
-        let alone = plain.trim();
-        // A line of `;` is a remark, as in Spamhaus' lists; one that begins with `,` has no entry.
-        return if alone.is_empty() || alone.starts_with(';') {
-            Ok(None)
-        } else {
-            Err("begins with a comma; write the range first".to_owned())
-        };
+    let Some(word) = word(line, "range")? else {
+        return Ok(None);
     };
     if let Some(digits) = word
         .get(..2)
@@ -177,7 +186,7 @@ fn six(address: u128, length: u32) -> Result<Entry, IpAddr> {
 }
 
 /// A word for a message, cut if long.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let short: String = word.chars().take(60).collect();
     format!("{short:?}")
 }
@@ -211,11 +220,6 @@ impl Lists {
     /// Whether any list names autonomous systems.
     pub(super) const fn names_systems(&self) -> bool {
         !self.systems.is_empty()
-    }
-
-    /// How many entries the list at a place has, as written.
-    pub(super) fn size(&self, place: usize) -> usize {
-        self.sizes.get(place).copied().unwrap_or(0)
     }
 }
 

@@ -15,12 +15,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::contacts;
 use super::fault::{LoadError, TableFault};
 use super::honeytokens::Honeytokens;
-use super::lists::{Draft, Lists};
+use super::lists::{self, Lists};
 use super::maxmind::{self, Database, Record, Refused};
-use super::{Tables, TablesSettings};
+use super::{ListSettings, Sets, Tables, TablesSettings};
 use crate::model::HashKey;
+use crate::model::contacts::Contacts;
 
 /// Largest MaxMind database.
 const DATABASE_BYTES_MAX: u64 = 1 << 30;
@@ -33,8 +35,15 @@ pub(super) struct Origin {
     settings: TablesSettings,
     asn: Option<Stamp>,
     country: Option<Stamp>,
-    lists: Vec<Stamp>,
+    lists: Vec<ListOrigin>,
     honeytokens: Option<Stamp>,
+}
+
+/// Where a list came from, and how many entries it had.
+#[derive(Clone, Copy, Debug)]
+struct ListOrigin {
+    stamp: Stamp,
+    entries: usize,
 }
 
 /// What tells one version of a file from the next.
@@ -83,6 +92,11 @@ impl Tables {
         self.origin.now() != self.origin.stamps()
     }
 
+    /// How many entries the list at a place of the settings has, as written.
+    pub(super) fn entries(&self, place: usize) -> Option<usize> {
+        self.origin.lists.get(place).map(|l| l.entries)
+    }
+
     /// What was asked for.
     pub(super) const fn settings(&self) -> &TablesSettings {
         &self.origin.settings
@@ -100,7 +114,7 @@ impl Tables {
 impl Origin {
     /// The stamps of what was read, in the order of `files`.
     fn stamps(&self) -> Vec<Option<Stamp>> {
-        let lists = self.lists.iter().map(|s| Some(*s));
+        let lists = self.lists.iter().map(|l| Some(l.stamp));
         let one = |named: &Option<PathBuf>, stamp| named.as_ref().map(|_| stamp);
         let ends = one(&self.settings.honeytokens, self.honeytokens);
         one(&self.settings.asn, self.asn)
@@ -145,7 +159,7 @@ fn load(settings: &TablesSettings, prior: &Tables) -> Result<Tables, LoadError> 
         prior.country.as_ref(),
         |file| database(file, &mut faults),
     );
-    let lists = lists(settings, prior, &mut faults);
+    let listed = listed(&settings.lists, prior, &mut faults);
     let honey = prior.honeytokens.as_ref();
     let honeytokens = kept_or(
         settings.honeytokens.as_deref(),
@@ -162,19 +176,19 @@ fn load(settings: &TablesSettings, prior: &Tables) -> Result<Tables, LoadError> 
     }
     let (asn, asn_stamp) = asn.unzip();
     let (country, country_stamp) = country.unzip();
-    let (lists, list_stamps) = lists.unzip();
     let (honeytokens, honeytokens_stamp) = honeytokens.unzip();
     let origin = Origin {
         settings: settings.clone(),
         asn: asn_stamp,
         country: country_stamp,
-        lists: list_stamps.unwrap_or_default(),
+        lists: listed.origin,
         honeytokens: honeytokens_stamp,
     };
     Ok(Tables {
         asn,
         country,
-        lists,
+        lists: listed.sources,
+        contacts: listed.contacts,
         honeytokens,
         key: key.clone(),
         origin,
@@ -197,31 +211,46 @@ fn kept_or<T>(
     }
 }
 
-/// All lists as one table, read anew if one of them has changed.
-fn lists(
-    settings: &TablesSettings,
-    prior: &Tables,
-    faults: &mut Vec<TableFault>,
-) -> Option<(Arc<Lists>, Vec<Stamp>)> {
-    if settings.lists.is_empty() {
-        return None;
+/// What all lists make: one table per place that looks things up.
+#[derive(Default)]
+struct Listed {
+    sources: Option<Arc<Lists>>,
+    contacts: Option<Arc<Contacts>>,
+    origin: Vec<ListOrigin>,
+}
+
+/// All lists, read anew if one of them has changed.
+fn listed(lists: &[ListSettings], prior: &Tables, faults: &mut Vec<TableFault>) -> Listed {
+    let old = &prior.origin.lists;
+    let now = lists.iter().map(|l| Stamp::now(&l.file));
+    if now.eq(old.iter().map(|l| Some(l.stamp))) {
+        return Listed {
+            sources: prior.lists.clone(),
+            contacts: prior.contacts.clone(),
+            origin: old.clone(),
+        };
     }
-    let now = settings.lists.iter().map(|l| Stamp::now(&l.file));
-    let same = now.eq(prior.origin.lists.iter().map(|s| Some(*s)));
-    if let (true, Some(table)) = (same, &prior.lists) {
-        return Some((Arc::clone(table), prior.origin.lists.clone()));
+    let (mut sources, mut contacts) = (lists::Draft::default(), contacts::Draft::new(&prior.key));
+    let mut origin = Vec::new();
+    for ListSettings { file, sets, .. } in lists {
+        let Some((text, stamp)) = text(file, faults) else {
+            continue;
+        };
+        let entries = match sets {
+            Sets::Source(kind) => sources.add(*kind, file, &text, faults),
+            Sets::Disposable => contacts.add_domains(file, &text, faults),
+            Sets::Voip => contacts.add_numbers(file, &text, faults),
+        };
+        origin.push(ListOrigin { stamp, entries });
     }
-    let mut draft = Draft::default();
-    let mut stamps = Vec::new();
-    for list in &settings.lists {
-        if let Some((text, stamp)) = text(&list.file, faults) {
-            draft.add(list, &text, faults);
-            stamps.push(stamp);
-        }
+    if !faults.is_empty() {
+        return Listed::default();
     }
-    faults
-        .is_empty()
-        .then(|| (Arc::new(draft.finish()), stamps))
+    Listed {
+        sources: sources.finish().map(Arc::new),
+        contacts: contacts.finish().map(Arc::new),
+        origin,
+    }
 }
 
 fn database<R: Record>(

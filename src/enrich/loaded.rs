@@ -63,11 +63,10 @@ impl Tables {
             .iter()
             .enumerate()
             .filter_map(|(place, list)| {
-                let entries = self.lists.as_ref()?.size(place);
                 Some(Loaded {
                     name: &list.name,
                     file: &list.file,
-                    entries,
+                    entries: self.entries(place)?,
                     database: None,
                 })
             });

@@ -58,8 +58,8 @@ impl Folder {
             asn: Some(self.path("asn.mmdb")),
             country: Some(self.path("country.mmdb")),
             lists: vec![
-                list("tor", SourceKind::Tor),
-                list("hosting", SourceKind::Hosting),
+                list("tor", Sets::Source(SourceKind::Tor)),
+                list("hosting", Sets::Source(SourceKind::Hosting)),
             ],
             honeytokens: Some(self.path("honey.txt")),
         }

@@ -1,8 +1,10 @@
-//! Secrets die at the door: pseudonyms for e-mail addresses and keyed hashes for raw tokens.
+//! Secrets die at the door: pseudonyms for e-mail addresses and telephone numbers, keyed hashes
+//! for raw tokens.
 //!
 //! What comes out of here may be stored, logged and sent; what goes in may not.
 
 use super::ids::HashKey;
+use super::phone::Number;
 
 /// Makes pseudonyms under a key of its own, derived from the deployment's.
 #[derive(Clone, Debug)]
@@ -46,6 +48,24 @@ impl Redactor {
         push_hex(&digest.0[..8], out);
         out.push(':');
         mask(lower, out);
+    }
+
+    /// Appends one pseudonym per number, however it is written, or of whatever stands where one
+    /// should: `<16 hex>:***<last two digits>`, without the digits where there are few.
+    pub fn phone_into(&self, text: &str, out: &mut String) {
+        let Some(number) = Number::read(text) else {
+            let other = text.trim().to_lowercase();
+            let digest = self.key.digest(&[b"phone", other.as_bytes()]);
+            push_hex(&digest.0[..8], out);
+            return out.push_str(":***");
+        };
+        let (digits, plus) = (number.digits(), [u8::from(number.is_international)]);
+        let digest = self.key.digest(&[b"phone", &plus, digits]);
+        push_hex(&digest.0[..8], out);
+        out.push_str(":***");
+        if let Some(([_, _, _, _, _, ..], end)) = digits.split_last_chunk::<2>() {
+            out.extend(end.map(char::from));
+        }
     }
 
     /// A keyed hash in place of a raw secret (token, reset code): joins still work, the secret is gone.
@@ -100,5 +120,21 @@ mod tests {
         assert_ne!(a, r.email("jane.do@example.com"));
         assert!(a.ends_with(":j***@e***.com"), "{a}");
         assert!(!a.contains("jane") && !a.contains("example"));
+    }
+
+    #[test]
+    fn one_pseudonym_per_number_and_no_number_in_it() {
+        let phone = |text: &str| {
+            let mut out = String::new();
+            Redactor::new(&HashKey::fixed()).phone_into(text, &mut out);
+            out
+        };
+        let a = phone("+1 (500) 555-0006");
+        assert_eq!(a, phone("0015005550006"));
+        assert_ne!(a, phone("15005550006"), "it may be of another country");
+        assert_ne!(a, phone("+15005550106"));
+        assert!(a.ends_with(":***06") && a.len() == 22, "{a}");
+        assert!(phone("+15006").ends_with(":***"));
+        assert_eq!(phone(" None "), phone("none"));
     }
 }

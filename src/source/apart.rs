@@ -2,7 +2,7 @@
 //!
 //! Standard input and pipes wait for whoever writes; neither the other sources nor the end of the
 //! process wait with them. Holds at most two batches. Invariant: what the source gave comes out in
-//! its order, also what it gave before an error.
+//! its order, also what it gave before an error; a thread that died is no end of the input.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct Apart {
     topics: Vec<Topic>,
     read: Receiver<Read>,
     paused: bool,
+    /// The source has ended, or failed, and said so.
+    over: bool,
 }
 
 impl Apart {
@@ -39,15 +41,21 @@ impl Apart {
             topics,
             read,
             paused: false,
+            over: false,
         })
     }
+}
+
+const fn is_over(polled: &Result<Polled, Error>) -> bool {
+    !matches!(polled, Ok(Polled::Some | Polled::Nothing))
 }
 
 fn run(mut source: impl Source, give: &SyncSender<Read>) {
     loop {
         let mut batch = Batch::default();
         let polled = source.poll(&mut batch, POLL);
-        let over = !matches!(polled, Ok(Polled::Some | Polled::Nothing));
+        crate::crash::point("input-read");
+        let over = is_over(&polled);
         if give.send((batch, polled)).is_err() || over {
             return;
         }
@@ -65,6 +73,7 @@ impl Source for Apart {
         }
         match self.read.recv_timeout(wait) {
             Ok((mut read, polled)) => {
+                self.over = is_over(&polled);
                 if batch.is_empty() {
                     std::mem::swap(batch, &mut read);
                 } else {
@@ -74,7 +83,8 @@ impl Source for Apart {
                 polled
             }
             Err(RecvTimeoutError::Timeout) => Ok(Polled::Nothing),
-            Err(RecvTimeoutError::Disconnected) => Ok(Polled::End),
+            Err(RecvTimeoutError::Disconnected) if self.over => Ok(Polled::End),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Died),
         }
     }
 

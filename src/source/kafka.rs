@@ -34,12 +34,14 @@ pub mod place;
 pub mod producer;
 pub mod settings;
 mod survey;
+mod unread;
 
 pub use settings::{Settings, Start};
 
 use context::Context;
 use hearing::Ear;
 use survey::Leaders;
+use unread::Unread;
 
 /// How long a question to the brokers may take.
 const ASK: Duration = Duration::from_secs(3);
@@ -122,6 +124,8 @@ pub struct KafkaSource {
     first: BTreeMap<u16, BTreeSet<i32>>,
     /// Partitions that the brokers no longer name, and since when.
     missing: BTreeMap<Partition, Instant>,
+    /// Partitions that cannot be read yet.
+    unread: BTreeMap<Partition, Unread>,
     paused: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
@@ -167,6 +171,7 @@ impl KafkaSource {
             lanes: BTreeMap::new(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
+            unread: BTreeMap::new(),
             paused: false,
             assigned: false,
             refresh_at: now,
@@ -291,6 +296,8 @@ impl KafkaSource {
             complete = false;
             self.say(batch, detail);
         }
+        let unread = found.keys().filter(|n| !ends.contains_key(n));
+        self.await_leaders(topic, unread, batch);
         for (number, (low, high)) in ends {
             let partition = Partition { topic, number };
             let known = first.as_ref().is_none_or(|f| !f.contains(&number));
@@ -336,6 +343,7 @@ impl KafkaSource {
                 let _ = list.add_partition_offset(&name, number, Offset::Offset(lane.from()));
             }
             batch.notices.push(notice);
+            self.is_read(partition, batch);
             self.lanes.insert(partition, lane);
         }
         complete
@@ -583,6 +591,11 @@ impl Source for KafkaSource {
         if self.paused {
             self.forget_ends(batch);
         }
+        // Before the first record, so that whoever keeps state can keep where it begins.
+        let begins = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        if batch.notices.iter().any(begins) {
+            return Ok(Polled::Some);
+        }
         let mut wait = if batch.is_empty() {
             wait
         } else {
@@ -637,7 +650,11 @@ impl Source for KafkaSource {
 
     fn publish(&mut self, frontier: &Frontier) {
         let now = Instant::now();
-        if now - self.published.0 < PUBLISH || self.published.1 == *frontier {
+        if now - self.published.0 < PUBLISH {
+            return;
+        }
+        // A coordinator that moves takes none: the same are given again.
+        if !self.consumer.context().was_refused() && self.published.1 == *frontier {
             return;
         }
         let mut list = TopicPartitionList::new();

@@ -18,7 +18,7 @@ use ::redb::{
     ReadableTable, StorageError, TableDefinition, WriteTransaction,
 };
 
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
 /// Bytes of the file kept in memory; rows are read rarely and written once.
@@ -346,14 +346,6 @@ fn fault(error: impl Into<::redb::Error>) -> StoreError {
         },
         other => StoreError::Disk(other.to_string()),
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-    )
 }
 
 fn is_damage(error: &std::io::Error) -> bool {

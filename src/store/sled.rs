@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use ::sled::{Batch, Config, Db, Error, IVec};
 
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
 /// What the app says at the start when this backend is chosen.
@@ -271,11 +271,8 @@ fn open_fault(path: &Path, error: Error) -> StoreError {
 }
 
 fn fault(error: Error) -> StoreError {
-    use std::io::ErrorKind;
     match error {
-        Error::Io(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-            StoreError::Full
-        }
+        Error::Io(e) if is_full(&e) => StoreError::Full,
         Error::Corruption { .. } => StoreError::Damaged {
             place: "the sled folder".to_owned(),
             what: "a page does not match its checksum".to_owned(),

@@ -113,11 +113,11 @@ catalogue! {
     Gauges outbox_depth [endpoint] "Messages that wait to be delivered";
     Gauges outbox_age_seconds [endpoint] "Age of the oldest message that waits";
     Gauges snapshot_age_seconds [] "Age of the newest good snapshot";
-    Gauges snapshot_bytes [] "Size of the newest snapshot";
+    Gauges snapshot_bytes [kind] "Size of the newest snapshot: a base, which is all of the state, or an increment, which is what has changed since the one before";
     Histograms detection_latency_event_seconds [] "From the event that crossed a bound to its alert";
     Histograms detection_latency_ingest_seconds [] "From taking that event in to its alert";
     Histograms webhook_latency_seconds [endpoint] "Time of one delivery attempt";
-    Histograms snapshot_duration_seconds [] "Time to write a snapshot";
+    Histograms snapshot_duration_seconds [kind] "Time to make and write a snapshot: a base or an increment";
     Histograms http_latency_seconds [route] "Time to answer a request";
     Histograms kpi_time_to_detect_seconds [] "MTTD: from the first contributing event to the alert";
     Histograms kpi_time_to_contain_seconds [] "MTTC: from the first contributing event to the delivered action; simulated ones do not count";

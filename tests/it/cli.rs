@@ -6,6 +6,7 @@ mod detectors;
 mod forms;
 mod help;
 mod language;
+mod lists;
 mod schema;
 mod sigma;
 mod webhook;

@@ -5,7 +5,7 @@
 //! gets a pair of its own (`TIDEGATE_UPDATE=1 cargo test --test it compat`); pairs of older forms stay.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate::app::stage::{Beside, Stage};
@@ -13,7 +13,7 @@ use tidegate::engine::alert::{Alert, Pairs};
 use tidegate::engine::detector::{Options, SourceFile, compile};
 use tidegate::engine::exchange::Routed;
 use tidegate::engine::program::{Program, Settings};
-use tidegate::engine::snapshot::{OLDEST, Refused, VERSION};
+use tidegate::engine::snapshot::{Kind, OLDEST, Refused, Saved, Taken, VERSION};
 use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
 use tidegate::model::HashKey;
@@ -33,6 +33,10 @@ use crate::harness::{alerts, fixture, lines};
 const DETECTORS: &str = include_str!("../fixtures/compat/detectors.yml");
 const NAME: &str = "engine";
 const TOLD: &str = "alerts.jsonl";
+/// Batches of the morning before what is kept.
+const MIDDLE: usize = 10;
+/// The first form that increments were written in.
+const INCREMENTS_SINCE: u32 = 4;
 
 fn program() -> Arc<Program> {
     let file = SourceFile {
@@ -126,72 +130,125 @@ fn as_form(version: u32, alerts: &[Alert]) -> Vec<String> {
     alerts.iter().filter(told_then).map(line).collect()
 }
 
+/// What was written before the middle of the morning; what the engine told of the rest of it then.
+struct Before {
+    chain: Vec<Taken>,
+    told: Vec<Alert>,
+}
+
+/// Runs the morning and writes a snapshot after each of the batches `after`, then goes on to the end.
+fn run(program: &Arc<Program>, after: std::ops::Range<usize>) -> Before {
+    let mut engine = Engine::new(Arc::clone(program), 2);
+    let (mut chain, mut first) = (Vec::new(), 0);
+    for (n, batch) in morning(program).iter().enumerate() {
+        engine.handle(&Input::Batch(batch));
+        if n < MIDDLE {
+            first += told(&mut engine).len();
+        }
+        if after.contains(&n) {
+            chain.push(engine.snapshot(Kind::Increment));
+        }
+    }
+    engine.handle(&Input::End { until: None });
+    let told = told(&mut engine);
+    assert!(first + told.len() > 20, "the morning has its alerts");
+    Before { chain, told }
+}
+
+/// Keeps a chain, and what was told behind it, as the pair of this form.
+fn keep(folder: &Path, program: &Program, before: Before) {
+    let mut last = None;
+    for (taken, generation) in before.chain.into_iter().zip(1..) {
+        let snapshot = Snapshot {
+            generation,
+            key_id: program.key.id(),
+            frontier: b"{}".to_vec(),
+            body: taken.body,
+        };
+        let written = match last {
+            None => snapshot::write(folder, NAME, &snapshot),
+            Some(on) => snapshot::append(folder, NAME, &snapshot, &on),
+        };
+        last = Some(written.unwrap().digest);
+    }
+    let lines = as_form(VERSION, &before.told).join("\n") + "\n";
+    std::fs::write(folder.join(TOLD), lines).unwrap();
+}
+
+/// A kept pair: what is read of it has this form and so many bodies, and goes on as `want` and as it did then.
+fn goes_on(folder: &Path, program: &Arc<Program>, (version, bodies): (u32, usize), want: &[Alert]) {
+    let found = snapshot::read(folder, NAME, &program.key.id()).unwrap();
+    let chain: Vec<Vec<u8>> = found.chain.into_iter().map(|s| s.body).collect();
+    assert_eq!(
+        chain.len(),
+        bodies,
+        "files: run once with TIDEGATE_UPDATE=1"
+    );
+    assert!(chain.iter().all(|body| u32::from(body[0]) == version));
+    let mut restored = Engine::new(Arc::clone(program), 2);
+    let saved = Saved::read(&chain).unwrap();
+    let taken = restored.restore(saved, &["input".to_owned()]).unwrap();
+    assert_eq!(taken.fresh, 0, "every rule goes on");
+    for batch in &morning(program)[MIDDLE..] {
+        restored.handle(&Input::Batch(batch));
+    }
+    restored.handle(&Input::End { until: None });
+    let got = as_form(version, &told(&mut restored));
+    alerts::assert_same("without a restart", &got, &as_form(version, want));
+    let then: Vec<Alert> = lines(&folder.join(TOLD))
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let then = as_form(version, &then);
+    alerts::assert_same(&format!("by form {version}"), &got, &then);
+}
+
 /// Each form's pair: the engine in the middle of the morning, and what it told of the rest of it then.
 #[test]
 fn a_snapshot_of_every_form_goes_on_where_it_was() {
     let program = program();
-    let batches = morning(&program);
-    let (first, second) = batches.split_at(10);
-    let mut whole = Engine::new(Arc::clone(&program), 2);
-    for batch in first {
-        whole.handle(&Input::Batch(batch));
-    }
-    let before = told(&mut whole);
-    let body = whole.snapshot().concat();
-    let rest = |engine: &mut Engine| {
-        for batch in second {
-            engine.handle(&Input::Batch(batch));
-        }
-        engine.handle(&Input::End { until: None });
-        told(engine)
-    };
-    let want = rest(&mut whole);
-    assert!(before.len() + want.len() > 20, "the morning has its alerts");
+    let before = run(&program, MIDDLE - 1..MIDDLE);
+    let want = before.told.clone();
     if std::env::var_os("TIDEGATE_UPDATE").is_some() {
-        let kept = Snapshot {
-            generation: 1,
-            key_id: program.key.id(),
-            frontier: b"{}".to_vec(),
-            body,
-        };
-        snapshot::write(&folder(VERSION), NAME, &kept).unwrap();
-        let lines = as_form(VERSION, &want).join("\n") + "\n";
-        std::fs::write(folder(VERSION).join(TOLD), lines).unwrap();
+        keep(&folder(VERSION), &program, before);
     }
     for version in OLDEST..=VERSION {
-        let found = snapshot::read(&folder(version), NAME, &program.key.id()).unwrap();
-        let kept = found
-            .snapshot
-            .expect("a file for this version: run once with TIDEGATE_UPDATE=1");
-        assert_eq!(u32::from(kept.body[0]), version);
-        let mut restored = Engine::new(Arc::clone(&program), 2);
-        let taken = restored.restore(&kept.body, &["input".to_owned()]).unwrap();
-        assert_eq!(taken.fresh, 0, "every rule goes on");
-        let got = as_form(version, &rest(&mut restored));
-        alerts::assert_same("without a restart", &got, &as_form(version, &want));
-        let then = lines(&folder(version).join(TOLD));
-        let then: Vec<Alert> = then
-            .iter()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        let then = as_form(version, &then);
-        alerts::assert_same(&format!("by form {version}"), &got, &then);
+        goes_on(&folder(version), &program, (version, 1), &want);
+    }
+}
+
+/// The same for a base and the increments behind it.
+#[test]
+fn increments_of_every_form_go_on_where_they_were() {
+    let program = program();
+    let before = run(&program, MIDDLE - 4..MIDDLE);
+    let want = before.told.clone();
+    let folder = |version| fixture("compat").join(format!("increments-v{version}"));
+    if std::env::var_os("TIDEGATE_UPDATE").is_some() {
+        keep(&folder(VERSION), &program, before);
+    }
+    for version in INCREMENTS_SINCE..=VERSION {
+        goes_on(&folder(version), &program, (version, 4), &want);
     }
 }
 
 #[test]
 fn a_snapshot_of_a_form_unknown_is_refused_with_what_to_do() {
     let program = program();
-    let mut engine = Engine::new(Arc::clone(&program), 1);
-    let mut bytes = engine.snapshot().concat();
-    // The version stands first, as a number of one byte.
-    assert_eq!(u32::from(bytes[0]), VERSION);
-    for other in [OLDEST - 1, VERSION + 1] {
-        bytes[0] = u8::try_from(other).unwrap();
-        let refused = engine.restore(&bytes, &["input".to_owned()]).unwrap_err();
-        assert_eq!(refused, Refused::Version { found: other });
-        let text = refused.to_string();
-        assert!(text.contains("use the binary that wrote it"), "{text}");
+    let mut engine = Engine::new(program, 1);
+    let mut bodies = || engine.snapshot(Kind::Increment).body.concat();
+    let chain = [bodies(), bodies()];
+    for at in 0..chain.len() {
+        for other in [OLDEST - 1, VERSION + 1] {
+            let mut chain = chain.clone();
+            // The version stands first, as a number of one byte.
+            assert_eq!(u32::from(chain[at][0]), VERSION);
+            chain[at][0] = u8::try_from(other).unwrap();
+            let refused = Saved::read(&chain).unwrap_err();
+            assert_eq!(refused, Refused::Version { found: other });
+            let text = refused.to_string();
+            assert!(text.contains("use the binary that wrote it"), "{text}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! a receiver has and it has not, a duplicate the same id delivered again, byte for byte. Each test
 //! prints a row; `make faults` shows them as one table.
 
+mod cluster;
 mod corrupt;
 mod crash;
 mod disk;
@@ -12,21 +13,31 @@ mod endpoint;
 mod input;
 mod kafka;
 mod load;
+mod many;
 mod network;
+mod outage;
+mod packed;
 mod panic;
 mod reload;
 mod silence;
+mod start;
 mod time;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::harness::command::{Run, tidegate};
 use crate::harness::daemon::Home;
 use crate::harness::receiver::Receiver;
 use crate::harness::{alerts, fixture, kafka as broker, lines, root, scratch, tell};
+
+/// How soon reading goes on once the broker is back (T21).
+const RESUME_MAX: Duration = Duration::from_secs(10);
+/// By how much memory may grow meanwhile and still be flat: one full queue of records, in KiB.
+const FLAT: u64 = 24 << 10;
 
 /// One row of the table.
 fn row(fault: &str, how: &str, result: &str) {

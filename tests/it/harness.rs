@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod kafka;
 pub mod proxy;
 pub mod receiver;
+pub mod stub;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tidegate::app::state_dir::{Place, Snapshots};
+use tidegate::engine::snapshot::Taken;
 use tidegate::model::HashKey;
 
 /// What happens to a snapshot that is being written when the process dies.
@@ -40,19 +41,17 @@ impl Disk {
     pub fn write_and_die(
         &self,
         snapshots: &mut Snapshots,
-        body: Vec<Vec<u8>>,
+        taken: Taken,
         place: &Place,
         tear: Tear,
     ) {
         if tear == Tear::BeforeRename {
-            std::fs::write(
-                self.dir.path().join("engine.writing"),
-                &body.concat()[..body.iter().map(Vec::len).sum::<usize>() / 2],
-            )
-            .unwrap();
+            let body = taken.body.concat();
+            let aside = self.dir.path().join("engine.writing");
+            std::fs::write(aside, &body[..body.len() / 2]).unwrap();
             return;
         }
-        snapshots.save(body, place).unwrap();
+        snapshots.save(taken, place).unwrap();
         if tear == Tear::Torn {
             let newest = self.files().pop().unwrap();
             let whole = std::fs::read(&newest).unwrap();
@@ -67,12 +66,15 @@ impl Disk {
         }
     }
 
-    /// The snapshots, oldest first.
+    /// The files of all snapshots, oldest first.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.dir.path())
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|e| e == "snapshot"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|e| e == "snapshot" || e == "increment")
+            })
             .collect();
         files.sort();
         files

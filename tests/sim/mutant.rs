@@ -29,6 +29,8 @@ pub enum Mutant {
     LateDropped,
     /// Partitions that have not come so far do not hold event time back.
     IdleTakesTime,
+    /// An increment does not tell what has changed in the shards.
+    ChangesForgotten,
     /// Rules lose their state at a restart.
     RestoreForgets,
     /// An alert that is stored is decided about again.
@@ -89,7 +91,7 @@ impl Mutant {
         )
     }
 
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -100,6 +102,7 @@ impl Mutant {
         Self::NoDedupe,
         Self::LateDropped,
         Self::IdleTakesTime,
+        Self::ChangesForgotten,
         Self::RestoreForgets,
         Self::PolicyTwice,
         Self::SeqReused,

@@ -16,7 +16,7 @@ use tidegate::engine::containment::policy::{Answer, Policy};
 use tidegate::engine::exchange::{Origin, Routed};
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::Program;
-use tidegate::engine::snapshot::Refused;
+use tidegate::engine::snapshot::{Refused, Saved};
 use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
 use tidegate::model::WallTime;
@@ -98,7 +98,7 @@ impl Node {
         let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
         let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
         let restored = saved.is_some();
-        let (body, place) = saved.map_or((None, Place::default()), |(b, p)| (Some(b), p));
+        let (chain, place) = saved.unwrap_or_default();
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
         let engine = |shards| {
@@ -106,14 +106,15 @@ impl Node {
             Engine::over(Arc::clone(site.program), rig)
         };
         let (mut shards, mut running) = (site.shards, engine(site.shards));
-        if let Some(body) = body {
-            match running.restore(&body, &place.topics) {
+        if restored {
+            let saved = || Saved::read(&chain).map_err(|e| e.to_string());
+            match running.restore(saved()?, &place.topics) {
                 Ok(_) => {}
                 // The operator does as the message says.
                 Err(Refused::Shards { found, .. }) => {
                     (shards, running) = (found, engine(found));
                     running
-                        .restore(&body, &place.topics)
+                        .restore(saved()?, &place.topics)
                         .map_err(|e| e.to_string())?;
                 }
                 Err(refused) => return Err(refused.to_string()),
@@ -312,8 +313,8 @@ impl Node {
                     commits: self.course.desk.commits(),
                     ..Place::default()
                 };
-                let body = self.course.engine.snapshot();
-                self.snapshots.save(body, &place).unwrap();
+                let taken = self.course.engine.snapshot(self.snapshots.due());
+                self.snapshots.save(taken, &place).unwrap();
             }
             Mutant::SentBeforeCommit => {
                 let mut alerts = Vec::new();

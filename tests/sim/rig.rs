@@ -10,6 +10,7 @@ use tidegate::engine::exchange::Packet;
 use tidegate::engine::program::Program;
 use tidegate::engine::rule::{Findings, Probe, Usage};
 use tidegate::engine::shard::{Local, ShardImage};
+use tidegate::engine::snapshot::Kind;
 use tidegate::store::memory::MemoryStore;
 use tidegate::store::{Range, Store, StoreError, Table, Tx, View, Visit};
 
@@ -65,8 +66,12 @@ impl Shards for Rig {
         self.local.probe(rule, key, now)
     }
 
-    fn snapshot(&mut self) -> Vec<Vec<u8>> {
-        self.local.snapshot()
+    fn snapshot(&mut self, kind: Kind) -> Vec<Vec<u8>> {
+        if self.mutant == Mutant::ChangesForgotten && kind == Kind::Increment {
+            // What is told once is not told again.
+            self.local.snapshot(kind);
+        }
+        self.local.snapshot(kind)
     }
 
     fn restore(&mut self, images: Vec<ShardImage>, keep: &[Option<usize>]) {

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidegate::engine::program::Program;
+use tidegate::engine::snapshot::Kind;
 use tidegate::source::Source;
 use tidegate::store::Store;
 use tidegate::store::memory::MemoryStore;
@@ -266,6 +267,9 @@ impl World {
             self.profile.step_max
         };
         self.now += self.random.between(1, step_max);
+        if self.now > self.end {
+            self.crashes.disarm();
+        }
         self.append();
         self.pass();
         while let Some(at) = self
@@ -421,28 +425,41 @@ impl World {
     }
 
     fn snapshot(&mut self, node: &mut Node) -> Result<(), Stopped> {
-        let Some((body, place)) = node.course.snapshot() else {
+        let Some((taken, place)) = node.course.snapshot(node.snapshots.due()) else {
             return Ok(());
         };
         self.note(&format!(
-            "snapshot {} {:?}",
-            blake3::hash(&body.concat()),
+            "{:?} {} {:?}",
+            taken.kind,
+            blake3::hash(&taken.body.concat()),
             place.frontier
         ));
+        let (begun, written, durable): (_, _, &[_]) = match taken.kind {
+            Kind::Base => (
+                "base-begun",
+                "base-written",
+                &["base-renamed", "snapshots-pruning"],
+            ),
+            Kind::Increment => (
+                "increment-begun",
+                "increment-written",
+                &["increment-renamed"],
+            ),
+        };
         match self.tear {
             Some(tear) => self
                 .disk
-                .write_and_die(&mut node.snapshots, body, &place, tear),
+                .write_and_die(&mut node.snapshots, taken, &place, tear),
             None => {
-                self.crashes.point("snapshot-begun")?;
-                if let Err(stopped) = self.crashes.point("snapshot-written") {
+                self.crashes.point(begun)?;
+                if let Err(stopped) = self.crashes.point(written) {
                     let aside = Tear::BeforeRename;
                     self.disk
-                        .write_and_die(&mut node.snapshots, body, &place, aside);
+                        .write_and_die(&mut node.snapshots, taken, &place, aside);
                     return Err(stopped);
                 }
-                node.snapshots.save(body, &place).unwrap();
-                self.crashes.point("snapshot-renamed")?;
+                node.snapshots.save(taken, &place).unwrap();
+                durable.iter().try_for_each(|p| self.crashes.point(p))?;
                 node.reader.publish(&place.frontier);
                 self.crashes.point("frontier-published")?;
             }

@@ -3,15 +3,14 @@
 //! It may be moved away at any time; a new one is begun then. What a crash or a full disk has left of
 //! a line is cut off before the next is written.
 
-#![expect(clippy::disallowed_methods, reason = "an edge: this is its file")]
-
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Unwritten;
 use crate::model::fault::Class;
+use crate::store::disk::{is_full, sync_dir};
 
 /// Bytes looked at at once for the end of the last whole line.
 const LOOK: u64 = 4096;
@@ -102,7 +101,7 @@ fn open(path: &Path) -> io::Result<File> {
     let file = options.create(true).read(true).append(true).open(path)?;
     if is_regular(&file) {
         // Its name, too, must survive a power cut.
-        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
+        sync_dir(dir.unwrap_or(Path::new(".")))?;
     }
     Ok(file)
 }
@@ -135,13 +134,13 @@ fn cut_torn_line(mut file: &File) -> io::Result<u64> {
 }
 
 fn failed(verb: &str, path: &Path, error: &io::Error) -> Unwritten {
-    let is_full = matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-    );
     Unwritten {
         why: format!("cannot {verb} {}: {error}", path.display()),
-        class: if is_full { Class::Retry } else { Class::Fatal },
+        class: if is_full(error) {
+            Class::Retry
+        } else {
+            Class::Fatal
+        },
     }
 }
 

@@ -55,6 +55,7 @@ inputs! {
     DEVICE = 34: "details.device_id", "details.deviceId", "deviceId";
     DETAIL_USER = 35: "details.userId";
     DETAIL_IP = 36: "details.ipAddress";
+    PHONE = 37: "details.phone_number", "details.phoneNumber", "phone_number", "phoneNumber";
 }
 
 /// Whether a document is an admin event: it names an operation.
@@ -129,6 +130,9 @@ fn user(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
     canon.maybe(field::USER_TARGET_ID, user);
     if !canon.email_if_address(doc.text(EMAIL).or(doc.text(FLAT_EMAIL))) {
         canon.email_if_address(name);
+    }
+    if let Some(number) = doc.text(PHONE) {
+        canon.phone(number);
     }
     canon.maybe(
         field::ORGANIZATION_ID,

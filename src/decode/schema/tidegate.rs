@@ -57,6 +57,9 @@ pub(crate) const INPUTS: &[(&str, u8)] = &[
     ("deploy.environment", id(field::DEPLOY_ENVIRONMENT)),
     ("deploy.pipeline", id(field::DEPLOY_PIPELINE)),
     ("honeytoken.kind", id(field::HONEYTOKEN)),
+    ("mailbox.kind", id(field::MAILBOX_KIND)),
+    ("phone.number", id(field::PHONE_NUMBER)),
+    ("phone.kind", id(field::PHONE_KIND)),
     ("containment.action_id", id(field::CONTAINMENT_ACTION)),
     ("time", id(field::TIME)),
     ("@timestamp", ALIAS_TIME),
@@ -130,7 +133,23 @@ pub(crate) fn finish(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
             doc.raw(id(field::USER_ID)).or(doc.raw(ALIAS_USER)),
         );
     }
+    if canon.contacts.is_some() && doc.text(id(field::USER_EMAIL)).is_none() {
+        account_is_mailbox(doc, canon);
+    }
     Ok(())
+}
+
+/// Where accounts are called by their address, the mail goes there.
+fn account_is_mailbox(doc: &Doc<'_>, canon: &mut Canon<'_>) {
+    const CALLED: [u8; 4] = [
+        id(field::USER_TARGET_ID),
+        ALIAS_TARGET,
+        id(field::USER_ID),
+        ALIAS_USER,
+    ];
+    if let Some(name) = CALLED.iter().find_map(|input| doc.text(*input)) {
+        canon.mailbox(name);
+    }
 }
 
 fn kind(doc: &Doc<'_>, canon: &mut Canon<'_>) -> Result<(), Flaw> {
@@ -178,6 +197,10 @@ fn set(doc: &Doc<'_>, canon: &mut Canon<'_>, field: FieldId, raw: Raw<'_>) -> Re
             canon.as_number(Some(raw));
             return Ok(());
         }
+        (field::PHONE_NUMBER, Raw::Int(n)) => {
+            canon.phone(&n.to_string());
+            return Ok(());
+        }
         (
             field::SOURCE_IP | field::USER_EMAIL | field::EVENT_OUTCOME | field::SOURCE_COUNTRY,
             _,
@@ -196,6 +219,7 @@ fn set(doc: &Doc<'_>, canon: &mut Canon<'_>, field: FieldId, raw: Raw<'_>) -> Re
     match field {
         field::SOURCE_IP => canon.ip(text)?,
         field::USER_EMAIL => canon.email(text),
+        field::PHONE_NUMBER => canon.phone(text),
         field::SOURCE_AS_NUMBER => {
             let flaw = Flaw::new(Reason::InvalidValue, name, "is not an AS number");
             normal::as_number(text).ok_or(flaw)?;

@@ -11,6 +11,7 @@ use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin};
 use crate::engine::program::Takes;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
@@ -131,6 +132,10 @@ impl Absence {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.deadlines]
     }
 
     #[must_use]

@@ -9,6 +9,7 @@ use super::episode::{Episode, Facts};
 use super::origins::Origins;
 use super::{Context, Findings, News, Usage};
 use crate::engine::exchange::Observation;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +88,10 @@ impl Each {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table]
     }
 
     #[must_use]

@@ -12,6 +12,7 @@ use super::{Bounds, Context, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Burst, Kind, NewValue};
 use crate::engine::exchange::{Observation, SEPARATOR};
 use crate::engine::sketch::known::{Known, short};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 /// New values of one key that are counted at a time; beyond it the one seen least goes.
@@ -103,6 +104,10 @@ impl NewValues {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table]
     }
 
     #[must_use]

@@ -13,6 +13,7 @@ use super::temporal::join;
 use super::{Bounds, Context, Findings, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule};
 use crate::engine::exchange::{Observation, Origin};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 use crate::model::Span;
@@ -139,6 +140,10 @@ impl Obligations {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.deadlines]
     }
 
     #[must_use]

@@ -10,6 +10,7 @@ use super::episode::{self, Episode, Facts};
 use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Quiet, Rule};
 use crate::engine::exchange::{Observation, Origin};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 use crate::engine::window::stamps::Stamps;
@@ -128,6 +129,10 @@ impl Quiets {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.timers]
     }
 
     #[must_use]

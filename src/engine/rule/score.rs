@@ -13,6 +13,7 @@ use super::temporal::join;
 use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Rule, Score};
 use crate::engine::exchange::Observation;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
@@ -141,6 +142,10 @@ impl Scores {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.timers]
     }
 
     #[must_use]

@@ -12,6 +12,7 @@ use super::origins::Origins;
 use super::{Bounds, Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Op, Share};
 use crate::engine::exchange::Observation;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 const BUCKETS: usize = 10;
@@ -191,6 +192,10 @@ impl Shares {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.open]
     }
 
     #[must_use]

@@ -17,6 +17,7 @@ use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Kind, Spike};
 use crate::engine::exchange::Observation;
 use crate::engine::sketch::distinct::Distinct;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 const BUCKETS: usize = 10;
@@ -178,6 +179,10 @@ impl SpikeRule {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.open]
     }
 
     #[must_use]

@@ -11,6 +11,7 @@ use super::origins::Origins;
 use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::Kind;
 use crate::engine::exchange::{Observation, Origin, SEPARATOR};
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 
 /// `Seen::offset` where an older form did not say.
@@ -142,6 +143,10 @@ impl Temporal {
 
     pub fn table(&mut self) -> &mut dyn Bounded {
         &mut self.table
+    }
+
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table]
     }
 
     #[must_use]

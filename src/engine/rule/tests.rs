@@ -8,6 +8,7 @@ use crate::engine::alert::{Alert, Status};
 use crate::engine::detector::{Options, SourceFile, compile};
 use crate::engine::exchange::{Origin, Routed, Router};
 use crate::engine::program::{Program, Settings};
+use crate::engine::snapshot::{Kind, Saved};
 use crate::engine::{Engine, Input, Output};
 use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
@@ -87,7 +88,8 @@ fn program_in(detectors: &str, settings: Settings) -> Arc<Program> {
     Arc::new(Program::new(plan, HashKey::fixed(), settings))
 }
 
-/// Runs the events in batches of `cut` over so many shards, restarting after the batch `restart`.
+/// Runs the events in batches of `cut` over so many shards, restarting after the batch `restart` from a
+/// base and an increment for each batch up to there.
 fn run(
     program: &Arc<Program>,
     events: &[Event],
@@ -96,7 +98,7 @@ fn run(
 ) -> Vec<Alert> {
     let mut engine = Engine::new(Arc::clone(program), shards);
     let mut router = Router::new(Arc::clone(program));
-    let mut alerts = Vec::new();
+    let (mut alerts, mut chain) = (Vec::new(), Vec::new());
     let mut offset = 0;
     for (n, batch) in events.chunks(cut.max(1)).enumerate() {
         let mut routed = Routed::default();
@@ -111,10 +113,14 @@ fn run(
         }
         engine.handle(&Input::Batch(&routed));
         drain(&mut engine, &mut alerts);
+        if restart.is_some_and(|at| n <= at) {
+            let taken = engine.snapshot(Kind::Increment);
+            chain.push(taken.body.concat());
+        }
         if restart == Some(n) {
-            let image = engine.snapshot().concat();
             engine = Engine::new(Arc::clone(program), shards);
-            engine.restore(&image, &["input".to_owned()]).unwrap();
+            let saved = Saved::read(&chain).unwrap();
+            engine.restore(saved, &["input".to_owned()]).unwrap();
         }
     }
     engine.handle(&Input::End { until });

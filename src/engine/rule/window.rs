@@ -9,6 +9,7 @@
 pub mod claims;
 pub mod measure;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::claims::Memory;
@@ -18,6 +19,7 @@ use super::origins::Origins;
 use super::{Context, Findings, News, Probe, Usage};
 use crate::engine::detector::plan::{Op, Rule};
 use crate::engine::exchange::Observation;
+use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
 use crate::engine::watermark::queue::TimeQueue;
 
@@ -145,6 +147,12 @@ impl<M: Memory> WindowRule<M> {
             open: entry.pinned(),
             events: entry.memory.events(now - entry.span),
         }
+    }
+}
+
+impl<M: Memory + Serialize + DeserializeOwned> WindowRule<M> {
+    pub fn parts(&mut self) -> Vec<&mut dyn Changing> {
+        vec![&mut self.table, &mut self.timers]
     }
 }
 

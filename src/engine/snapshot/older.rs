@@ -79,19 +79,20 @@ const fn later(of: &'static str, field: &'static str, since: u32, before: i64) -
     }
 }
 
-/// Reads a value as the form `version` had it.
-pub(super) fn read<'de, T: Deserialize<'de>>(
+/// Takes a value as the form `version` had it; what follows it comes back.
+pub(super) fn take<'de, T: Deserialize<'de>>(
     version: u32,
     later: &'static [Later],
     bytes: &'de [u8],
-) -> Result<T, postcard::Error> {
+) -> Result<(T, &'de [u8]), postcard::Error> {
     let mut decoder = postcard::Deserializer::from_bytes(bytes);
     let form = Form {
         version,
         later,
         gone: GONE,
     };
-    T::deserialize(form.over(&mut decoder))
+    let value = T::deserialize(form.over(&mut decoder))?;
+    Ok((value, decoder.finalize()?))
 }
 
 /// A form, and what it lacks.
@@ -368,6 +369,14 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Older<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read<'de, T: Deserialize<'de>>(
+        version: u32,
+        later: &'static [Later],
+        bytes: &'de [u8],
+    ) -> Result<T, postcard::Error> {
+        take(version, later, bytes).map(|(value, _)| value)
+    }
     use serde::Serialize;
 
     /// The parts of a state, as the first form had them and as the second has them.

@@ -1,12 +1,16 @@
 //! A queue ordered by time, cheap when items come almost in order.
 //!
 //! In-order items go through a plain ring; only stragglers pay for a heap. Equal times keep the
-//! order in which they were pushed.
+//! order in which they were pushed. What was pushed since it was last written is told by its number;
+//! of what was there before, the earliest have gone, so that their count says which.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::engine::snapshot::changes::{Changing, Reader, Writer};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Item<T> {
@@ -38,8 +42,25 @@ impl<T> Ord for Item<T> {
 #[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
 pub struct TimeQueue<T> {
     line: VecDeque<Item<T>>,
+    #[serde(serialize_with = "in_order")]
     stray: BinaryHeap<Item<T>>,
     seq: u64,
+    /// The number of the first item that came since the queue was last written.
+    #[serde(skip)]
+    written: u64,
+    /// How many of those before it have gone since then.
+    #[serde(skip)]
+    taken: u64,
+}
+
+/// A heap's own order depends on how it came about; nothing that is output may.
+fn in_order<T: Serialize, S: Serializer>(
+    stray: &BinaryHeap<Item<T>>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
+    let mut items: Vec<&Item<T>> = stray.iter().collect();
+    items.sort();
+    s.collect_seq(items)
 }
 
 impl<T> Default for TimeQueue<T> {
@@ -48,6 +69,8 @@ impl<T> Default for TimeQueue<T> {
             line: VecDeque::new(),
             stray: BinaryHeap::new(),
             seq: 0,
+            written: 0,
+            taken: 0,
         }
     }
 }
@@ -91,6 +114,7 @@ impl<T> TimeQueue<T> {
         } else {
             self.line.pop_front()
         }?;
+        self.taken += u64::from(item.seq < self.written);
         Some((item.time, item.item))
     }
 
@@ -105,12 +129,69 @@ impl<T> TimeQueue<T> {
     }
 }
 
+impl<T: Serialize + DeserializeOwned> Changing for TimeQueue<T> {
+    fn write(&self, to: &mut Writer) -> Result<(), postcard::Error> {
+        let fresh = self.line.partition_point(|item| item.seq < self.written);
+        let line: Vec<&Item<T>> = self.line.range(fresh..).collect();
+        let is_fresh = |item: &&Item<T>| item.seq >= self.written;
+        let mut stray: Vec<&Item<T>> = self.stray.iter().filter(is_fresh).collect();
+        stray.sort();
+        to.put(&(self.taken, line, stray, self.seq))
+    }
+
+    fn apply(&mut self, from: &mut Reader<'_>) -> Result<(), postcard::Error> {
+        let (taken, line, stray, seq): (u64, Vec<Item<T>>, Vec<Item<T>>, u64) = from.take()?;
+        for _ in 0..taken {
+            self.pop_until(i64::MAX)
+                .ok_or(postcard::Error::DeserializeBadEncoding)?;
+        }
+        self.line.extend(line);
+        self.stray.extend(stray);
+        self.seq = seq;
+        Ok(())
+    }
+
+    fn mark_written(&mut self) {
+        (self.written, self.taken) = (self.seq, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn bytes(queue: &TimeQueue<usize>) -> Vec<u8> {
+        postcard::to_stdvec(queue).unwrap()
+    }
+
     proptest! {
+        /// `Some` is pushed, `None` takes the earliest.
+        #[test]
+        fn what_has_changed_is_enough(before in prop::collection::vec(prop::option::weighted(0.7, 0i64..50), 0..60), rounds in prop::collection::vec(prop::collection::vec(prop::option::weighted(0.6, 0i64..50), 0..40), 1..4)) {
+            let mut queue = TimeQueue::default();
+            let turn = |queue: &mut TimeQueue<usize>, list: &[Option<i64>]| for (i, time) in list.iter().enumerate() {
+                match time {
+                    Some(time) => queue.push(*time, i),
+                    None => drop(queue.pop_until(i64::MAX)),
+                }
+            };
+            turn(&mut queue, &before);
+            let mut other: TimeQueue<usize> = postcard::from_bytes(&bytes(&queue)).unwrap();
+            queue.mark_written();
+            for round in &rounds {
+                turn(&mut queue, round);
+                let mut to = Writer::default();
+                queue.write(&mut to).unwrap();
+                queue.mark_written();
+                let changes = to.done();
+                let mut from = Reader::new(crate::engine::snapshot::VERSION, &changes);
+                other.apply(&mut from).unwrap();
+                from.end().unwrap();
+                prop_assert_eq!(bytes(&other), bytes(&queue));
+            }
+        }
+
         #[test]
         fn is_a_stable_sort(times in prop::collection::vec(0i64..50, 0..100)) {
             let mut queue = TimeQueue::default();

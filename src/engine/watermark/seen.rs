@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::engine::snapshot::changes::{Changing, Reader, Writer};
+
 /// Ids remembered at least.
 pub const GENERATION: usize = 1 << 18;
 const TABLE: usize = GENERATION * 2;
@@ -14,6 +16,9 @@ pub struct Seen {
     young: Vec<u64>,
     old: Vec<u64>,
     count: usize,
+    /// Those that came since it was last written, in their order; of more than a generation, one more
+    /// than that (2 MiB), and all is written.
+    since: Vec<u64>,
 }
 
 impl Seen {
@@ -30,6 +35,9 @@ impl Seen {
         }
         self.young[place] = id;
         self.count += 1;
+        if self.since.len() <= GENERATION {
+            self.since.push(id);
+        }
         if self.count == GENERATION {
             self.old = std::mem::take(&mut self.young);
             self.count = 0;
@@ -38,12 +46,43 @@ impl Seen {
     }
 }
 
-/// Stored are the ids, not the tables, most of which is empty.
+/// Stored are the ids, not the tables, most of which is empty. They begin behind a free place, so that in
+/// their order each comes to stand where it was.
 impl Serialize for Seen {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let ids =
-            |table: &[u64]| -> Vec<u64> { table.iter().copied().filter(|id| *id != 0).collect() };
+        let ids = |table: &[u64]| -> Vec<u64> {
+            let free = table.iter().position(|id| *id == 0).unwrap_or(0);
+            let (end, begin) = table.split_at(free);
+            let all = begin.iter().chain(end).copied();
+            all.filter(|id| *id != 0).collect()
+        };
         (ids(&self.young), ids(&self.old)).serialize(s)
+    }
+}
+
+impl Changing for Seen {
+    fn write(&self, to: &mut Writer) -> Result<(), postcard::Error> {
+        let whole = self.since.len() > GENERATION;
+        to.put(&whole)?;
+        match whole {
+            true => to.put(self),
+            false => to.put(&self.since),
+        }
+    }
+
+    fn apply(&mut self, from: &mut Reader<'_>) -> Result<(), postcard::Error> {
+        if from.take()? {
+            *self = from.take()?;
+            return Ok(());
+        }
+        for id in from.take::<Vec<u64>>()? {
+            self.insert(id);
+        }
+        Ok(())
+    }
+
+    fn mark_written(&mut self) {
+        self.since.clear();
     }
 }
 
@@ -65,6 +104,7 @@ impl<'de> Deserialize<'de> for Seen {
             young: table(young),
             old: table(old),
             count: count.min(GENERATION - 1),
+            since: Vec::new(),
         })
     }
 }
@@ -88,6 +128,31 @@ fn find(table: &[u64], id: u64) -> Result<usize, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Across two generations, with few ids between two increments, and with more than a generation.
+    #[test]
+    fn what_has_changed_is_enough() {
+        let id = |i: u64| (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (mut seen, mut next) = (Seen::default(), 0);
+        let mut other = Seen::default();
+        seen.mark_written();
+        for many in [1000, 0, 200_000, 150_000, 300_000, 10] {
+            for _ in 0..many {
+                seen.insert(id(next));
+                next += 1;
+            }
+            let mut to = Writer::default();
+            seen.write(&mut to).unwrap();
+            seen.mark_written();
+            let changes = to.done();
+            let mut from = Reader::new(crate::engine::snapshot::VERSION, &changes);
+            other.apply(&mut from).unwrap();
+            from.end().unwrap();
+            let bytes = |seen: &Seen| postcard::to_stdvec(seen).unwrap();
+            assert!(bytes(&other) == bytes(&seen), "{next}");
+            assert!(changes.len() < 11 * many + 100 || many > GENERATION);
+        }
+    }
 
     #[test]
     fn finds_repeats_across_generations() {

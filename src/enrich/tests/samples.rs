@@ -100,8 +100,10 @@ fn tables() -> Arc<Tables> {
         asn: Some(samples().join("asn.mmdb")),
         country: Some(samples().join("country.mmdb")),
         lists: vec![
-            list("tor", SourceKind::Tor),
-            list("hosting", SourceKind::Hosting),
+            list("tor", Sets::Source(SourceKind::Tor)),
+            list("hosting", Sets::Source(SourceKind::Hosting)),
+            list("disposable", Sets::Disposable),
+            list("voip", Sets::Voip),
         ],
         honeytokens: Some(samples().join("honeytokens.txt")),
     };
@@ -126,6 +128,8 @@ fn samples_load_and_say_what_they_are() {
         ("country", 24),
         ("tor", 3),
         ("hosting", 13),
+        ("disposable", 42),
+        ("voip", 5),
         ("honeytokens", 120),
     ];
     assert_eq!(counts, want.map(|(name, n)| (name.to_owned(), n)));

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
 
 use super::hearing::{Heard, patience};
@@ -104,6 +105,8 @@ pub(super) struct Context {
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
+    /// The group's coordinator has not taken the last offsets.
+    unpublished: AtomicBool,
 }
 
 impl Context {
@@ -113,12 +116,18 @@ impl Context {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             config,
             newest: Mutex::new(None),
+            unpublished: AtomicBool::new(false),
         }
     }
 
     /// The newest statistics, once.
     pub(super) fn take(&self) -> Option<Seen> {
         self.newest.lock().ok()?.take()
+    }
+
+    /// Whether offsets were not taken since the last call.
+    pub(super) fn was_refused(&self) -> bool {
+        self.unpublished.swap(false, Ordering::Relaxed)
     }
 
     /// Another consumer with the same configuration.
@@ -146,7 +155,14 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(target: "kafka", %error, "the group's offsets were not taken");
+            self.unpublished.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The client's own log lines; they hold addresses of brokers, never credentials or payloads.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

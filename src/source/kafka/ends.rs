@@ -64,6 +64,7 @@ impl KafkaSource {
                 (lane.ear, lane.heard_at, lane.given_up) = (Ear::Deaf, Instant::now(), false);
             }
             self.forget_ends(batch);
+            self.await_anew();
         }
     }
 
@@ -112,5 +113,6 @@ impl KafkaSource {
                 batch.notices.push(Notice::Silent { partition });
             }
         }
+        self.give_up_unread(limit, batch);
     }
 }

@@ -62,6 +62,7 @@ impl KafkaSource {
                 continue;
             }
             self.missing.remove(&partition);
+            self.unread.remove(&partition);
             let was_read = self.lanes.contains_key(&partition);
             self.lanes.insert(partition, Lane::missing(next));
             if self.accepted.contains(&(name.clone(), number)) {

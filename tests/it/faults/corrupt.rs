@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use tidegate::model::HashKey;
 use tidegate::store::redb::RedbStore;
-use tidegate::store::snapshot::{self, Snapshot};
+use tidegate::store::snapshot;
 use tidegate::store::{self, Range, StoreError, Table};
 
 use super::{Scene, floods, row};
 use crate::harness::command::Run;
+use crate::harness::daemon::Daemon;
 use crate::harness::{kafka, scratch, sized};
 
 const ENGINE: &str = "engine";
+const BASE: &str = "snapshot";
+const INCREMENT: &str = "increment";
 const PAGE: usize = 4096;
 pub(super) const FAILED: i32 = 3;
 
@@ -36,17 +39,37 @@ fn damage(n: u64, good: &[u8]) -> Vec<u8> {
     bad
 }
 
+/// The files of all snapshots, oldest first.
 pub(super) fn snapshots(scene: &Scene) -> Vec<PathBuf> {
     let dir = scene.home.file("state/snapshots");
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     let mut files: Vec<PathBuf> = entries
-        .filter(|p| p.extension().is_some_and(|e| e == "snapshot"))
+        .filter(|p| p.extension().is_some_and(|e| e == BASE || e == INCREMENT))
         .collect();
     files.sort();
     files
 }
 
-/// A state folder with two snapshots and a store, of a daemon that was stopped.
+fn is_base(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == BASE)
+}
+
+/// Until the life of this daemon, which has written a base, has put increments behind it.
+fn chained(scene: &Scene, daemon: &Daemon, lives: usize) {
+    daemon.until("a base and two increments", |_| {
+        let dir = scene.home.file("state/snapshots");
+        let files = if dir.exists() {
+            snapshots(scene)
+        } else {
+            Vec::new()
+        };
+        let bases = files.iter().filter(|f| is_base(f)).count();
+        let behind = files.iter().rev().take_while(|f| !is_base(f)).count();
+        (bases >= lives && behind >= 2).then_some(())
+    });
+}
+
+/// A state folder with two bases, increments behind each, and a store, of a daemon that was stopped.
 fn written(topic: &str) -> Scene {
     let events = floods(40, 120);
     kafka::shared().topic(topic, 1);
@@ -56,7 +79,10 @@ fn written(topic: &str) -> Scene {
     halfway(&scene, topic, first);
     std::fs::write(&half, second).unwrap();
     kafka::shared().produce(topic, &half);
-    scene.recover();
+    let daemon = scene.home.start().ready();
+    daemon.caught_up(|| scene.is_told());
+    chained(&scene, &daemon, 2);
+    daemon.stop();
     scene
 }
 
@@ -67,41 +93,70 @@ fn halfway(scene: &Scene, topic: &str, first: &str) {
     kafka::shared().produce(topic, &half);
     let daemon = scene.home.start().ready();
     daemon.settled(first.lines().count() as u64);
+    chained(scene, &daemon, 1);
     daemon.stop();
+}
+
+/// The generations of what is read, oldest first; and how many files were passed over for it.
+fn used(dir: &Path) -> (Vec<u64>, usize) {
+    let found = snapshot::read(dir, ENGINE, &HashKey::fixed().id()).unwrap();
+    let generations = found.chain.iter().map(|s| s.generation).collect();
+    (generations, found.damaged.len())
 }
 
 #[test]
 fn every_damage_to_a_snapshot_is_found_and_the_one_before_it_is_used() {
     let scene = written("faults-snapshot");
-    let [.., before, newest] = &snapshots(&scene)[..] else {
-        panic!("two snapshots are kept")
-    };
     let dir = scratch("damaged-snapshots");
-    let key = HashKey::fixed().id();
-    std::fs::copy(before, dir.join(before.file_name().unwrap())).unwrap();
-    let good = std::fs::read(newest).unwrap();
-    let bad = dir.join(newest.file_name().unwrap());
-    let older = snapshot::read(&dir, ENGINE, &key).unwrap().snapshot;
+    let files: Vec<PathBuf> = snapshots(&scene)
+        .iter()
+        .map(|file| {
+            let copy = dir.join(file.file_name().unwrap());
+            std::fs::copy(file, &copy).unwrap();
+            copy
+        })
+        .collect();
+    let base = files.iter().rposition(|f| is_base(f)).unwrap();
+    let (all, _) = used(&dir);
+    assert_eq!(all.len(), files.len() - base, "a base and all behind it");
+    let older: Vec<u64> = {
+        let good = std::fs::read(&files[base]).unwrap();
+        std::fs::write(&files[base], b"").unwrap();
+        let (older, _) = used(&dir);
+        std::fs::write(&files[base], good).unwrap();
+        older
+    };
     let count = sized("TIDEGATE_TEST_DAMAGES", 1500);
     let mut found = 0;
-    for n in 0..count {
-        let damaged = damage(n, &good);
-        if damaged == good {
-            continue;
+    // The base, the first increment and the last one, a third of the damages each.
+    for at in [base, base + 1, files.len() - 1] {
+        let good = std::fs::read(&files[at]).unwrap();
+        let want = match at - base {
+            0 => &older[..],
+            behind => &all[..behind],
+        };
+        for n in 0..count / 3 {
+            let damaged = damage(n, &good);
+            if damaged == good {
+                continue;
+            }
+            std::fs::write(&files[at], damaged).unwrap();
+            assert_eq!(used(&dir), (want.to_vec(), 1), "damage {n} to {at}");
+            found += 1;
         }
-        std::fs::write(&bad, damaged).unwrap();
-        let read = snapshot::read(&dir, ENGINE, &key).unwrap();
-        assert_eq!(read.damaged.len(), 1, "damage {n} is not seen");
-        assert!(read.snapshot == older, "damage {n}");
-        found += 1;
+        // Another good file under its name: the one before it.
+        std::fs::copy(&files[at - 1], &files[at]).unwrap();
+        assert_eq!(used(&dir), (want.to_vec(), 1), "an old file as {at}");
+        std::fs::write(&files[at], good).unwrap();
     }
 
     // The same through a whole start; and with a file of before under the newest's name.
-    std::fs::write(newest, damage(1, &good)).unwrap();
+    let newest = snapshots(&scene).pop().unwrap();
+    std::fs::write(&newest, damage(1, &std::fs::read(&newest).unwrap())).unwrap();
     let tally = scene.recover();
     assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
     let [.., before, newest] = &snapshots(&scene)[..] else {
-        panic!("two snapshots are kept")
+        panic!("more than one is kept")
     };
     std::fs::copy(before, newest).unwrap();
     let tally = scene.recover();
@@ -114,7 +169,9 @@ fn every_damage_to_a_snapshot_is_found_and_the_one_before_it_is_used() {
     refuses(&scene, "no snapshot of engine is good");
     row(
         "T28 a damaged snapshot",
-        &format!("{found} bit flips, cuts and zeroed pages; an old file under a new name"),
+        &format!(
+            "{found} bit flips, cuts and zeroed pages in a base and in increments; an old file under a new name"
+        ),
         "all found before use; the one before it is read, lost 0, extra 0; no start without a good one",
     );
 }
@@ -215,6 +272,12 @@ fn a_store_older_than_the_snapshots_is_not_counted_on_from() {
     kafka::shared().produce(topic, &half);
     scene.recover();
 
+    // The chain of the life that the old store is of would go on with it, rightly.
+    let files = snapshots(&scene);
+    let base = files.iter().rposition(|f| is_base(f)).unwrap();
+    for before in &files[..base] {
+        std::fs::remove_file(before).unwrap();
+    }
     std::fs::write(&file, old).unwrap();
     refuses(&scene, "is newer than the store");
     for file in snapshots(&scene) {
@@ -237,34 +300,48 @@ fn a_store_older_than_the_snapshots_is_not_counted_on_from() {
     );
 }
 
-/// The newest snapshot again, changed, as the one after it.
-fn rewrite(scene: &Scene, change: impl Fn(&mut Snapshot)) {
-    let dir = scene.home.file("state/snapshots");
-    let key = HashKey::fixed().id();
-    let found = snapshot::read(&dir, ENGINE, &key).unwrap();
-    let mut kept = found.snapshot.unwrap();
-    kept.generation += 1;
-    change(&mut kept);
-    snapshot::write(&dir, ENGINE, &kept).unwrap();
+/// Changes the state inside a snapshot file, whose length and checksum then fit again.
+fn reseal(file: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes.truncate(bytes.len() - 32);
+    // The length of the body is the header's last number.
+    let length = u64::from_le_bytes(bytes[44..52].try_into().unwrap());
+    let mut body = bytes.split_off(bytes.len() - usize::try_from(length).unwrap());
+    change(&mut body);
+    bytes[44..52].copy_from_slice(&(body.len() as u64).to_le_bytes());
+    bytes.extend(body);
+    let sum = blake3::hash(&bytes);
+    bytes.extend(sum.as_bytes());
+    std::fs::write(file, bytes).unwrap();
 }
 
 #[test]
 fn a_snapshot_with_a_right_sum_and_half_a_state_is_passed_over() {
     let scene = written("faults-half-state");
-    rewrite(&scene, |s| s.body.truncate(s.body.len() / 2));
-    let daemon = scene.home.start().ready();
-    let log = daemon.log();
-    assert!(log.contains("a snapshot cannot be used"), "{log}");
-    daemon.stop();
-    let tally = scene.tally();
-    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
-    for _ in 0..2 {
-        rewrite(&scene, |s| s.body.truncate(s.body.len() / 2));
+    let halve = |body: &mut Vec<u8>| body.truncate(body.len() / 2);
+    // An increment first, then a base.
+    let newest = snapshots(&scene).pop().unwrap();
+    assert!(!is_base(&newest), "{newest:?}");
+    reseal(&newest, halve);
+    for last in [false, true] {
+        let daemon = scene.home.start().ready();
+        let log = daemon.log();
+        assert!(log.contains("a snapshot cannot be used"), "{log}");
+        chained(&scene, &daemon, 2);
+        daemon.stop();
+        let tally = scene.tally();
+        assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+        let files = snapshots(&scene);
+        let base = files.iter().rfind(|f| is_base(f)).unwrap();
+        match last {
+            false => reseal(base, halve),
+            true => files.iter().for_each(|file| reseal(file, halve)),
+        }
     }
     refuses(&scene, "no snapshot of engine is good");
     row(
         "T28 a snapshot with half a state",
-        "under a right checksum",
+        "under a right checksum: an increment, a base",
         "told, and the one before it is used; no start without a good one",
     );
 }
@@ -298,11 +375,15 @@ fn while_state_is_restored_it_is_alive_and_not_ready_and_says_so() {
 #[test]
 fn what_another_version_wrote_is_refused_with_what_to_do() {
     let scene = written("faults-version");
-    let saved = snapshots(&scene).pop().unwrap();
-    rewrite(&scene, |s| s.body[0] += 1);
-    refuses(&scene, "use the binary that wrote it");
-    std::fs::remove_file(snapshots(&scene).pop().unwrap()).unwrap();
-    assert_eq!(snapshots(&scene).pop(), Some(saved));
+    let files = snapshots(&scene);
+    let base = files.iter().rfind(|f| is_base(f)).unwrap();
+    for file in [base, files.last().unwrap()] {
+        let saved = std::fs::read(file).unwrap();
+        reseal(file, |body| body[0] += 1);
+        refuses(&scene, "use the binary that wrote it");
+        std::fs::write(file, saved).unwrap();
+    }
+    assert_eq!(snapshots(&scene), files, "untouched");
 
     let file = scene.home.file("state/tidegate.redb");
     let before = std::fs::read(&file).unwrap();

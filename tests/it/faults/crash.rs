@@ -17,6 +17,10 @@ const SELDOM: &[(&str, u64)] = &[
     ("batch-taken", 2),
     ("alerts-told", 1),
     ("dead-letters-written", 1),
+    ("base-begun", 1),
+    ("base-written", 1),
+    ("base-renamed", 1),
+    ("snapshots-pruning", 1),
     ("draining", 1),
 ];
 

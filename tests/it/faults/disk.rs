@@ -5,11 +5,26 @@
 //! `dev/faults/disk.c` between tidegate and the system.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tidegate::model::HashKey;
+use tidegate::store::snapshot;
 
 use super::{Scene, floods, floods_from, row, shim};
 use crate::harness::command::Run;
 use crate::harness::{kafka, lines};
+
+/// How long reading may go on without space.
+const PAUSED_MAX: Duration = Duration::from_secs(5);
+
+/// Up to where the newest snapshot on disk holds a topic's first partition.
+fn frontier(state: &Path, topic: &str) -> i64 {
+    let key = HashKey::fixed().id();
+    let found = snapshot::read(&state.join("snapshots"), "engine", &key).unwrap();
+    let newest = found.chain.last().expect("a snapshot");
+    let place: serde_json::Value = serde_json::from_slice(&newest.frontier).unwrap();
+    place["frontier"][topic]["0"].as_i64().expect("a place")
+}
 
 /// A disk below the state folder that can be made to fail.
 struct Disk {
@@ -91,12 +106,26 @@ fn a_full_disk_stops_reading_and_loses_nothing() {
     let second = scene.home.file("more.jsonl");
     std::fs::write(&second, &more).unwrap();
     kafka::shared().produce(topic, &second);
+    let began = Instant::now();
     daemon.until("trouble with the store", |d| {
         let (status, body) = d.get("/readyz");
         (status == 503 && body.contains("store")).then_some(())
     });
+    let paused = began.elapsed();
+    assert!(paused <= PAUSED_MAX, "reading stands after {paused:?}");
+    let read = daemon.received();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(daemon.received(), read, "reading goes on");
+    let durable = frontier(&disk.state, topic);
+    let published = kafka::shared().published("tidegate", topic);
+    assert!(
+        published.is_none_or(|p| p <= durable),
+        "{published:?} is told to the broker, {durable} is on disk"
+    );
     disk.mend();
+    let mended = Instant::now();
     daemon.until("ready again", |d| (d.get("/readyz").0 == 200).then_some(()));
+    let back = mended.elapsed();
     std::fs::write(scene.home.file("events.jsonl"), events + &more).unwrap();
     let scene = scene.with_oracle();
     daemon.until("all told", |_| scene.is_told().then_some(()));
@@ -111,7 +140,9 @@ fn a_full_disk_stops_reading_and_loses_nothing() {
             "every write says ENOSPC for a while"
         },
         &format!(
-            "not ready and says why, goes on when there is space; lost 0, extra 0 of {}",
+            "not ready and says why after {:.1} s, nothing told to the broker past what is on disk, goes on {:.1} s after there is space; lost 0, extra 0 of {}",
+            paused.as_secs_f64(),
+            back.as_secs_f64(),
             tally.alerts
         ),
     );

@@ -1,8 +1,12 @@
 //! (T1, T46) Ended in the middle of a burst: politely, and not.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use super::{Scene, floods, row};
+use crate::harness::daemon::Daemon;
+use crate::harness::kafka::Broker;
+use crate::harness::proxy::{Fault, Proxy};
 use crate::harness::{kafka, lines, store};
 
 /// `TIDEGATE_TEST_KILLS=200` for the long run.
@@ -142,6 +146,108 @@ fn sigterm_in_a_flood_of_garbage_ends_and_every_dead_letter_reaches_its_topic() 
         &format!(
             "ended in {:.1} s; every dead letter is there, lost 0, extra 0",
             ended.as_secs_f64()
+        ),
+    );
+}
+
+/// How long it takes to end after SIGTERM, and with which code.
+fn end(daemon: &mut Daemon) -> (Duration, Option<i32>) {
+    let began = Instant::now();
+    daemon.terminate();
+    let status = daemon.ended(Duration::from_secs(30));
+    let took = began.elapsed();
+    assert!(
+        took <= Duration::from_secs(10),
+        "{took:?}\n{}",
+        daemon.log()
+    );
+    (took, status.code())
+}
+
+#[test]
+fn sigterm_does_not_wait_for_standard_input() {
+    let topic = "faults-stdin";
+    let scene = Scene::over(topic, "stdin", &floods(8, 40));
+    let file = scene.home.file("tidegate.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let sources = config.lines().find(|l| l.starts_with("sources:")).unwrap();
+    scene.reconfigure(sources, "sources: [{kind: stdin}]");
+    let (daemon, mut pipe) = scene.home.spawn_piped();
+    let mut daemon = daemon.addressed();
+    let events = std::fs::read(scene.home.file("events.jsonl")).unwrap();
+    pipe.write_all(&events).unwrap();
+    daemon.until("all records", |d| {
+        (d.received() >= scene.records).then_some(())
+    });
+    daemon.until("all told", |_| scene.is_told().then_some(()));
+    let (took, code) = end(&mut daemon);
+    drop(pipe);
+    assert_eq!(code, Some(0), "{}", daemon.log());
+    let tally = scene.tally();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T46 SIGTERM while standard input stays open",
+        &format!("{} records through a pipe", scene.records),
+        &format!("ended in {:.1} s; lost 0, extra 0", took.as_secs_f64()),
+    );
+}
+
+#[test]
+fn sigterm_while_no_broker_answers_ends_within_ten_seconds() {
+    let topic = "unreachable";
+    let proxy = Proxy::start();
+    let broker = Broker::behind(&proxy, "faults-unreachable");
+    broker.topic(topic, 1);
+    let bootstrap = format!("127.0.0.1:{}", proxy.port());
+    let events = floods(8, 40);
+    let scene = Scene::of(&bootstrap, topic, topic, &events, "200");
+    // Everything that speaks to a broker: a second source, a sink, dead letters.
+    let brokers = format!("brokers: ['{bootstrap}']");
+    let second =
+        format!("sources: [{{kind: kafka, name: second, {brokers}, topics: [{{name: other}}]}}, ");
+    scene.reconfigure("sources: [", &second);
+    let dead = format!("dead_letters: {{kind: kafka, {brokers}, topic: dead}}\ndetectors:");
+    scene.reconfigure("detectors:", &dead);
+    let sink = format!("  sinks:\n    - {{kind: kafka, {brokers}, topic: alerts}}\n");
+    scene.reconfigure("  sinks:\n", &sink);
+    for name in ["other", "dead", "alerts"] {
+        broker.topic(name, 1);
+    }
+    broker.produce(topic, &scene.home.file("events.jsonl"));
+
+    proxy.set(Fault::Blackhole);
+    let mut daemon = scene.home.start();
+    std::thread::sleep(Duration::from_secs(2));
+    let (never, code) = end(&mut daemon);
+    assert_eq!(code, Some(0), "{}", daemon.log());
+
+    proxy.set(Fault::None);
+    let mut daemon = scene.home.start().ready();
+    daemon.until("some records", |d| (d.received() > 0).then_some(()));
+    proxy.set(Fault::Blackhole);
+    std::thread::sleep(Duration::from_secs(2));
+    let (since, code) = end(&mut daemon);
+    // Where dead letters could not be written, that is what it says.
+    let unwritten = daemon
+        .log()
+        .contains("the broker has not confirmed them yet");
+    assert_eq!(
+        code,
+        Some(if unwritten { 3 } else { 0 }),
+        "{}",
+        daemon.log()
+    );
+
+    proxy.set(Fault::None);
+    let tally = scene.recover();
+    assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
+    row(
+        "T46 SIGTERM while no broker answers",
+        "a black hole before two sources, a sink and dead letters",
+        &format!(
+            "ended in {:.1} s where none ever answered, in {:.1} s in the middle; lost 0, extra 0",
+            never.as_secs_f64(),
+            since.as_secs_f64()
         ),
     );
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Scene, floods, floods_from, row};
+use super::{FLAT, RESUME_MAX, Scene, floods, floods_from, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 
@@ -12,34 +12,47 @@ fn a_broker_that_restarts_costs_nothing() {
     broker.topic("t21", 1);
     let events = floods(8, 40);
     let scene = Scene::of(&broker.bootstrap(), "t21", "broker-restart", &events, "200");
-    let half = scene.home.file("half.jsonl");
-    let (first, second) = events.split_at(events.match_indices('\n').nth(160).unwrap().0 + 1);
-    std::fs::write(&half, first).unwrap();
-    broker.produce("t21", &half);
+    let part = scene.home.file("part.jsonl");
+    let all: Vec<&str> = events.lines().collect();
+    let produce = |lines: &[&str]| {
+        std::fs::write(&part, lines.join("\n") + "\n").unwrap();
+        broker.produce("t21", &part);
+    };
+    let (first, rest) = all.split_at(all.len() / 3);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    produce(first);
     let daemon = scene.home.start().ready();
-    daemon.settled(first.lines().count() as u64);
+    daemon.settled(first.len() as u64);
+    let before = daemon.memory("VmRSS");
 
-    broker.restart(&["--kill"]);
-    std::fs::write(&half, second).unwrap();
-    broker.produce("t21", &half);
-    let back = Instant::now();
-    daemon.until("the rest", |d| {
-        (d.received() >= scene.records).then_some(())
-    });
-    let took = back.elapsed();
+    let mut records = first.len() as u64;
+    for (how, name, lines) in [
+        (&[][..], "SIGTERM", second),
+        (&["--kill"], "kill -9", third),
+    ] {
+        broker.restart(how);
+        produce(lines);
+        let back = Instant::now();
+        records += lines.len() as u64;
+        daemon.until("the rest", |d| (d.received() >= records).then_some(()));
+        let took = back.elapsed();
+        assert!(took <= RESUME_MAX, "{name}: reading again after {took:?}");
+        row(
+            "T21 broker ended and restarted",
+            &format!("{name} in the middle of a stream"),
+            &format!(
+                "reading again {:.1} s after it was back",
+                took.as_secs_f64()
+            ),
+        );
+    }
     daemon.settled(scene.records);
     assert_eq!(daemon.received(), scene.records, "nothing is read twice");
+    let more = daemon.memory("VmRSS").saturating_sub(before);
+    assert!(more <= FLAT, "{more} KiB more memory");
     daemon.stop();
     let tally = scene.tally();
     assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
-    row(
-        "T21 broker killed and restarted",
-        "kill -9 in the middle of a stream",
-        &format!(
-            "lost 0, extra 0, duplicates 0; reading again {:.1} s after it was back",
-            took.as_secs_f64()
-        ),
-    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! reached, or tidegate itself stands still. What was written meanwhile is not late.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{Scene, row};
+use super::{FLAT, RESUME_MAX, Scene, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 use crate::harness::proxy::{Fault, Proxy};
@@ -14,7 +14,7 @@ const SILENCE: Duration = Duration::from_secs(25);
 const BURSTS: u32 = 6;
 
 /// Requests from an address, dated now.
-fn requests(name: &str, count: u32, address: &str) -> String {
+pub(super) fn requests(name: &str, count: u32, address: &str) -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = since.unwrap().as_millis();
     let mut text = String::new();
@@ -53,6 +53,8 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     daemon.settled(12);
     // Long enough for the end of the log to be known, and event time to go on by the clock.
     std::thread::sleep(Duration::from_secs(4));
+    let before = daemon.memory("VmRSS");
+    daemon.forget_highest();
     begin(&daemon, &proxy);
     for n in 0..BURSTS {
         std::thread::sleep(Duration::from_secs(1));
@@ -62,8 +64,13 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     }
     std::thread::sleep(SILENCE);
     end(&daemon, &proxy);
-    let records = all.lines().count() as u64;
+    let (back, records) = (Instant::now(), all.lines().count() as u64);
+    daemon.until("the rest", |d| (d.received() >= records).then_some(()));
+    let took = back.elapsed();
+    assert!(took <= RESUME_MAX, "reading again after {took:?}");
     daemon.settled(records);
+    let more = daemon.memory("VmHWM").saturating_sub(before);
+    assert!(more <= FLAT, "{more} KiB more memory");
     assert_eq!(late(&daemon), 0, "{}", daemon.log());
     // Event time goes on by the clock again.
     daemon.until("event time moves", |d| {
@@ -77,7 +84,12 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     row(
         "T21 nothing is heard for longer than the lateness",
         what,
-        &format!("late 0 of {records}; lost 0, extra 0 of {}", tally.alerts),
+        &format!(
+            "reading again after {:.1} s, at most {:.1} MiB more in memory; late 0 of {records}; lost 0, extra 0 of {}",
+            took.as_secs_f64(),
+            more as f64 / 1024.0,
+            tally.alerts
+        ),
     );
 }
 

@@ -59,8 +59,8 @@ fn flow(topic: &str, events: &str) -> std::thread::JoinHandle<()> {
 
 fn newest(snapshots: &Path) -> Snapshot {
     let key = HashKey::fixed().id();
-    let found = snapshot::read(snapshots, "engine", &key).unwrap();
-    found.snapshot.expect("a snapshot")
+    let mut found = snapshot::read(snapshots, "engine", &key).unwrap();
+    found.chain.pop().expect("a snapshot")
 }
 
 /// The form of the newest snapshot: it stands first.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -91,11 +91,28 @@ impl Home {
         self.spawn_with(&[(variable, fault)])
     }
 
+    /// Starts the daemon on a pipe that stays open, and asks nothing of it.
+    pub fn spawn_piped(&self) -> (Daemon, ChildStdin) {
+        let mut daemon = self.launch_on(OURS.as_ref(), &[], &[], Stdio::piped());
+        let stdin = daemon.child.stdin.take().unwrap();
+        (daemon, stdin)
+    }
+
     fn spawn_with(&self, env: &[(&str, &str)]) -> Daemon {
         self.launch(OURS.as_ref(), env, &[])
     }
 
     fn launch(&self, program: &Path, env: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+        self.launch_on(program, env, arguments, Stdio::null())
+    }
+
+    fn launch_on(
+        &self,
+        program: &Path,
+        env: &[(&str, &str)],
+        arguments: &[&str],
+        stdin: Stdio,
+    ) -> Daemon {
         let log = (0..)
             .map(|n| self.file(&format!("run-{n}.log")))
             .find(|p| !p.exists())
@@ -107,7 +124,7 @@ impl Home {
             .env("NO_COLOR", "1")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .envs(env.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(File::create(self.file("stdout.ndjson")).unwrap())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -155,12 +172,7 @@ impl Daemon {
                     super::tail(&log)
                 );
                 let lines = super::lines(&log);
-                let line = lines.iter().find(|l| l.contains(text))?;
-                line.split("address=")
-                    .nth(1)?
-                    .split_whitespace()
-                    .next()
-                    .map(str::to_owned)
+                address_in(lines.iter().find(|l| l.contains(text))?)
             },
         );
         self
@@ -210,23 +222,16 @@ impl Daemon {
 
     /// Status and body.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(&self.address)?;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            write!(
-                stream,
-                "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-                self.address
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer =
-            ask().unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)));
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        let answer = ask(&self.address, path);
+        answer.unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)))
+    }
+
+    /// Whether `/readyz` says so: a daemon that does not answer is not ready.
+    pub fn is_ready(&self) -> bool {
+        let log = self.log();
+        let address = log.lines().find_map(address_in);
+        address
+            .is_some_and(|address| ask(&address, "/readyz").is_ok_and(|(status, _)| status == 200))
     }
 
     pub fn json(&self, path: &str) -> Value {
@@ -367,6 +372,28 @@ impl Daemon {
         let pid = self.child.id().to_string();
         super::command::Run::new("kill", &[signal, &pid]).ok();
     }
+}
+
+/// The address that a line of the log tells.
+fn address_in(line: &str) -> Option<String> {
+    let address = line.split("address=").nth(1)?.split_whitespace().next();
+    address.map(str::to_owned)
+}
+
+/// Status and body of an answer.
+fn ask(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let half = || std::io::Error::other(format!("half an answer: {answer}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(half)?;
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
+    Ok((status.ok_or_else(half)?, body.to_owned()))
 }
 
 impl Drop for Daemon {

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::command::Run;
 use super::proxy::Proxy;
@@ -33,6 +34,22 @@ pub fn tls() -> &'static Broker {
 
 fn script() -> PathBuf {
     super::root().join("dev/kafka/kafka")
+}
+
+/// What the broker said last against a record.
+#[derive(Default)]
+struct Reports(Mutex<Option<String>>);
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            *self.0.lock().unwrap() = Some(error.to_string());
+        }
+    }
 }
 
 impl Broker {
@@ -66,6 +83,14 @@ impl Broker {
         broker
     }
 
+    /// Two brokers of one test's own; the second one may be stopped, the first has the controller.
+    pub fn two(name: &str) -> (Self, Self) {
+        let first = Self::own(name);
+        let dir = first.dir.to_str().unwrap();
+        let second = Self::start(&format!("{name}-2"), &["--beside", dir]);
+        (first, second)
+    }
+
     pub fn stop(&self) {
         self.run("stop", &[]);
     }
@@ -87,16 +112,23 @@ impl Broker {
     }
 
     pub fn topic(&self, name: &str, partitions: u32) {
+        self.topic_on(name, &partitions.to_string());
+    }
+
+    /// A topic on these brokers: `@1,2` has a partition on each, `@2:1` one that 2 leads and 1 follows.
+    pub fn topic_on(&self, name: &str, brokers: &str) {
         // Records of one test stay for it: no clean-up by age, and large or oddly dated ones are let in.
         let config = [
             "retention.ms=-1",
             "max.message.bytes=16777216",
             "message.timestamp.after.max.ms=9223372036854775807",
         ];
-        self.run(
-            "topic",
-            &[&[name, &partitions.to_string()], &config[..]].concat(),
-        );
+        self.topic_with(name, brokers, &config);
+    }
+
+    /// A topic with this configuration.
+    pub fn topic_with(&self, name: &str, partitions: &str, config: &[&str]) {
+        self.run("topic", &[&[name, partitions], config].concat());
     }
 
     /// One record per line of the file.
@@ -134,6 +166,34 @@ impl Broker {
         Run::new("kcat", &arguments).ok();
     }
 
+    /// One record per line, all to this partition.
+    pub fn produce_into(&self, topic: &str, partition: u32, file: &Path) {
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        let partition = partition.to_string();
+        let arguments = [
+            "-b", &bootstrap, "-P", "-q", "-t", topic, "-p", &partition, "-l", file,
+        ];
+        Run::new("kcat", &arguments).ok();
+    }
+
+    /// The offset that a group has published of a topic's first partition.
+    pub fn published(&self, group: &str, topic: &str) -> Option<i64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("group.id", group)
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, 0);
+        let found = consumer
+            .committed_offsets(list, Duration::from_secs(5))
+            .ok()?;
+        match found.elements().first()?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    }
+
     /// One record per line, each with this header (`name=value`).
     pub fn produce_with(&self, topic: &str, file: &Path, header: &str) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
@@ -150,6 +210,16 @@ impl Broker {
             "kcat -b {bootstrap} -P -q -t {topic} -H {header} -H $'odd\\xff=1' -l '{file}'"
         );
         Run::new("bash", &["-c", &command]).ok();
+    }
+
+    /// A producer that stays connected.
+    pub fn producer(&self) -> BaseProducer {
+        ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .create()
+            .unwrap()
     }
 
     /// These records to the first partition, each with its producer's time in milliseconds.
@@ -185,6 +255,33 @@ impl Broker {
             sent.map_err(|(e, _)| e).unwrap();
         }
         producer.commit_transaction(limit).unwrap();
+    }
+
+    /// One record of so many MiB of zeros, packed; what the broker says against it.
+    pub fn produce_packed(
+        &self,
+        topic: &str,
+        partition: i32,
+        codec: &str,
+        mib: u64,
+    ) -> Result<(), String> {
+        let reports = Reports::default();
+        let producer: BaseProducer<Reports> = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("compression.codec", codec)
+            .set("message.max.bytes", "1000000000")
+            .create_with_context(reports)
+            .unwrap();
+        let zeros = vec![0; usize::try_from(mib).unwrap() << 20];
+        let record = BaseRecord::<(), _>::to(topic)
+            .partition(partition)
+            .payload(&zeros);
+        producer.send(record).map_err(|(e, _)| e.to_string())?;
+        producer
+            .flush(Duration::from_secs(120))
+            .map_err(|e| e.to_string())?;
+        let refused = producer.context().0.lock().unwrap().take();
+        refused.map_or(Ok(()), Err)
     }
 
     /// Retention takes everything that the first partition holds.
@@ -250,4 +347,13 @@ impl Broker {
             .trim()
             .to_owned()
     }
+}
+
+/// Each line as a record, all in the topic when it returns.
+pub fn send(producer: &BaseProducer, topic: &str, lines: &str) {
+    for line in lines.lines() {
+        let record = BaseRecord::<(), _>::to(topic).partition(0).payload(line);
+        producer.send(record).map_err(|(e, _)| e).unwrap();
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
 }

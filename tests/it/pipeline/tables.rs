@@ -12,6 +12,14 @@ detection:
   hosted: {event.kind: recovery.requested, source.kind: hosting}
   condition: hosted
 fields: [source.ip]
+---
+title: A reset to a throw-away mailbox
+name: it-disposable
+logsource: {product: tidegate}
+detection:
+  disposable: {event.kind: recovery.requested, mailbox.kind: disposable}
+  condition: disposable
+fields: [source.ip]
 ";
 
 /// One reset from this address, told once per test.
@@ -19,16 +27,16 @@ fn produce(home: &Home, second: u32, ip: &str) {
     let file = home.file("events.jsonl");
     let event = format!(
         "{{\"event.kind\":\"recovery.requested\",\"time\":\"2026-01-12T08:00:{second:02}Z\",\
-         \"source.ip\":\"{ip}\"}}\n"
+         \"source.ip\":\"{ip}\",\"user.email\":\"bob@throw-away.example\"}}\n"
     );
     std::fs::write(&file, event).unwrap();
     kafka::shared().produce("tables", &file);
 }
 
-fn reloaded(daemon: &Daemon, outcome: &str) {
+fn reloaded(daemon: &Daemon, outcome: &str, times: u64) {
     let labels = ["what=\"tables\"", &format!("outcome=\"{outcome}\"")];
     daemon.until(&format!("tables {outcome}"), |d| {
-        (d.metric("tidegate_reloads_total", &labels) > 0).then_some(())
+        (d.metric("tidegate_reloads_total", &labels) >= times).then_some(())
     });
 }
 
@@ -39,7 +47,8 @@ fn a_changed_list_is_used_and_a_damaged_one_is_not() {
         "tables",
         &format!(
             "{}detectors: {{dir: detectors}}\nalerts: {{sinks: [{{kind: file, path: alerts.ndjson}}]}}\n\
-             enrich: {{reload: 1s, lists: [{{name: hosts, file: hosts.txt, sets: hosting}}]}}\n",
+             enrich: {{reload: 1s, lists: [{{name: hosts, file: hosts.txt, sets: hosting}},\
+             {{name: mail, file: mail.txt, sets: disposable}}]}}\n",
             source("tables")
         ),
     );
@@ -47,6 +56,7 @@ fn a_changed_list_is_used_and_a_damaged_one_is_not() {
     std::fs::write(home.file("detectors/detector.yml"), DETECTOR).unwrap();
     let hosts = home.file("hosts.txt");
     std::fs::write(&hosts, "192.0.2.0/24\n").unwrap();
+    std::fs::write(home.file("mail.txt"), "other.example\n").unwrap();
 
     let daemon = home.start().ready();
     produce(&home, 1, "203.0.113.7");
@@ -57,18 +67,26 @@ fn a_changed_list_is_used_and_a_damaged_one_is_not() {
     );
 
     std::fs::write(&hosts, "192.0.2.0/24\n203.0.113.0/24\n").unwrap();
-    reloaded(&daemon, "done");
+    reloaded(&daemon, "done", 1);
     produce(&home, 2, "203.0.113.7");
     daemon.settled(2);
     assert_eq!(lines(&home.file("alerts.ndjson")).len(), 1);
 
-    std::fs::write(&hosts, "203.0.113.0/99\n").unwrap();
-    reloaded(&daemon, "refused");
-    produce(&home, 3, "203.0.113.8");
+    std::fs::write(home.file("mail.txt"), "throw-away.example\n").unwrap();
+    reloaded(&daemon, "done", 2);
+    produce(&home, 3, "198.51.100.7");
     daemon.settled(3);
+    let told = lines(&home.file("alerts.ndjson"));
+    assert_eq!(told.len(), 2, "a mailbox that is listed now");
+    assert!(!told.concat().contains("throw-away.example"), "{told:?}");
+
+    std::fs::write(&hosts, "203.0.113.0/99\n").unwrap();
+    reloaded(&daemon, "refused", 1);
+    produce(&home, 4, "203.0.113.8");
+    daemon.settled(4);
     assert_eq!(
         lines(&home.file("alerts.ndjson")).len(),
-        2,
+        4,
         "the tables before it stay"
     );
     daemon.stop();

@@ -15,12 +15,12 @@ pub const LAYERS: &[(&str, &[&str])] = &[
         "config",
         &["model", "yaml", "engine", "decode", "source", "deliver"],
     ),
-    ("source", &["model"]),
+    ("source", &["model", "crash"]),
     ("decode", &["model"]),
     ("enrich", &["model"]),
     ("deliver", &["model", "engine", "crash"]),
     ("store", &["model", "engine", "crash"]),
-    ("api", &["model", "engine", "telemetry"]),
+    ("api", &["model", "engine", "telemetry", "crash"]),
     (
         "app",
         &[

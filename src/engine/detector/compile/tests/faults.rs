@@ -90,7 +90,7 @@ fn mass_events() {
     with("[1]", "11 a mass event must be a map, found a list");
     one(
         &format!("{FLOOD}expected: {{rules: any, {times}}}\n"),
-        "13:11 a rule cannot hold a mass event | put it into a document of its own, or below `correlation:`",
+        "12:11 a rule cannot hold a mass event | put it into a document of its own, or below `correlation:`",
     );
 }
 

@@ -1,0 +1,181 @@
+//! (T21) Two brokers, of which one goes: the leader and the group's coordinator move to the other; what only
+//! the one that went had is waited for as long as `stall_after`, and no longer.
+
+use std::time::{Duration, Instant};
+
+use super::silence::requests;
+use super::{FLAT, RESUME_MAX, Scene, floods, row};
+use crate::harness::daemon::Daemon;
+use crate::harness::kafka::Broker;
+
+/// `sources[].stall_after` here, and how soon after it the silence is told.
+const STALL: Duration = Duration::from_secs(8);
+const TOLD_MAX: Duration = Duration::from_secs(20);
+
+/// How far event time is behind the clock, in seconds.
+fn behind(daemon: &Daemon) -> u64 {
+    daemon.metric("tidegate_watermark_delay_seconds", &[])
+}
+
+/// A stream whose partition is on both brokers, and whose leader moves.
+struct Moves<'a> {
+    scene: Scene,
+    daemon: Daemon,
+    brokers: &'a (Broker, Broker),
+    rest: String,
+    memory: u64,
+}
+
+impl<'a> Moves<'a> {
+    fn start(brokers: &'a (Broker, Broker)) -> Self {
+        let first = &brokers.0;
+        first.topic_on("moves", "@2:1");
+        let events = floods(8, 40);
+        let scene = Scene::of(&first.bootstrap(), "moves", "leader-moves", &events, "200");
+        let (some, rest) = events.split_at(events.match_indices('\n').nth(160).unwrap().0 + 1);
+        let daemon = scene.home.start().ready();
+        produce(first, &scene, "moves", 0, some);
+        daemon.settled(some.lines().count() as u64);
+        let memory = daemon.memory("VmRSS");
+        let rest = rest.to_owned();
+        Self {
+            scene,
+            daemon,
+            brokers,
+            rest,
+            memory,
+        }
+    }
+
+    /// The leader has gone.
+    fn goes_on(self) {
+        let (scene, daemon, first) = (&self.scene, &self.daemon, &self.brokers.0);
+        produce(first, scene, "moves", 0, &self.rest);
+        let began = Instant::now();
+        daemon.until("the rest", |d| {
+            (d.received() >= scene.records).then_some(())
+        });
+        let took = began.elapsed();
+        assert!(took <= RESUME_MAX, "reading again after {took:?}");
+        // The coordinator has moved, too: how far state has come is told to the new one.
+        let all = i64::try_from(scene.records).unwrap();
+        daemon.until("the group's offset", |_| {
+            (first.published("tidegate", "moves") == Some(all)).then_some(())
+        });
+        daemon.settled(scene.records);
+        assert_eq!(daemon.received(), scene.records, "nothing is read twice");
+        let more = daemon.memory("VmRSS").saturating_sub(self.memory);
+        assert!(more <= FLAT, "{more} KiB more memory");
+        self.daemon.stop();
+        let tally = self.scene.tally();
+        assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+        row(
+            "T21 leader and coordinator move",
+            "SIGTERM to the broker that was both, of two",
+            &format!(
+                "reading again after {:.1} s, the group's offset follows, {:.1} MiB more in memory; lost 0, extra 0, duplicates 0 of {}",
+                took.as_secs_f64(),
+                more as f64 / 1024.0,
+                tally.alerts
+            ),
+        );
+    }
+}
+
+fn produce(broker: &Broker, scene: &Scene, topic: &str, partition: u32, text: &str) {
+    let file = scene.home.file("part.jsonl");
+    std::fs::write(&file, text).unwrap();
+    broker.produce_into(topic, partition, &file);
+}
+
+/// While a partition that cannot be read holds event time back, then no longer; how long that took.
+fn waits_and_gives_up(daemon: &Daemon, since: Instant) -> Duration {
+    let silent = |d: &Daemon| d.log().contains("nobody answers for the partition");
+    std::thread::sleep(Duration::from_secs(2));
+    let before = behind(daemon);
+    std::thread::sleep(Duration::from_secs(3));
+    let after = behind(daemon);
+    assert!(!silent(daemon), "given up too early");
+    assert!(
+        after >= before + 2,
+        "event time went on: {before} s, then {after} s behind"
+    );
+    daemon.until("the silence is told", |d| silent(d).then_some(()));
+    let took = since.elapsed();
+    assert!(took <= STALL + TOLD_MAX, "told after {took:?}");
+    took
+}
+
+#[test]
+fn a_broker_of_two_that_goes_holds_up_neither_what_the_other_has_nor_event_time() {
+    let brokers = Broker::two("faults-cluster");
+    let (first, second) = &brokers;
+    // As many partitions as `dev/kafka/kafka` says, all led by the broker that will go.
+    first.topic_on("__consumer_offsets", "@2:1,2:1,2:1,2:1");
+    let moves = Moves::start(&brokers);
+
+    // One partition here, one there.
+    first.topic_on("away", "@1,2");
+    let scene = Scene::of(&first.bootstrap(), "away", "away", &floods(1, 6), "200");
+    scene.reconfigure("memory: 2GiB", "memory: 2GiB, lateness: 2s");
+    let stall = format!("stall_after: {}s, topics: [", STALL.as_secs());
+    scene.reconfigure("topics: [", &stall);
+    let daemon = scene.home.start().ready();
+    let mut records = 0;
+    let mut write = |partition: u32, name: &str, daemon: &Daemon, before: u64| {
+        produce(
+            first,
+            &scene,
+            "away",
+            partition,
+            &requests(name, 3, "203.0.113.9"),
+        );
+        records += 3;
+        daemon.until(name, |d| (d.received() >= before + 3).then_some(()));
+    };
+    write(0, "here", &daemon, 0);
+    write(1, "there", &daemon, 3);
+    daemon.until("event time by the clock", |d| {
+        (behind(d) < 10).then_some(())
+    });
+
+    let gone = Instant::now();
+    second.stop();
+    moves.goes_on();
+    write(0, "here-again", &daemon, 6);
+    daemon.until("the silence", |d| {
+        d.log()
+            .contains("nobody answers for the partition")
+            .then_some(())
+    });
+    let running = gone.elapsed();
+    assert!(
+        running >= STALL - Duration::from_secs(1),
+        "given up after {running:?}"
+    );
+    daemon.until("event time by the clock", |d| {
+        (behind(d) < 10).then_some(())
+    });
+    daemon.stop();
+
+    // It is still away at a start: its partition has no leader.
+    let daemon = scene.home.start().ready();
+    write(0, "here-later", &daemon, 0);
+    let starting = waits_and_gives_up(&daemon, daemon.began);
+    write(0, "here-at-last", &daemon, 3);
+    daemon.until("event time by the clock", |d| {
+        (behind(d) < 10).then_some(())
+    });
+    second.restart(&[]);
+    write(1, "there-later", &daemon, 6);
+    daemon.stop();
+    row(
+        "T21 a broker stays away with what only it has",
+        &format!("longer than stall_after ({} s)", STALL.as_secs()),
+        &format!(
+            "event time goes on without its partition {:.0} s after it went, {:.0} s after a start without it; what it brings later is read",
+            running.as_secs_f64(),
+            starting.as_secs_f64()
+        ),
+    );
+}
