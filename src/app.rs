@@ -31,5 +31,6 @@ pub mod tables;
 pub mod threads;
 pub mod trial;
 pub mod tuning;
+pub mod turn;
 pub mod view;
 pub mod work;

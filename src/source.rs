@@ -357,9 +357,12 @@ pub trait Source {
 
     fn resume(&mut self);
 
-    /// Tells the outside how far state has come. A gauge for others; never read back.
-    fn publish(&mut self, frontier: &ledger::Frontier);
+    /// Tells the outside how far state has come, where anybody can hear it. A gauge for others; never
+    /// read back.
+    fn publish(&mut self, _frontier: &ledger::Frontier) {}
 
     /// How far each partition is behind; empty where that is not known.
-    fn lag(&self) -> Vec<Lag>;
+    fn lag(&self) -> Vec<Lag> {
+        Vec::new()
+    }
 }

@@ -18,6 +18,13 @@ type Work = dyn FnMut(&mut Desk, WallTime) -> Result<Committed, StoreError> + Se
 pub struct Ask(Box<Work>);
 
 impl Ask {
+    /// `work` is what is wished for; it is tried again until it succeeds.
+    pub fn new(
+        work: impl FnMut(&mut Desk, WallTime) -> Result<Committed, StoreError> + Send + 'static,
+    ) -> Self {
+        Self(Box::new(work))
+    }
+
     /// Does what was asked for and tells the one who asked; after an error it may be tried again.
     ///
     /// # Errors
@@ -39,6 +46,6 @@ pub fn ask<T: Send + 'static>(
         let _gone = give.try_send(value);
         Ok(committed)
     };
-    asks.try_send(Ask(Box::new(wish))).ok()?;
+    asks.try_send(Ask::new(wish)).ok()?;
     answer.recv_timeout(PATIENCE).ok()
 }

@@ -1,9 +1,8 @@
 //! The engine and the desk in step: what was read goes in, what follows from it is committed, and a
 //! snapshot holds only what is committed.
 //!
-//! No thread, no clock, no metric: `work` runs it on the daemon's thread, the simulation on virtual
-//! time. Invariant: while a commit has not succeeded nothing more is taken out of the engine, and
-//! there is no snapshot.
+//! Owns no order of steps (that is `turn`), no thread, no clock, no metric. Invariant: while a commit has
+//! not succeeded nothing more is decided, and there is no snapshot.
 
 use super::commit::{Committed, Desk};
 use super::state_dir::Place;
@@ -123,6 +122,11 @@ impl<S: Shards> Course<S> {
             | Notice::Stalled { .. }
             | Notice::Trouble { .. } => {}
         }
+    }
+
+    /// Adds an alert that is not the engine's to the next commit.
+    pub fn raise(&mut self, alert: Alert) {
+        self.uncommitted.push(alert);
     }
 
     /// Commits what the engine has to say. After an error the same alerts are tried again.

@@ -14,7 +14,7 @@ use crate::engine::rule::Usage;
 use crate::engine::shard::usage_by_detector;
 use crate::engine::snapshot::Kind;
 use crate::engine::watermark::Passed;
-use crate::model::WallTime;
+use crate::model::{Span, WallTime};
 use crate::source::Lag;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
@@ -229,7 +229,7 @@ impl Measures {
     }
 
     /// A snapshot was written.
-    pub fn snapshot(&self, kind: Kind, took: Instant, bytes: u64) {
+    pub fn snapshot(&self, kind: Kind, took: Span, bytes: u64) {
         let kind = || {
             [Label::from(match kind {
                 Kind::Base => "base",
@@ -238,7 +238,7 @@ impl Measures {
         };
         self.metrics
             .snapshot_duration_seconds
-            .observe(kind(), took.elapsed().as_secs_f64());
+            .observe(kind(), seconds(took.0));
         #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
         self.metrics.snapshot_bytes.set(kind(), bytes as f64);
     }

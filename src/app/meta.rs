@@ -23,11 +23,11 @@ pub fn is_own(of: &DetectorRef) -> bool {
     [HALTED, EXPLODED, GONE].contains(&of.id.as_str())
 }
 
-/// Whether such an alert tells of a moment; a partition that stands still is open until somebody
-/// decides.
+/// Whether such an alert tells of a moment, and no close follows it; a partition that stands still is open
+/// until somebody decides.
 #[must_use]
 pub fn is_moment(of: &DetectorRef) -> bool {
-    of.id == EXPLODED
+    [EXPLODED, GONE].contains(&of.id.as_str())
 }
 
 /// A partition whose log no longer holds what comes next: it is not read until an operator decides.

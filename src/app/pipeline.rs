@@ -261,19 +261,21 @@ impl Intake {
         *sum += bytes as u64;
     }
 
-    /// Empties it for the next batch.
-    fn begin(&mut self, job: &Job) {
-        self.rules = Arc::clone(&job.rules);
+    /// Empties it for the next batch, which was read then and is routed by these rules.
+    pub fn begin(&mut self, rules: &Arc<Rules>, read_at: Instant, clock: WallTime) {
+        self.rules = Arc::clone(rules);
         self.routed.clear();
         self.dead.clear();
         self.notices.clear();
         self.last.clear();
         self.received.clear();
-        self.read_at = job.read_at;
-        self.clock = job.clock;
+        self.read_at = read_at;
+        self.clock = clock;
     }
 
-    fn fresh(rules: &Arc<Rules>) -> Box<Self> {
+    /// An empty one.
+    #[must_use]
+    pub fn fresh(rules: &Arc<Rules>) -> Box<Self> {
         Box::new(Self {
             rules: Arc::clone(rules),
             routed: Routed::default(),

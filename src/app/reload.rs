@@ -1,14 +1,14 @@
 //! Detectors that change while events flow: a thread looks at their files, tries a new set on the
 //! newest records, and puts it in force as a whole or not at all.
 //!
-//! The engine's thread goes over with the first batch that was routed by the new set (`Work`), and
+//! The engine goes over with the first batch that was routed by the new set (`Turn`), and
 //! back by itself if a changed detector then alerts without end (`Probation`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::detectors;
 use super::looking;
@@ -24,6 +24,7 @@ use crate::engine::exchange::Routed;
 use crate::engine::program::{Program, Settings};
 use crate::engine::{Engine, Input, Output};
 use crate::enrich::Tables;
+use crate::model::{Span, WallTime};
 use crate::telemetry::Metrics;
 
 /// Faults of one set that are logged.
@@ -33,7 +34,7 @@ const ALERTS_MIN: u64 = 20;
 /// One of so many events at least is no rare one.
 const COMMON: u64 = 10;
 /// How long a new set is watched.
-const PROBATION: Duration = Duration::from_secs(60);
+const PROBATION: Span = Span::seconds(60);
 /// Memory of a trial.
 const TRIAL_MEMORY: usize = 64 << 20;
 
@@ -254,7 +255,7 @@ pub fn changed(before: &Program, after: &Program) -> BTreeSet<String> {
 pub struct Probation {
     before: Arc<Rules>,
     changed: BTreeSet<String>,
-    until: Instant,
+    until: WallTime,
     noise: Noise,
     events: u64,
     alerts: BTreeMap<String, u64>,
@@ -267,7 +268,7 @@ impl Probation {
         before: Arc<Rules>,
         changed: BTreeSet<String>,
         noise: Noise,
-        now: Instant,
+        now: WallTime,
     ) -> Self {
         Self {
             before,
@@ -280,7 +281,7 @@ impl Probation {
     }
 
     #[must_use]
-    pub fn is_over(&self, now: Instant) -> bool {
+    pub fn is_over(&self, now: WallTime) -> bool {
         now > self.until
     }
 

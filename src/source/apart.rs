@@ -7,8 +7,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use super::ledger::Frontier;
-use super::{Batch, Error, Lag, Polled, Source, Topic};
+use super::{Batch, Error, Polled, Source, Topic};
 
 /// How long the source is asked to wait; it may take longer.
 const POLL: Duration = Duration::from_secs(1);
@@ -94,12 +93,6 @@ impl Source for Apart {
 
     fn resume(&mut self) {
         self.paused = false;
-    }
-
-    fn publish(&mut self, _frontier: &Frontier) {}
-
-    fn lag(&self) -> Vec<Lag> {
-        Vec::new()
     }
 }
 

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::ledger::Frontier;
-use super::{Batch, Error, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic};
+use super::{Batch, Error, Notice, Partition, Polled, Record, Source, Stamp, Topic};
 
 const BUFFER: usize = 128 << 10;
 /// The largest zstd window that is unpacked (2^25 = 32 MiB); every level below `--ultra` needs less.
@@ -184,12 +183,6 @@ impl Source for FileSource {
 
     fn resume(&mut self) {
         self.paused = false;
-    }
-
-    fn publish(&mut self, _frontier: &Frontier) {}
-
-    fn lag(&self) -> Vec<Lag> {
-        Vec::new()
     }
 }
 

@@ -25,7 +25,7 @@ use tidegate::engine::containment::policy::{Change, Journal};
 use tidegate::engine::containment::{Receipt, Record};
 use tidegate::engine::outbox::Message;
 use tidegate::store::format::{self, Form};
-use tidegate::store::rows::{DeadLetter, Delivery, Muted};
+use tidegate::store::rows::{DeadLetter, Definitions, Delivery, Muted};
 
 use crate::harness::{alerts, fixture, lines};
 
@@ -277,6 +277,7 @@ fn rows_of_every_form_and_version_are_read() {
         (Receipt::NAME, again::<Receipt>),
         (Silence::NAME, again::<Silence>),
         (Muted::NAME, again::<Muted>),
+        (Definitions::NAME, again::<Definitions>),
     ];
     let mut seen = BTreeSet::new();
     for line in ROWS.lines() {

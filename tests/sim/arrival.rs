@@ -173,7 +173,7 @@ fn partition(index: usize, line: &Line, producers: &Producers) -> usize {
 
 fn garbage(at: i64, producers: &Producers, random: &mut Random) -> Written {
     let payloads = [
-        "{\"event.kind\":",
+        "{\"event.kind\":\"r1@Raw.Secret.Example",
         "[]x",
         "{\"event.kind\":\"a\",\"time\":\"never\"}",
         "\u{0}",

@@ -37,6 +37,13 @@ impl Crashes {
         self.state.lock().unwrap().armed = Some((point, n));
     }
 
+    /// The process dies here and now.
+    pub fn kill(&self) -> Stopped {
+        self.state.lock().unwrap().dead = true;
+        self.store.crash_at(0);
+        Stopped::Died
+    }
+
     /// Faults are over: a death that has not come by now does not come.
     pub fn disarm(&self) {
         self.state.lock().unwrap().armed = None;

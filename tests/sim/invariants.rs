@@ -1,8 +1,9 @@
 //! The promises, numbered: what must hold after every step of every run.
 //!
 //! One catalogue: id, sentence, check. ARCHITECTURE.md and docs name the same numbers. What can only
-//! be said at the end of a run (lost, extra, delivered) stands in `verdict`.
+//! be said at the end of a run (lost, delivered, what the laws ask for) stands in `verdict`.
 
+mod durable;
 mod people;
 mod sight;
 
@@ -13,6 +14,7 @@ use tidegate::engine::containment::{Action, Phase};
 use tidegate::engine::outbox::Message;
 use tidegate::model::WallTime;
 
+pub use durable::{Told, lasting};
 pub use people::HUMAN;
 pub use sight::{Rows, Sight};
 
@@ -20,12 +22,16 @@ pub use sight::{Rows, Sight};
 pub struct Invariant {
     pub id: &'static str,
     pub says: &'static str,
-    check: fn(&mut Book, &Sight<'_>) -> Result<(), String>,
+    check: fn(&mut Book<'_>, &Sight<'_>) -> Result<(), String>,
 }
 
 /// What the checks remember from step to step.
 #[derive(Default)]
-pub struct Book {
+pub struct Book<'a> {
+    /// What the run without a fault told, if this one is held against it.
+    clean: Option<&'a Told>,
+    /// Alerts, receipts and steps of the whole store that were looked at.
+    looked: durable::Looked,
     life: u64,
     watermark: Option<i64>,
     frontier: BTreeMap<i32, i64>,
@@ -49,6 +55,11 @@ pub struct Book {
 /// Every promise that is checked after every step.
 pub const CATALOGUE: &[Invariant] = &[
     Invariant {
+        id: "INV-01",
+        says: "an alert's id and bytes do not depend on packets, shards, faults or restarts",
+        check: durable::alerts_are_those_of_the_clean_run,
+    },
+    Invariant {
         id: "INV-02",
         says: "the watermark never falls",
         check: watermark_rises,
@@ -64,9 +75,19 @@ pub const CATALOGUE: &[Invariant] = &[
         check: policy_runs_once,
     },
     Invariant {
+        id: "INV-05",
+        says: "a snapshot is written when all it contains is committed, and then published",
+        check: durable::snapshots_hold_what_is_committed,
+    },
+    Invariant {
         id: "INV-06",
         says: "nothing is sent that is not committed, and one id has one content",
         check: sent_is_committed,
+    },
+    Invariant {
+        id: "INV-07",
+        says: "raw addresses and tokens do not leave decode",
+        check: durable::secrets_stay_inside,
     },
     Invariant {
         id: "INV-08",
@@ -135,7 +156,14 @@ pub const CATALOGUE: &[Invariant] = &[
     },
 ];
 
-impl Book {
+impl<'a> Book<'a> {
+    pub fn new(clean: Option<&'a Told>) -> Self {
+        Self {
+            clean,
+            ..Self::default()
+        }
+    }
+
     /// Looks at everything; `Err` names the promise that was not kept.
     pub fn check(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         if self.life != sight.world.lives() {
@@ -151,7 +179,7 @@ impl Book {
         Ok(())
     }
 
-    fn is_new<'a>(&self, sight: &'a Sight<'_>) -> Option<&'a Rows> {
+    fn is_new<'s>(&self, sight: &'s Sight<'_>) -> Option<&'s Rows> {
         (self.steps != sight.steps).then_some(sight.rows)
     }
 }
@@ -160,7 +188,7 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-fn watermark_rises(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn watermark_rises(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(now) = sight.watermark else {
         return Ok(());
     };
@@ -174,14 +202,14 @@ fn watermark_rises(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     })
 }
 
-fn memory_is_bounded(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn memory_is_bounded(_: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let budget = sight.world.memory() as u64;
     ensure(sight.bytes <= budget, || {
         format!("{} of {budget} bytes", sight.bytes)
     })
 }
 
-fn policy_runs_once(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn policy_runs_once(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -226,7 +254,7 @@ fn policy_runs_once(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn sent_is_committed(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn sent_is_committed(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     for (receiver, endpoint) in sight.receivers() {
         ensure(receiver.forged.is_none(), || {
             format!("{:?} came with two contents", receiver.forged)
@@ -252,7 +280,7 @@ fn sent_is_committed(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn halted_stands_still(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn halted_stands_still(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     for number in &sight.world.halted {
         let Some(next) = sight.frontier.get(number) else {
             continue;
@@ -277,7 +305,8 @@ fn halted_stands_still(book: &mut Book, sight: &Sight<'_>) -> Result<(), String>
     Ok(())
 }
 
-fn all_is_counted(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn all_is_counted(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
+    durable::dead_are_buried(book, sight)?;
     let Some(counts) = sight.counts else {
         return Ok(());
     };
@@ -296,7 +325,7 @@ fn all_is_counted(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     })
 }
 
-fn late_is_late(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn late_is_late(_: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(counts) = sight.counts else {
         return Ok(());
     };
@@ -306,7 +335,7 @@ fn late_is_late(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     })
 }
 
-fn actions_have_reasons(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn actions_have_reasons(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -324,7 +353,7 @@ fn actions_have_reasons(book: &mut Book, sight: &Sight<'_>) -> Result<(), String
     Ok(())
 }
 
-fn seq_rises(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn seq_rises(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -344,7 +373,7 @@ fn seq_rises(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn active_is_what_changed(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn active_is_what_changed(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -376,7 +405,7 @@ fn active_is_what_changed(book: &mut Book, sight: &Sight<'_>) -> Result<(), Stri
     })
 }
 
-fn expired_is_kept(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn expired_is_kept(_: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     for (at, message) in sight.attempted().filter(|(_, m)| m.draft.kind.restricts()) {
         let action: Action = serde_json::from_str(message.draft.data()).unwrap();
         let end = action.expires_at.0;
@@ -387,7 +416,7 @@ fn expired_is_kept(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn outbox_adds_up(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn outbox_adds_up(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -414,14 +443,14 @@ fn outbox_adds_up(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn alerts_stay(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn alerts_stay(_: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let changed = &sight.rows.changed;
     ensure(changed.is_none(), || {
         format!("the row of alert {changed:?}")
     })
 }
 
-fn frontier_rises(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+fn frontier_rises(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     for (partition, next) in &sight.frontier {
         let before = book.frontier.insert(*partition, *next);
         ensure(before.is_none_or(|b| b <= *next), || {

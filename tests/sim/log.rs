@@ -13,7 +13,7 @@ use tidegate::model::WallTime;
 use tidegate::source::kafka::{Start, place};
 use tidegate::source::ledger::Frontier;
 use tidegate::source::{
-    Batch, Error, Halt, Lag, Notice, Partition, Polled, Record, Source, Stamp, Topic,
+    Batch, Error, Halt, Notice, Partition, Polled, Record, Source, Stamp, Topic,
 };
 
 use crate::random::Random;
@@ -99,6 +99,8 @@ pub struct Reader {
     begun: Vec<Notice>,
     random: Random,
     paused: bool,
+    /// How far state has come, as it was told last in this life.
+    pub published: Option<Frontier>,
     /// Records in a batch.
     pub records_max: usize,
 }
@@ -139,6 +141,7 @@ impl Reader {
             begun,
             random,
             paused: false,
+            published: None,
             records_max: 100,
         }
     }
@@ -259,15 +262,7 @@ impl Source for Reader {
         self.paused = false;
     }
 
-    fn publish(&mut self, _frontier: &Frontier) {}
-
-    fn lag(&self) -> Vec<Lag> {
-        let log = self.log.borrow();
-        let lag = |(n, (next, _)): (&usize, &(i64, bool))| Lag {
-            partition: partition(*n),
-            next: *next,
-            records: log.lanes[*n].high() - next,
-        };
-        self.next.iter().map(lag).collect()
+    fn publish(&mut self, frontier: &Frontier) {
+        self.published = Some(frontier.clone());
     }
 }

@@ -1,6 +1,6 @@
 //! Behaviours that are wrong on purpose: the simulation has to catch each of them.
 //!
-//! Owns the list; the seams are in `rig`, `node`, `sender` and `profile`.
+//! Owns the list; the seams are in `rig`, `edges`, `node`, `sender` and `profile`.
 
 use crate::profile::Profile;
 
@@ -63,6 +63,16 @@ pub enum Mutant {
     StepEdge,
     /// Keys count as known from their first observation.
     NewAtOnce,
+    /// A snapshot that is said to be written is not.
+    SnapshotForgotten,
+    /// Dead letters are written nowhere.
+    LettersLost,
+    /// Dead letters are not durable when a snapshot has passed them.
+    LettersUnsynced,
+    /// Dead letters show what could not be read.
+    LettersTell,
+    /// Rows are taken out before their time.
+    PrunedEarly,
 }
 
 impl Mutant {
@@ -74,6 +84,9 @@ impl Mutant {
             Self::HoldForgotten => profile.has_humans,
             Self::BudgetIgnored => profile.is_tight,
             Self::MemoryUnbounded => profile.is_small,
+            Self::LettersLost | Self::LettersUnsynced | Self::LettersTell => {
+                profile.producers.garbage > 0
+            }
             _ => true,
         }
     }
@@ -91,7 +104,7 @@ impl Mutant {
         )
     }
 
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -119,5 +132,10 @@ impl Mutant {
         Self::QuietEdge,
         Self::StepEdge,
         Self::NewAtOnce,
+        Self::SnapshotForgotten,
+        Self::LettersLost,
+        Self::LettersUnsynced,
+        Self::LettersTell,
+        Self::PrunedEarly,
     ];
 }

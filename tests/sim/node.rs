@@ -1,42 +1,50 @@
 //! One life of the process: the product's parts between a start and the next death.
 //!
-//! Owns nothing that outlives it: the log, the store and the snapshot files are the world's. Does
-//! the daemon's turn (`app::work`) step by step, in one thread.
+//! Owns nothing that outlives it: the log, the store and the disk are the world's. The turn is the
+//! product's own (`app::turn`); this gives it batches and the time, in one thread.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use tidegate::app::commit::Desk;
+use tidegate::app::ask::Ask;
+use tidegate::app::commit::{Committed, Desk};
 use tidegate::app::course::Course;
-use tidegate::app::stage::{Beside, Stage};
-use tidegate::app::state_dir::{Place, Snapshots};
-use tidegate::decode::DeadLetter;
+use tidegate::app::pipeline::{Intake, Rules};
+use tidegate::app::reload::Noise;
+use tidegate::app::stage::Stage;
+use tidegate::app::state_dir::Place;
+use tidegate::app::turn::{Effects as _, Settings, Trouble, Turn};
 use tidegate::deliver::body;
 use tidegate::engine::containment::policy::{Answer, Policy};
-use tidegate::engine::exchange::{Origin, Routed};
+use tidegate::engine::exchange::Routed;
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::Program;
 use tidegate::engine::snapshot::{Refused, Saved};
-use tidegate::engine::{Engine, Input, Output};
+use tidegate::engine::{Engine, Output};
 use tidegate::enrich::Tables;
-use tidegate::model::WallTime;
 use tidegate::model::ids::Id;
+use tidegate::model::{Span, WallTime};
 use tidegate::source::ledger::Frontier;
-use tidegate::source::{Batch, Notice, Partition, Source};
+use tidegate::source::{Batch, Notice, Partition, Record, Source as _};
+use tidegate::store::memory::MemoryStore;
 use tidegate::store::outbox::StoreOutbox;
 use tidegate::store::{self, Store, StoreError, rows};
 
 use crate::crash::Crashes;
+use crate::disk::Disk;
+use crate::edges::Edges;
 use crate::log::{Reader, SharedLog, TOPIC};
 use crate::mutant::Mutant;
 use crate::profile::{ENDPOINTS, Profile};
 use crate::random::Random;
 use crate::receiver::Receiver;
-use crate::rig::Rig;
+use crate::rig::{Found, Rig};
 use crate::sender::Sender;
 
 /// How often the clock is looked at, at least (ms): as seldom as the engine allows.
 const LOOK: i64 = 2000;
+/// How often ends of actions are looked at, at least (ms).
+const HOUSE_EVERY: i64 = 500;
 
 /// Why a step did not come to its end.
 #[derive(Debug)]
@@ -57,26 +65,33 @@ impl From<StoreError> for Stopped {
     }
 }
 
+impl From<Trouble> for Stopped {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Store(error) => error.into(),
+            other => panic!("it failed on its own: {other}"),
+        }
+    }
+}
+
 pub struct Node {
     stage: Stage,
-    pub course: Course<Rig>,
-    pub reader: Reader,
+    pub turn: Turn<Rig, Edges>,
     pub senders: Vec<Sender>,
-    pub snapshots: Snapshots,
     outbox: StoreOutbox,
     batch: Batch,
-    /// Of the batch that was taken: what is to be heeded once it is committed.
-    notices: Vec<Notice>,
-    pub uncommitted: bool,
+    intake: Box<Intake>,
     /// How long it was awake since it last looked at the clock.
     pub awake: i64,
-    /// Positions of dead letters in the last batch.
-    pub dead: Vec<(Origin, DeadLetter)>,
+    /// By its clock: actions whose end was before it are over.
+    pub kept_house: Option<i64>,
+    started: i64,
+    /// Whether something is owed from before: at the start, and where there was no room.
+    owes: bool,
     pub halted: Vec<Partition>,
     /// Whether it began with a snapshot, and with how many shards.
     pub restored: bool,
     pub shards: usize,
-    crashes: Crashes,
     mutant: Mutant,
 }
 
@@ -85,35 +100,49 @@ pub struct Site<'a> {
     pub profile: &'a Profile,
     pub program: &'a Arc<Program>,
     pub store: Arc<dyn Store>,
+    pub memory: MemoryStore,
     pub log: SharedLog,
+    pub disk: Disk,
+    pub now: i64,
     pub shards: usize,
     pub random: Random,
     pub crashes: Crashes,
     pub mutant: Mutant,
 }
 
+impl Site<'_> {
+    fn rules(&self) -> Arc<Rules> {
+        Rules::new(Arc::clone(self.program), &Tables::default())
+    }
+
+    fn engine(&self, shards: usize, found: &Found) -> Engine<Rig> {
+        let chance = (self.mutant, self.random.clone(), found.clone());
+        let rig = Rig::new(self.program, shards, chance);
+        Engine::over(Arc::clone(self.program), rig)
+    }
+}
+
 impl Node {
     /// Starts on what an earlier life has left. `Err` says why the snapshots cannot be used.
-    pub fn start(site: Site<'_>, mut snapshots: Snapshots) -> Result<Self, String> {
+    pub fn start(site: Site<'_>) -> Result<Self, String> {
+        let mut snapshots = site.disk.open();
         let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
         let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
         let restored = saved.is_some();
         let (chain, place) = saved.unwrap_or_default();
+        let kept = place.frontier.clone();
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
-        let engine = |shards| {
-            let rig = Rig::new(site.program, shards, site.mutant, site.random.clone());
-            Engine::over(Arc::clone(site.program), rig)
-        };
-        let (mut shards, mut running) = (site.shards, engine(site.shards));
+        let found = Found::new(&site.memory);
+        let (mut shards, mut engine) = (site.shards, site.engine(site.shards, &found));
         if restored {
             let saved = || Saved::read(&chain).map_err(|e| e.to_string());
-            match running.restore(saved()?, &place.topics) {
+            match engine.restore(saved()?, &place.topics) {
                 Ok(_) => {}
                 // The operator does as the message says.
-                Err(Refused::Shards { found, .. }) => {
-                    (shards, running) = (found, engine(found));
-                    running
+                Err(Refused::Shards { found: cut, .. }) => {
+                    (shards, engine) = (cut, site.engine(cut, &found));
+                    engine
                         .restore(saved()?, &place.topics)
                         .map_err(|e| e.to_string())?;
                 }
@@ -128,125 +157,129 @@ impl Node {
             .webhooks
             .iter()
             .map(|e| Sender::new(&e.name, e.rules(), 7));
-        let projection = site.program.projection(&[]);
-        let tables = Arc::new(Tables::default());
-        Ok(Self {
-            stage: Stage::new(site.program, projection, tables),
-            course: Course::new(running, desk, vec![TOPIC.to_owned()]),
-            halted: reader
-                .halted()
-                .iter()
-                .map(|(partition, _)| *partition)
-                .collect(),
+        let halted = reader.halted().iter().map(|(p, _)| *p).collect();
+        let rules = site.rules();
+        let edges = Edges {
+            now: site.now,
             reader,
-            senders: senders.collect(),
+            rules: Arc::clone(&rules),
             snapshots,
+            disk: site.disk,
+            crashes: site.crashes,
+            mutant: site.mutant,
+            found,
+            saved: None,
+            gap: false,
+            said: Vec::new(),
+        };
+        let course = Course::new(engine, desk, vec![TOPIC.to_owned()]).after(place.last);
+        let settings = settings(site.profile, site.mutant);
+        Ok(Self {
+            stage: stage(&rules),
+            intake: Intake::fresh(&rules),
+            turn: Turn::new(course, edges, rules, kept, settings),
+            senders: senders.collect(),
             outbox: StoreOutbox::new(site.store),
             batch: Batch::default(),
-            notices: Vec::new(),
-            uncommitted: false,
             awake: 0,
-            dead: Vec::new(),
+            kept_house: None,
+            started: site.now,
+            owes: true,
+            halted,
             restored,
             shards,
-            crashes: site.crashes,
             mutant: site.mutant,
         })
     }
 
     /// Reads and takes in one batch; tells how many records it had, or none if nothing came.
     pub fn read(&mut self, now: i64, early: &mut [Receiver]) -> Result<Option<usize>, Stopped> {
-        self.finish(now)?;
+        // Otherwise what is due falls into the turn of a batch, as it does in the daemon.
+        if self.owes {
+            self.settle(now)?;
+        }
         self.batch.clear();
-        self.reader.poll(&mut self.batch, Duration::ZERO).unwrap();
-        self.crashes.point("source-polled")?;
-        if self.batch.is_empty() {
+        let edges = &mut self.turn.effects;
+        edges.reader.poll(&mut self.batch, Duration::ZERO).unwrap();
+        edges.crashes.point("source-polled")?;
+        let rules = Arc::clone(&edges.rules);
+        let changed = !Arc::ptr_eq(&rules, &self.intake.rules);
+        if self.batch.is_empty() && !changed {
             if self.mutant != Mutant::NoTimers {
                 self.look(now);
             }
-            self.uncommitted = true;
-            self.finish(now)?;
+            self.settle(now)?;
             return Ok(None);
         }
-        let mut routed = Routed::default();
-        self.dead.clear();
-        for record in self.batch.records() {
-            let beside = Beside::of(&record, &[], WallTime(now));
-            self.crashes.point("record-decoding")?;
-            self.stage
-                .work(record.payload, &beside, &mut routed, &mut self.dead);
+        if changed {
+            self.stage = stage(&rules);
         }
-        self.crashes.point("batch-decoded")?;
-        self.notices = self.batch.notices.clone();
-        self.spoil(&mut routed);
-        self.course.take(&routed, &self.notices);
-        self.uncommitted = true;
-        self.crashes.point("batch-taken")?;
-        if !self.dead.is_empty() {
-            self.crashes.point("dead-letters-written")?;
-        }
+        self.decode(&rules, now)?;
+        self.spoil();
+        self.turn.take(&mut self.intake)?;
         self.misbehave(now, early)?;
-        self.finish(now)?;
+        self.settle(now)?;
         Ok(Some(self.batch.len()))
+    }
+
+    fn decode(&mut self, rules: &Arc<Rules>, now: i64) -> Result<(), Stopped> {
+        let crashes = &self.turn.effects.crashes;
+        for _ in self.batch.records() {
+            crashes.point("record-decoding")?;
+        }
+        self.intake.begin(rules, Instant::now(), WallTime(now));
+        self.intake
+            .decode(&mut self.batch, &[], &mut self.stage, || stage(rules));
+        crashes.point("batch-decoded")
     }
 
     /// Tells the engine the time as often as a process does that is awake.
     fn look(&mut self, now: i64) {
         let mut at = now - std::mem::take(&mut self.awake);
         while at < now {
-            self.course.engine.advance(WallTime(at));
+            self.turn.effects.now = at;
+            self.turn.look();
             at += LOOK;
         }
-        self.course.engine.advance(WallTime(now));
+        self.turn.effects.now = now;
+        self.turn.look();
     }
 
-    /// Commits what was taken and heeds its notices; goes on where it was stuck.
-    pub fn finish(&mut self, now: i64) -> Result<(), Stopped> {
-        if !self.uncommitted {
-            return Ok(());
-        }
-        let committed = self.course.commit(WallTime(now))?;
-        if !committed.is_empty() {
-            self.crashes.point("alerts-told")?;
-        }
-        for notice in std::mem::take(&mut self.notices) {
-            self.course.heed(&notice);
-        }
-        self.course.commit(WallTime(now))?;
-        self.uncommitted = false;
+    /// Does what is owed; goes on where it was stuck.
+    pub fn settle(&mut self, now: i64) -> Result<(), Stopped> {
+        self.turn.effects.now = now;
+        let result = self.turn.settle().map_err(Stopped::from);
+        self.owes = result.is_err();
+        result?;
+        // A life that has just begun has not looked yet.
+        let at = now - HOUSE_EVERY;
+        self.kept_house = (at >= self.started).then_some(at).or(self.kept_house);
         Ok(())
     }
 
-    /// Ends actions whose time is over.
-    pub fn keep_house(&mut self, now: i64) -> Result<(), Stopped> {
-        if self.mutant != Mutant::NeverExpires {
-            self.course.desk.tick(WallTime(now))?;
-        }
-        Ok(())
-    }
-
-    /// A human answers about an action, as through the API; tells whether it was done.
+    /// A human answers about an action, as through the API; tells whether it was done, if that is sure
+    /// to depend on the action alone.
     pub fn answer(
         &mut self,
-        id: Id,
-        answer: Answer,
-        note: &str,
+        (id, answer, note): (Id, Answer, &'static str),
         now: i64,
-    ) -> Result<bool, Stopped> {
-        self.finish(now)?;
-        let done = self.course.desk.answer(id, answer, note, WallTime(now))?;
-        Ok(done.is_ok())
+    ) -> Result<Option<bool>, Stopped> {
+        let owed = self.owes;
+        let told = Arc::new(Mutex::new(None));
+        let tell = Arc::clone(&told);
+        self.turn.ask(Ask::new(move |desk, now| {
+            let done = desk.answer(id, answer, note, now)?;
+            *tell.lock().unwrap() = Some(done.is_ok());
+            Ok(done.unwrap_or_else(|_| Committed::default()))
+        }));
+        self.settle(now)?;
+        let told = *told.lock().unwrap();
+        Ok(told.filter(|_| !owed))
     }
 
-    /// Goes over to other detectors, as the daemon does between two batches; tells how many rules kept
-    /// their state.
-    pub fn reload(&mut self, program: &Arc<Program>, now: i64) -> Result<usize, Stopped> {
-        self.finish(now)?;
-        let tables = Arc::new(Tables::default());
-        self.stage = Stage::new(program, program.projection(&[]), tables);
-        let kept = self.course.engine.reload(Arc::clone(program)).kept;
-        self.course.desk.adopt(program, WallTime(now))?;
-        Ok(kept)
+    /// What is read from now on is routed by other detectors.
+    pub fn reload(&mut self, program: &Arc<Program>) {
+        self.turn.effects.rules = Rules::new(Arc::clone(program), &Tables::default());
     }
 
     /// Sends what may go. Its trouble with the disk is not the engine's.
@@ -257,7 +290,7 @@ impl Node {
         random: &mut Random,
     ) -> Result<(), Stopped> {
         for (sender, receiver) in self.senders.iter_mut().zip(receivers) {
-            let broken = (&self.crashes, self.mutant);
+            let broken = (&self.turn.effects.crashes, self.mutant);
             match sender.step(&self.outbox, receiver, now, random, broken) {
                 Err(Stopped::Died) => return Err(Stopped::Died),
                 Ok(()) | Err(Stopped::Stuck) => {}
@@ -267,11 +300,12 @@ impl Node {
     }
 
     /// What mutants do to a batch on its way to the engine.
-    fn spoil(&mut self, routed: &mut Routed) {
+    fn spoil(&mut self) {
+        let routed = &mut self.intake.routed;
         match self.mutant {
             Mutant::NoDedupe => routed.marks.iter_mut().for_each(|m| m.id = 0),
             Mutant::LateDropped => {
-                let watermark = self.course.engine.stats().watermark.0;
+                let watermark = self.turn.course.engine.stats().watermark.0;
                 let mut kept = Routed::default();
                 let mut rest = routed.observations.as_slice();
                 for mark in &routed.marks {
@@ -288,12 +322,20 @@ impl Node {
             Mutant::IdleTakesTime => {
                 for mark in &routed.marks {
                     let others = (0..8).filter(|n| *n != mark.origin.partition);
-                    self.notices.extend(others.map(|number| Notice::End {
+                    self.intake.notices.extend(others.map(|number| Notice::End {
                         partition: Partition { topic: 0, number },
                         next: 0,
                     }));
                 }
-                self.notices.dedup();
+                self.intake.notices.dedup();
+            }
+            Mutant::LettersTell => {
+                for (origin, letter) in &mut self.intake.dead {
+                    let own = |r: &Record<'_>| r.offset == origin.offset;
+                    let mut records = self.batch.records().filter(own);
+                    let bytes = records.next().map_or(&b""[..], |r| r.payload);
+                    letter.detail.push_str(&String::from_utf8_lossy(bytes));
+                }
             }
             _ => {}
         }
@@ -301,24 +343,26 @@ impl Node {
 
     /// What mutants do between taking a batch and its commit.
     fn misbehave(&mut self, now: i64, receivers: &mut [Receiver]) -> Result<(), Stopped> {
+        let course = &mut self.turn.course;
         match self.mutant {
-            Mutant::SnapshotBeforeCommit => {
+            Mutant::SnapshotBeforeCommit if course.engine.has_output() => {
                 let mut frontier = Frontier::default();
-                for (_, partition, next) in self.course.engine.frontier() {
+                for (_, partition, next) in course.engine.frontier() {
                     frontier.advance(TOPIC, partition, next);
                 }
                 let place = Place {
                     topics: vec![TOPIC.to_owned()],
                     frontier,
-                    commits: self.course.desk.commits(),
+                    commits: course.desk.commits(),
                     ..Place::default()
                 };
-                let taken = self.course.engine.snapshot(self.snapshots.due());
-                self.snapshots.save(taken, &place).unwrap();
+                let taken = course.engine.snapshot(self.turn.effects.due());
+                self.turn.effects.save(taken, &place)?;
+                self.turn.effects.publish(place.frontier);
             }
             Mutant::SentBeforeCommit => {
                 let mut alerts = Vec::new();
-                while let Some(Output::Alert(alert)) = self.course.engine.poll() {
+                while let Some(Output::Alert(alert)) = course.engine.poll() {
                     let draft = body::alert(&alert, WallTime(now));
                     let message = Message {
                         number: 0,
@@ -328,12 +372,36 @@ impl Node {
                     receivers[0].attempt(&message, &mut Random::new(0, "mutant"));
                     alerts.push(*alert);
                 }
-                self.course.desk.record(&alerts, WallTime(now))?;
+                course.desk.record(&alerts, WallTime(now))?;
             }
-            Mutant::EndsEarly => self.course.engine.handle(&Input::End { until: None }),
+            Mutant::EndsEarly => self.turn.close(),
             _ => {}
         }
         Ok(())
+    }
+}
+
+fn stage(rules: &Arc<Rules>) -> Stage {
+    let tables = Arc::new(Tables::default());
+    Stage::new(&rules.program, rules.projection.clone(), tables)
+}
+
+/// What the turn is told, and what mutants make of it.
+fn settings(profile: &Profile, mutant: Mutant) -> Settings {
+    Settings {
+        house_every: match mutant {
+            Mutant::NeverExpires => Span::days(365),
+            _ => Span(HOUSE_EVERY),
+        },
+        snapshot_every: Span(profile.snapshot_every),
+        prune_every: Span::seconds(60),
+        keep: match mutant {
+            Mutant::PrunedEarly => Span::ZERO,
+            _ => Span::days(365),
+        },
+        noise: Noise {
+            per_thousand_max: 1_000_000,
+        },
     }
 }
 

@@ -3,6 +3,9 @@
 //!
 //! Without a mutant all is passed on as it is; the product itself is never changed.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tidegate::engine::Shards;
@@ -11,27 +14,71 @@ use tidegate::engine::program::Program;
 use tidegate::engine::rule::{Findings, Probe, Usage};
 use tidegate::engine::shard::{Local, ShardImage};
 use tidegate::engine::snapshot::Kind;
+use tidegate::model::ids::Id;
 use tidegate::store::memory::MemoryStore;
-use tidegate::store::{Range, Store, StoreError, Table, Tx, View, Visit};
+use tidegate::store::{self, Range, Store, StoreError, Table, Tx, View, Visit, rows};
 
 use crate::crash::Crashes;
 use crate::mutant::Mutant;
 use crate::node::Stopped;
 use crate::random::Random;
 
+/// What shards have found in this life, until it is known to be stored: it is inside their state.
+#[derive(Clone)]
+pub struct Found {
+    alerts: Rc<RefCell<BTreeSet<(Id, u32)>>>,
+    store: MemoryStore,
+}
+
+impl Found {
+    pub fn new(store: &MemoryStore) -> Self {
+        Self {
+            alerts: Rc::default(),
+            store: store.clone(),
+        }
+    }
+
+    fn note(&self, findings: &Findings) {
+        let all = findings.alerts.iter();
+        let ids = all.map(|(_, alert)| (alert.alert_id, alert.revision));
+        self.alerts.borrow_mut().extend(ids);
+    }
+
+    /// One that is not stored, if there is any.
+    pub fn uncommitted(&self) -> Option<String> {
+        let mut alerts = self.alerts.borrow_mut();
+        store::read(&self.store, |view| {
+            while let Some((id, revision)) = alerts.first().copied() {
+                if !rows::alerts::exists(view, id, revision)? {
+                    return Ok(Some(format!("{id}, revision {revision}")));
+                }
+                alerts.pop_first();
+            }
+            Ok(None)
+        })
+        .ok()?
+    }
+}
+
 /// Shards in one thread, as if each had its own: which is heard first is left to chance.
 pub struct Rig {
     local: Local,
     mutant: Mutant,
     random: Random,
+    found: Found,
 }
 
 impl Rig {
-    pub fn new(program: &Arc<Program>, shards: usize, mutant: Mutant, random: Random) -> Self {
+    pub fn new(
+        program: &Arc<Program>,
+        shards: usize,
+        (mutant, random, found): (Mutant, Random, Found),
+    ) -> Self {
         Self {
             local: Local::new(program, shards),
             mutant,
             random,
+            found,
         }
     }
 }
@@ -48,6 +95,7 @@ impl Shards for Rig {
             }
         }
         self.local.handle(level, parts, findings);
+        findings.iter().for_each(|found| self.found.note(found));
         for last in (1..findings.len()).rev() {
             let other = self.random.between(0, i64::try_from(last).unwrap() + 1);
             findings.swap(last, usize::try_from(other).unwrap());
@@ -119,6 +167,7 @@ impl Store for Seen {
                 tx,
                 mutant,
                 crashes,
+                lists: Cell::new(false),
             };
             work(&mut seen)?;
             crashes.point("commit-begun").map_err(died)
@@ -131,8 +180,14 @@ impl Store for Seen {
         work: &mut dyn FnMut(&dyn View) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mutant = self.mutant;
-        self.store
-            .read(&mut |view| work(&HidingView { view, mutant }))
+        self.store.read(&mut |view| {
+            let lists = Cell::new(false);
+            work(&HidingView {
+                view,
+                mutant,
+                lists,
+            })
+        })
     }
 
     fn name(&self) -> &'static str {
@@ -148,17 +203,21 @@ struct Hiding<'a> {
     tx: &'a mut dyn Tx,
     mutant: Mutant,
     crashes: &'a Crashes,
+    /// Whether it goes through a list whose rows must be there.
+    lists: Cell<bool>,
 }
 
 impl View for Hiding<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Seen::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) && !self.lists.get() {
             return Ok(None);
         }
         self.tx.get(table, key)
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.lists
+            .set(self.lists.get() || table == Table::AlertsByTime);
         self.tx.scan(table, range, visit)
     }
 }
@@ -180,17 +239,20 @@ impl Tx for Hiding<'_> {
 struct HidingView<'a> {
     view: &'a dyn View,
     mutant: Mutant,
+    lists: Cell<bool>,
 }
 
 impl View for HidingView<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if Seen::hides(self.mutant, table, key) {
+        if Seen::hides(self.mutant, table, key) && !self.lists.get() {
             return Ok(None);
         }
         self.view.get(table, key)
     }
 
     fn scan(&self, table: Table, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.lists
+            .set(self.lists.get() || table == Table::AlertsByTime);
         self.view.scan(table, range, visit)
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate::app::meta;
 use tidegate::engine::alert::Alert;
 use tidegate::engine::containment::policy::Step;
 use tidegate::engine::detector::plan::Detector;
@@ -14,7 +15,7 @@ use tidegate::store::rows::alerts;
 
 use crate::detectors::{EDITED, Set};
 use crate::fact::Fact;
-use crate::invariants::Rows;
+use crate::invariants::{self, Rows, Told};
 use crate::oracle::{self, Opening};
 use crate::world::{Outcome, World};
 
@@ -30,6 +31,7 @@ const M: i64 = 60_000;
 /// Everything that is wrong with a run, if anything is.
 pub fn judge(faulty: &Outcome, clean: &Outcome) -> Result<(), String> {
     against_laws(faulty)?;
+    halts_are_told(&faulty.world)?;
     if faulty.world.originals.is_none()
         && !faulty.world.has_late()
         && !faulty.world.profile.is_small
@@ -54,7 +56,9 @@ fn stored(world: &World) -> Vec<Alert> {
 
 /// Detector, key and time of everything that was opened.
 fn openings(world: &World) -> BTreeSet<Opening> {
-    let opened = stored(world).into_iter().filter(|a| a.revision == 0);
+    let own = |a: &Alert| meta::is_own(&a.detector);
+    let all = stored(world).into_iter();
+    let opened = all.filter(|a| a.revision == 0 && !own(a));
     opened
         .map(|a| {
             let key: Vec<String> = a.key.0.iter().map(|(n, v)| format!("{n}={v}")).collect();
@@ -129,7 +133,7 @@ fn read(outcome: &Outcome) -> (Vec<Fact>, Vec<Fact>) {
     let frontier: BTreeMap<i32, i64> = world
         .node
         .iter()
-        .flat_map(|n| n.course.engine.frontier())
+        .flat_map(|n| n.turn.course.engine.frontier())
         .map(|(_, p, n)| (p, n))
         .collect();
     for (index, lane) in log.lanes.iter().enumerate() {
@@ -225,31 +229,21 @@ fn late_values(outcome: &Outcome) -> BTreeSet<String> {
         .collect()
 }
 
-/// The same alerts, revision by revision and byte by byte, and the same actions begun.
+/// Every alert revision that was told, as far as that is the same however a run goes.
+pub fn told(world: &World) -> Told {
+    let all = stored(world).into_iter();
+    all.filter_map(|a| invariants::lasting(&world.profile, a))
+        .collect()
+}
+
+/// The same alerts, and the same actions begun. That none is extra or has other bytes is INV-01.
 fn against_clean(faulty: &World, clean: &World) -> Result<(), String> {
-    let bytes = |world: &World| -> BTreeMap<(String, u32), String> {
-        let edited = world.profile.reloads;
-        let stays = |a: &Alert| !edited || !EDITED.contains(&a.detector.name.as_str());
-        let all = stored(world).into_iter().filter(stays).map(|mut a| {
-            // Which action stands for an alert depends on the time of its commit.
-            a.actions.clear();
-            let json = serde_json::to_string(&a).unwrap();
-            ((a.alert_id.to_string(), a.revision), json)
-        });
-        all.collect()
-    };
-    let (ours, theirs) = (bytes(faulty), bytes(clean));
-    for (id, json) in &theirs {
-        match ours.get(id) {
-            None => return Err(format!("against the clean run: lost {json}")),
-            Some(own) if own != json => {
-                return Err(format!("against the clean run: other bytes\n{own}\n{json}"));
-            }
-            Some(_) => {}
-        }
+    let (ours, theirs) = (told(faulty), told(clean));
+    if let Some((_, lost)) = theirs.iter().find(|(id, _)| !ours.contains_key(*id)) {
+        return Err(format!("against the clean run: lost {lost}"));
     }
-    if let Some((_, extra)) = ours.iter().find(|(id, _)| !theirs.contains_key(*id)) {
-        return Err(format!("against the clean run: extra {extra}"));
+    if ours != theirs {
+        return Err("against the clean run: not the same".to_owned());
     }
     if faulty.profile.set == Set::Shipped || !faulty.profile.acts_alike() {
         return Ok(());
@@ -281,6 +275,20 @@ fn first_actions(world: &World) -> BTreeMap<String, String> {
         first.entry(slot).or_insert(action.action_id.to_string());
     }
     first
+}
+
+/// A partition that stands still is an alert.
+fn halts_are_told(world: &World) -> Result<(), String> {
+    let own = stored(world)
+        .into_iter()
+        .filter(|a| meta::is_own(&a.detector));
+    let number = |a: Alert| a.key.0.into_iter().find(|(name, _)| name == "partition");
+    let told: BTreeSet<String> = own.filter_map(number).map(|(_, number)| number).collect();
+    let halted: BTreeSet<String> = world.halted.iter().map(ToString::to_string).collect();
+    if told == halted {
+        return Ok(());
+    }
+    Err(format!("{halted:?} are halted, of {told:?} it was told"))
 }
 
 /// Every alert revision has come to the SOC, once by its id; outboxes are empty.

@@ -8,6 +8,8 @@ mod newer;
 
 use std::collections::BTreeSet;
 
+use tidegate::model::HashKey;
+use tidegate::model::redact::Redactor;
 use tidegate::simulate::{Options, START_MS, Scenario, Traffic};
 
 use crate::fact::Fact;
@@ -44,7 +46,7 @@ pub fn scenario(scenario: Scenario, seed: u64, events: u64) -> Vec<(i64, String)
     traffic.map(|line| (line.time_ms, line.json)).collect()
 }
 
-/// Gives each fact its id and, unless it insists, a time that no other one has.
+/// Gives each fact its id and its secrets, and, unless it insists, a time that no other one has.
 fn finish(mut facts: Vec<Fact>) -> Vec<Fact> {
     facts.sort_by_key(|f| f.time);
     let mut taken = BTreeSet::new();
@@ -55,8 +57,10 @@ fn finish(mut facts: Vec<Fact>) -> Vec<Fact> {
             kept.push(fact);
         }
     }
+    let redactor = Redactor::new(&HashKey::fixed());
     for (id, fact) in (1..).zip(&mut kept) {
         fact.id = id;
+        fact.hide(&redactor);
     }
     kept
 }

@@ -11,18 +11,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidegate::engine::program::Program;
-use tidegate::engine::snapshot::Kind;
-use tidegate::source::Source;
+use tidegate::model::Span;
+use tidegate::source::Source as _;
 use tidegate::store::Store;
 use tidegate::store::memory::MemoryStore;
 
 use crate::arrival::{self, Arrival, Line};
 use crate::crash::Crashes;
 use crate::detectors::Set;
-use crate::disk::{Disk, Tear};
+use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::fault::{self, Fault};
-use crate::invariants::{Book, Rows, Sight};
+use crate::invariants::{Book, Rows, Sight, Told};
 use crate::log::{Lane, Log, SharedLog};
 use crate::mutant::Mutant;
 use crate::node::{Node, Site, Stopped};
@@ -84,9 +84,9 @@ pub struct World {
     rows: Arc<dyn Store>,
     crashes: Crashes,
     pub evicted: u64,
-    /// When actions whose time was over were last ended, by the process's clock.
+    /// By the process's clock: no action whose end was before it stands any more.
     pub kept_house: Option<i64>,
-    disk: Disk,
+    pub disk: Disk,
     pub receivers: Vec<Receiver>,
     pub node: Option<Node>,
     start_at: i64,
@@ -97,8 +97,6 @@ pub struct World {
     faults: fault::Plan,
     /// Passing faults and when they end.
     passing: Vec<(i64, Fault)>,
-    snapshot_at: i64,
-    tear: Option<Tear>,
     down_after_crash: i64,
     random: Random,
     pub steps: u64,
@@ -131,12 +129,12 @@ fn input(profile: &Profile) -> (Vec<Fact>, Vec<Arrival>) {
     (facts, arrivals)
 }
 
-/// Runs a seed; `faulty` false is the same input with no faults, by one shard.
-pub fn run(profile: &Profile, faulty: bool, mutant: Mutant) -> Result<Outcome, Violation> {
+/// Runs a seed without a fault by one shard, or with faults, given what the run without told.
+pub fn run(profile: &Profile, mutant: Mutant, clean: Option<&Told>) -> Result<Outcome, Violation> {
     let (facts, arrivals) = input(profile);
     let end = arrivals.last().map_or(START, |a| a.at);
-    let mut world = World::new(profile, arrivals, faulty, mutant, end);
-    let (mut book, mut rows, mut steps, mut lives) = (Book::default(), Rows::default(), 0, 0);
+    let mut world = World::new(profile, arrivals, clean.is_some(), mutant, end);
+    let (mut book, mut rows, mut steps, mut lives) = (Book::new(clean), Rows::default(), 0, 0);
     while world.now < end + REST || world.owes() {
         world.step();
         if steps != world.store.steps() {
@@ -220,8 +218,6 @@ impl World {
             lives: 0,
             faults,
             passing: Vec::new(),
-            snapshot_at: first + profile.snapshot_every,
-            tear: None,
             down_after_crash: 1000,
             random: Random::new(profile.seed, if faulty { "world" } else { "clean" }),
             steps: 0,
@@ -308,6 +304,9 @@ impl World {
             program: &self.program,
             store: Arc::clone(&self.rows),
             log: Rc::clone(&self.log),
+            memory: self.store.clone(),
+            disk: self.disk.clone(),
+            now: self.clock(),
             shards: self.shards,
             random: Random::new(self.profile.seed, &format!("reader {}", self.lives)),
             crashes: self.crashes.clone(),
@@ -317,32 +316,25 @@ impl World {
 
     fn start(&mut self) {
         self.lives += 1;
-        let started = Node::start(self.site(), self.disk.open());
+        let started = Node::start(self.site());
         let node = started.or_else(|why| {
             // The operator does as the message says.
             assert!(why.contains("move them away to rebuild"), "{why}");
             self.note("no snapshot is good");
             self.disk.clear();
-            Node::start(self.site(), self.disk.open())
+            Node::start(self.site())
         });
         let mut node = node.unwrap();
         self.shards = node.shards;
         if self.is_paused() {
-            node.reader.pause();
+            node.turn.effects.reader.pause();
         }
         self.halted.extend(node.halted.iter().map(|p| p.number));
         self.note(&format!(
             "starts, {} shards, restored {}",
             node.shards, node.restored
         ));
-        self.snapshot_at = self.now + self.profile.snapshot_every;
         self.node = Some(node);
-    }
-
-    fn is_full(&self) -> bool {
-        self.passing
-            .iter()
-            .any(|(_, f)| matches!(f, Fault::FullDisk { .. }))
     }
 
     fn is_paused(&self) -> bool {
@@ -369,44 +361,23 @@ impl World {
     }
 
     fn work(&mut self, node: &mut Node, now: i64, lags: bool) -> Result<(), Stopped> {
-        let mut read = Ok(());
-        // Where the process hangs, nobody tells the engine the time either.
-        for _ in 0..if lags { 0 } else { self.random.between(1, 30) } {
-            node.reader.records_max = usize::try_from(self.random.between(1, 200)).unwrap();
-            match node.read(now, &mut self.receivers) {
-                Ok(Some(records)) => self.note(&format!("read {records}")),
-                Ok(None) => break,
-                Err(stopped) => {
-                    read = Err(stopped);
-                    break;
-                }
-            }
+        if self.now > self.end {
+            node.turn.settings.snapshot_every = Span(REST_SNAPSHOT);
+        }
+        let read = self.read(node, now, lags);
+        for said in std::mem::take(&mut node.turn.effects.said) {
+            self.note(&said);
         }
         if let Err(Stopped::Died) = read {
             return read;
         }
-        for (_, partition, next) in node.course.engine.frontier() {
+        for (_, partition, next) in node.turn.course.engine.frontier() {
             let reached = self.reached.entry(partition).or_default();
             *reached = (*reached).max(next);
         }
-        if read.is_ok() {
-            match node.keep_house(now) {
-                Err(Stopped::Died) => return Err(Stopped::Died),
-                Ok(()) => self.kept_house = Some(now),
-                Err(Stopped::Stuck) => {}
-            }
-        }
+        self.kept_house = node.kept_house;
         node.deliver(&mut self.receivers, now, &mut self.random)?;
-        if self.now >= self.snapshot_at && read.is_ok() && !self.is_full() {
-            let rests = self.now > self.end;
-            let every = self.profile.snapshot_every;
-            self.snapshot_at = self.now + if rests { REST_SNAPSHOT } else { every };
-            self.snapshot(node)?;
-            if self.tear.take().is_some() {
-                return Err(Stopped::Died);
-            }
-        }
-        let stats = node.course.engine.stats();
+        let stats = node.turn.course.engine.stats();
         self.evicted = self
             .evicted
             .max(stats.usage.iter().map(|u| u.evicted).sum());
@@ -424,45 +395,21 @@ impl World {
         Ok(())
     }
 
-    fn snapshot(&mut self, node: &mut Node) -> Result<(), Stopped> {
-        let Some((taken, place)) = node.course.snapshot(node.snapshots.due()) else {
-            return Ok(());
-        };
-        self.note(&format!(
-            "{:?} {} {:?}",
-            taken.kind,
-            blake3::hash(&taken.body.concat()),
-            place.frontier
-        ));
-        let (begun, written, durable): (_, _, &[_]) = match taken.kind {
-            Kind::Base => (
-                "base-begun",
-                "base-written",
-                &["base-renamed", "snapshots-pruning"],
-            ),
-            Kind::Increment => (
-                "increment-begun",
-                "increment-written",
-                &["increment-renamed"],
-            ),
-        };
-        match self.tear {
-            Some(tear) => self
-                .disk
-                .write_and_die(&mut node.snapshots, taken, &place, tear),
-            None => {
-                self.crashes.point(begun)?;
-                if let Err(stopped) = self.crashes.point(written) {
-                    let aside = Tear::BeforeRename;
-                    self.disk
-                        .write_and_die(&mut node.snapshots, taken, &place, aside);
-                    return Err(stopped);
-                }
-                node.snapshots.save(taken, &place).unwrap();
-                durable.iter().try_for_each(|p| self.crashes.point(p))?;
-                node.reader.publish(&place.frontier);
-                self.crashes.point("frontier-published")?;
+    /// The engine's thread. Where the process hangs, nobody tells the engine the time either.
+    fn read(&mut self, node: &mut Node, now: i64, lags: bool) -> Result<(), Stopped> {
+        if lags {
+            return node.settle(now);
+        }
+        for _ in 0..self.random.between(1, 30) {
+            let records = self.random.between(1, 200);
+            node.turn.effects.reader.records_max = usize::try_from(records).unwrap();
+            match node.read(now, &mut self.receivers)? {
+                Some(records) => self.note(&format!("read {records}")),
+                None => break,
             }
+        }
+        if self.disk.has_tear() && !self.disk.is_full() {
+            node.turn.snapshot()?;
         }
         Ok(())
     }

@@ -105,6 +105,7 @@ fn moments_are_over_when_they_have_been_told() {
     };
     let hour = Span::hours(1).0;
     let exploded = meta::key_explosion(&HashKey::fixed(), "many", 9, WallTime(0));
+    let gone = meta::endpoint_gone(&HashKey::fixed(), "soc", WallTime(0));
     let halted = meta::partition_halted(
         &HashKey::fixed(),
         ("t", 0),
@@ -117,11 +118,12 @@ fn moments_are_over_when_they_have_been_told() {
         of(2, "held", 0),
         of(3, "many", 0),
         exploded,
+        gone,
         halted.clone(),
     ];
     // Held: its last event was later than its first.
     all.push(of(4, "held", 0));
-    all[5].last = EventTime(hour);
+    all[6].last = EventTime(hour);
     desk.record(&all, WallTime(0)).unwrap();
     let left = |desk: &Desk, at: i64| {
         desk.prune(EventTime(at), WallTime(at), 100).unwrap();

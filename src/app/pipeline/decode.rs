@@ -47,10 +47,10 @@ impl Decoding {
             }
             let spare = self.spares.try_recv();
             let mut intake = spare.unwrap_or_else(|_| Intake::fresh(&rules));
-            intake.begin(&job);
             let (seq, mut batch) = (job.seq, job.batch);
-            self.decode(&mut stage, &batch, &mut intake);
-            intake.notices.append(&mut batch.notices);
+            intake.begin(&rules, job.read_at, job.clock);
+            let anew = || self::stage(&rules, self.tables.get());
+            intake.decode(&mut batch, &self.hints, &mut stage, anew);
             batch.clear();
             crate::crash::point("batch-decoded");
             let _full = self.empties.try_send(batch);
@@ -59,36 +59,47 @@ impl Decoding {
             }
         }
     }
+}
 
-    fn decode(&self, stage: &mut Stage, batch: &Batch, intake: &mut Intake) {
+impl Intake {
+    /// Takes in what stage 1 makes of a batch, and its notices. Where decoding itself fails the stage is
+    /// made `anew`.
+    pub fn decode(
+        &mut self,
+        batch: &mut Batch,
+        hints: &[Option<Schema>],
+        stage: &mut Stage,
+        anew: impl Fn() -> Stage,
+    ) {
+        self.notices.append(&mut batch.notices);
         let mut last: Vec<Record<'_>> = Vec::new();
         for record in batch.records() {
-            let beside = Beside::of(&record, &self.hints, intake.clock);
-            let before = intake.routed.len();
-            let (routed, dead) = (&mut intake.routed, &mut intake.dead);
+            let beside = Beside::of(&record, hints, self.clock);
+            let before = self.routed.len();
+            let (routed, dead) = (&mut self.routed, &mut self.dead);
             let work = || {
                 crate::crash::point("record-decoding");
                 stage.work(record.payload, &beside, routed, dead);
             };
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
-                intake.routed.truncate(before);
-                intake.routed.pass(beside.origin);
-                intake.dead.push((beside.origin, DeadLetter::defect()));
-                *stage = self::stage(&intake.rules, self.tables.get());
+                self.routed.truncate(before);
+                self.routed.pass(beside.origin);
+                self.dead.push((beside.origin, DeadLetter::defect()));
+                *stage = anew();
             }
-            intake.count(record.partition.topic, record.payload.len());
-            if intake.routed.len() != before {
+            self.count(record.partition.topic, record.payload.len());
+            if self.routed.len() != before {
                 match last.iter_mut().find(|l| l.partition == record.partition) {
                     Some(earlier) => *earlier = record,
                     None => last.push(record),
                 }
             }
         }
-        let key = &intake.rules.program.key;
+        let key = &self.rules.program.key;
         let fingerprints = last
             .iter()
             .map(|r| (r.partition, r.offset, r.fingerprint(key)));
-        intake.last.extend(fingerprints);
+        self.last.extend(fingerprints);
     }
 }
 

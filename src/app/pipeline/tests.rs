@@ -32,12 +32,6 @@ impl Source for Endless {
     fn pause(&mut self) {}
 
     fn resume(&mut self) {}
-
-    fn publish(&mut self, _frontier: &Frontier) {}
-
-    fn lag(&self) -> Vec<Lag> {
-        Vec::new()
-    }
 }
 
 /// A pipeline over an endless source in which every thread waits for the engine.

@@ -57,12 +57,10 @@ fn is_base(file: &Path) -> bool {
 /// Until the life of this daemon, which has written a base, has put increments behind it.
 fn chained(scene: &Scene, daemon: &Daemon, lives: usize) {
     daemon.until("a base and two increments", |_| {
-        let dir = scene.home.file("state/snapshots");
-        let files = if dir.exists() {
-            snapshots(scene)
-        } else {
-            Vec::new()
-        };
+        if !scene.home.file("state/snapshots").exists() {
+            return None;
+        }
+        let files = snapshots(scene);
         let bases = files.iter().filter(|f| is_base(f)).count();
         let behind = files.iter().rev().take_while(|f| !is_base(f)).count();
         (bases >= lives && behind >= 2).then_some(())

@@ -21,7 +21,7 @@ fn slot(record: &Record) -> String {
     format!("{} {}", record.action.verb.name(), record.action.target)
 }
 
-pub fn taken_back_stays_back(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+pub fn taken_back_stays_back(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     // Over once the clock has come that far, even if it is then set back.
     let now = WallTime(sight.world.clock());
     book.held.retain(|_, until| *until > now);
@@ -46,7 +46,7 @@ pub fn taken_back_stays_back(book: &mut Book, sight: &Sight<'_>) -> Result<(), S
     Ok(())
 }
 
-pub fn budgets_hold(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+pub fn budgets_hold(book: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(rows) = book.is_new(sight) else {
         return Ok(());
     };
@@ -85,7 +85,7 @@ pub fn budgets_hold(book: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
     Ok(())
 }
 
-pub fn nothing_outstays(_: &mut Book, sight: &Sight<'_>) -> Result<(), String> {
+pub fn nothing_outstays(_: &mut Book<'_>, sight: &Sight<'_>) -> Result<(), String> {
     let Some(kept_house) = sight.world.kept_house else {
         return Ok(());
     };

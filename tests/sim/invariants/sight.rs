@@ -43,6 +43,10 @@ pub struct Rows {
     pub bodies: BTreeMap<String, String>,
     /// An alert revision that is not what it was.
     pub changed: Option<Vec<u8>>,
+    /// All alert revisions, in the order in which they were first seen.
+    pub told: Vec<Alert>,
+    /// Whether every alert was looked at the last time.
+    pub whole: bool,
     /// Per receiver how many first receipts were looked at.
     looked: [usize; 2],
 }
@@ -60,7 +64,7 @@ pub struct Sight<'a> {
 
 impl<'a> Sight<'a> {
     pub fn of(world: &'a mut World, rows: &'a Rows) -> Self {
-        let engine = world.node.as_mut().map(|n| &mut n.course.engine);
+        let engine = world.node.as_mut().map(|n| &mut n.turn.course.engine);
         let stats = engine.map(|e| (e.stats(), e.frontier().map(|(_, p, n)| (p, n)).collect()));
         let (stats, frontier) = stats.map_or((None, BTreeMap::new()), |(s, f)| (Some(s), f));
         Self {
@@ -123,6 +127,7 @@ impl Rows {
         whole: bool,
     ) -> Result<(), StoreError> {
         (self.outbox, self.depths) = (BTreeMap::new(), Vec::new());
+        self.whole = whole;
         for endpoint in ENDPOINTS {
             self.depths
                 .push((endpoint.to_owned(), messages::depth(view, endpoint)?));
@@ -193,6 +198,7 @@ impl Rows {
                     self.bodies.insert(draft.webhook_id, draft.body);
                     self.ids.insert(alert.alert_id);
                     self.alerts.insert(key.to_vec(), bytes.to_vec());
+                    self.told.push(alert);
                 }
             }
             Ok(ControlFlow::Continue(()))

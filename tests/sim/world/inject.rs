@@ -2,11 +2,9 @@
 
 use tidegate::engine::containment::Record;
 use tidegate::engine::containment::policy::Answer;
-use tidegate::engine::detector::plan::Detector;
 use tidegate::model::ids::Id;
-use tidegate::source::Source;
+use tidegate::source::Source as _;
 
-use crate::detectors::EDITED;
 use crate::disk::Tear;
 use crate::fault::Fault;
 use crate::invariants::HUMAN;
@@ -25,11 +23,14 @@ impl World {
         for (_, fault) in over {
             match fault {
                 Fault::Lost { partition, .. } => self.find(partition),
-                Fault::FullDisk { .. } => self.store.set_full(false),
+                Fault::FullDisk { .. } => {
+                    self.store.set_full(false);
+                    self.disk.set_full(false);
+                }
                 Fault::Webhook { endpoint, .. } => self.receivers[endpoint].mood = Mood::Well,
                 Fault::Pause { .. } => {
                     if let Some(node) = &mut self.node {
-                        node.reader.resume();
+                        node.turn.effects.reader.resume();
                     }
                 }
                 _ => {}
@@ -72,8 +73,7 @@ impl World {
                 } else {
                     tear
                 };
-                self.tear = Some(tear);
-                self.snapshot_at = self.now;
+                self.disk.tear(tear);
                 self.down_after_crash = down;
             }
             Fault::Restart { down } => self.stop(down),
@@ -116,12 +116,13 @@ impl World {
             }
             Fault::Pause { time } => {
                 if let Some(node) = &mut self.node {
-                    node.reader.pause();
+                    node.turn.effects.reader.pause();
                 }
                 self.lasts(time, fault);
             }
             Fault::FullDisk { time } => {
                 self.store.set_full(true);
+                self.disk.set_full(true);
                 self.lasts(time, fault);
             }
             Fault::Webhook {
@@ -141,6 +142,7 @@ impl World {
         self.note("dies");
         self.node = None;
         self.store.restart();
+        self.disk.cut();
         self.crashes.restart();
         self.kept_house = None;
         self.start_at = self.now + down;
@@ -150,11 +152,8 @@ impl World {
     pub(super) fn stop(&mut self, down: i64) {
         if let Some(mut node) = self.node.take() {
             let now = self.clock();
-            let finished = node
-                .finish(now)
-                .and_then(|()| self.crashes.point("draining"));
-            if finished.is_ok() && !self.is_full() {
-                drop(self.snapshot(&mut node));
+            if node.settle(now).is_ok() {
+                drop(node.turn.finish());
             }
         }
         self.die(down);
@@ -166,7 +165,7 @@ impl World {
         let Some(mut node) = self.node.take() else {
             return;
         };
-        let state = node.course.desk.state();
+        let state = node.turn.course.desk.state();
         let of = |records: Vec<&Record>| -> Vec<Id> {
             records.iter().map(|r| r.action.action_id).collect()
         };
@@ -178,10 +177,13 @@ impl World {
         let place = |many: usize| usize::try_from(pick).unwrap_or(0) % many.max(1);
         let wrong = Id([7; 32]);
         let id = fits.get(place(fits.len())).copied().unwrap_or(wrong);
-        match node.answer(id, answer, HUMAN, now) {
+        match node.answer((id, answer, HUMAN), now) {
             Err(Stopped::Died) => self.die(self.down_after_crash),
             Ok(done) => {
-                assert_eq!(done, id != wrong, "{answer:?} of {id}");
+                assert!(
+                    done.is_none_or(|done| done == (id != wrong)),
+                    "{answer:?} of {id}"
+                );
                 self.node = Some(node);
             }
             Err(Stopped::Stuck) => self.node = Some(node),
@@ -194,19 +196,8 @@ impl World {
             self.stop(down);
         }
         std::mem::swap(&mut self.program, &mut self.other);
-        let (now, program) = (self.clock(), self.program.clone());
-        let Some(node) = &mut self.node else {
-            return;
-        };
-        match node.reload(&program, now) {
-            Ok(kept) => {
-                let stay = |d: &&Detector| !EDITED.contains(&d.name.as_str());
-                let unchanged = program.plan.detectors.iter().filter(stay).count();
-                assert_eq!(kept, unchanged, "rules that kept their state");
-            }
-            Err(Stopped::Died) => self.die(self.down_after_crash),
-            // The old detectors stay in force until what they said can be kept.
-            Err(Stopped::Stuck) => std::mem::swap(&mut self.program, &mut self.other),
+        if let Some(node) = &mut self.node {
+            node.reload(&self.program);
         }
     }
 

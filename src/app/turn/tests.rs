@@ -1,0 +1,199 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::app::commit::Desk;
+use crate::app::reload::Noise;
+use crate::app::state_dir::Place;
+use crate::deliver::Settings as Delivery;
+use crate::engine::Engine;
+use crate::engine::containment::policy::{Policy, Settings as PolicySettings};
+use crate::engine::program::{Program, Settings as ProgramSettings};
+use crate::engine::shard::Local;
+use crate::engine::snapshot::{Kind, Taken};
+use crate::enrich::Tables;
+use crate::model::HashKey;
+use crate::source::ledger::Frontier;
+use crate::source::{Halt, Partition};
+use crate::store::memory::MemoryStore;
+use crate::store::rows::alerts;
+use crate::store::snapshot::SnapshotError;
+use crate::store::{self, StoreError};
+
+/// Notes in which order it is touched.
+#[derive(Default)]
+struct Noting {
+    now: i64,
+    done: Vec<&'static str>,
+    is_full: bool,
+    has_no_room: bool,
+    /// How long a snapshot takes (ms).
+    saving: i64,
+}
+
+impl Effects for Noting {
+    fn now(&self) -> WallTime {
+        WallTime(self.now)
+    }
+
+    fn bury(&mut self, _: &[String], letters: &[(Origin, DeadLetter)]) -> Result<(), Trouble> {
+        assert_eq!(letters.len(), 1);
+        self.done.push("bury");
+        if self.is_full {
+            return Err(StoreError::Full.into());
+        }
+        Ok(())
+    }
+
+    fn sync_letters(&mut self) -> Result<(), Trouble> {
+        self.done.push("sync");
+        Ok(())
+    }
+
+    fn due(&self) -> Kind {
+        Kind::Base
+    }
+
+    fn save(&mut self, _: Taken, _: &Place) -> Result<usize, Trouble> {
+        self.done.push("save");
+        self.now += self.saving;
+        if self.has_no_room {
+            let error = SnapshotError::Full("snapshot".into());
+            return Err(Trouble::Snapshot(error.into()));
+        }
+        Ok(1)
+    }
+
+    fn publish(&mut self, _: Frontier) {
+        self.done.push("publish");
+    }
+
+    fn put_back(&mut self, _: Arc<Rules>) {}
+
+    fn hear(&mut self, what: &Happening<'_>) {
+        self.done.push(match what {
+            Happening::Taken { .. } => "taken",
+            Happening::Told { .. } => "told",
+            Happening::Heeded(_) => "heeded",
+            Happening::Unsaved(_) => "unsaved",
+            _ => return,
+        });
+    }
+
+    fn point(&mut self, _: &'static str) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+fn turn(store: &MemoryStore) -> (Turn<Local, Noting>, Arc<Rules>) {
+    let settings = ProgramSettings {
+        sources: vec!["t".to_owned()],
+        ..ProgramSettings::default()
+    };
+    let program = Program::new(Arc::default(), HashKey::fixed(), settings);
+    let rules = Rules::new(Arc::new(program), &Tables::default());
+    let engine = Engine::new(Arc::clone(&rules.program), 1);
+    let policy = Policy::new(PolicySettings::default(), &HashKey::fixed()).unwrap();
+    let (rows, plan) = (Arc::new(store.clone()), Arc::default());
+    let desk = Desk::open(rows, policy, Delivery::default(), plan).unwrap();
+    let course = Course::new(engine, desk, vec!["t".to_owned()]);
+    let settings = Settings {
+        house_every: Span(500),
+        snapshot_every: Span(1000),
+        prune_every: Span::seconds(60),
+        keep: Span::days(1),
+        noise: Noise {
+            per_thousand_max: 1000,
+        },
+    };
+    let turn = Turn::new(
+        course,
+        Noting::default(),
+        Arc::clone(&rules),
+        Frontier::default(),
+        settings,
+    );
+    (turn, rules)
+}
+
+/// A batch with a dead letter, and with the notice that nothing more comes of its partition.
+fn halting(rules: &Arc<Rules>) -> Box<Intake> {
+    let mut intake = Intake::fresh(rules);
+    intake.dead.push((Origin::default(), DeadLetter::defect()));
+    intake.notices.push(Notice::Halted {
+        partition: Partition::default(),
+        next: 7,
+        cause: Halt::OutOfRange,
+    });
+    intake
+}
+
+fn stored(store: &MemoryStore) -> usize {
+    let all = alerts::Filter::default();
+    let found = store::read(store, |view| alerts::list(view, &all, 9));
+    found.unwrap().len()
+}
+
+/// What stands still goes on where it stood, and nothing is done twice or left out.
+#[test]
+fn a_turn_that_stood_still_goes_on_where_it_stood() {
+    let store = MemoryStore::new();
+    let (mut turn, rules) = turn(&store);
+    turn.settle().unwrap();
+    turn.effects.now = 2000;
+    turn.effects.is_full = true;
+    turn.take(&mut halting(&rules)).unwrap();
+    assert!(turn.settle().unwrap_err().may_pass());
+    assert_eq!(turn.effects.done, ["taken", "bury"]);
+    turn.effects.is_full = false;
+    store.set_full(true);
+    assert!(turn.settle().unwrap_err().may_pass());
+    assert!(turn.settle().unwrap_err().may_pass());
+    let before = ["taken", "bury", "bury", "heeded"];
+    assert_eq!(
+        turn.effects.done, before,
+        "no snapshot of what is not stored"
+    );
+    assert_eq!(stored(&store), 0);
+    store.set_full(false);
+    turn.settle().unwrap();
+    turn.settle().unwrap();
+    assert_eq!(
+        turn.effects.done[before.len()..],
+        ["told", "sync", "save", "publish"]
+    );
+    assert_eq!(
+        stored(&store),
+        1,
+        "that a partition stands still is an alert"
+    );
+}
+
+#[test]
+fn a_snapshot_that_finds_no_room_is_tried_when_the_next_is_due_and_not_published() {
+    let (mut turn, _) = turn(&MemoryStore::new());
+    turn.effects.has_no_room = true;
+    turn.effects.now = 1000;
+    turn.settle().unwrap();
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.done, ["sync", "save", "unsaved"]);
+    turn.effects.has_no_room = false;
+    turn.effects.now = 2000;
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.done[3..], ["sync", "save", "publish"]);
+}
+
+/// A large state is written less often: reading stands still for at most a tenth of the time.
+#[test]
+fn a_snapshot_that_takes_long_is_written_less_often() {
+    let (mut turn, _) = turn(&MemoryStore::new());
+    turn.effects.saving = 400;
+    turn.effects.now = 1000;
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.now, 1400);
+    turn.effects.now = 1400 + 9 * 400 - 1;
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.done.len(), 3, "{:?}", turn.effects.done);
+    turn.effects.now += 1;
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.done.len(), 6);
+}
