@@ -93,7 +93,11 @@ fn durations(out: &mut impl Write, addresses: u64) {
     base.take(&mut engine, &mut files, Kind::Base);
     let (whole, of_base) = timed(|| restored(&program, folder.path()));
     let there = engine.stats().usage.iter().map(|u| u.keys).sum::<u64>();
-    assert_eq!((of_chain, of_base), (there, there), "a restart loses no key");
+    assert_eq!(
+        (of_chain, of_base),
+        (there, there),
+        "a restart loses no key"
+    );
     writeln!(
         out,
         "| back to a running engine | a base {whole:.2} s | with {CHAIN} increments {chain:.2} s |"
