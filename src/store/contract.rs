@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests damage files")]
 
+mod crash;
+
 use std::ops::ControlFlow;
 
 use super::memory::MemoryStore;
@@ -317,42 +319,6 @@ fn large_and_odd_keys_and_values() {
         })
         .unwrap();
     }
-}
-
-#[test]
-fn memory_crashes_at_every_step_and_loses_only_what_was_not_committed() {
-    let steps = {
-        let store = MemoryStore::new();
-        two_commits(&store).unwrap();
-        store.steps()
-    };
-    let mut seen = std::collections::BTreeSet::new();
-    for step in 0..steps {
-        let store = MemoryStore::new();
-        store.crash_at(step);
-        assert!(matches!(two_commits(&store), Err(StoreError::Crashed(_))));
-        assert!(store.read(&mut |_| Ok(())).is_err(), "dead until restarted");
-        store.restart();
-        let state = read(&store, |v| Ok((text(v, "a"), text(v, "b"), text(v, "c")))).unwrap();
-        let first = state.0.is_some();
-        assert_eq!(first, state.1.is_some(), "a commit is whole");
-        assert!(first || state.2.is_none(), "commits are in order");
-        seen.insert((first, state.2.is_some()));
-        two_commits(&store).unwrap();
-    }
-    assert_eq!(
-        seen.len(),
-        3,
-        "nothing, the first, and both were seen: {seen:?}"
-    );
-}
-
-fn two_commits(store: &MemoryStore) -> Result<(), StoreError> {
-    write(store, |tx| {
-        tx.put(Table::Meta, b"a", b"1")?;
-        tx.put(Table::Meta, b"b", b"2")
-    })?;
-    write(store, |tx| tx.put(Table::Meta, b"c", b"3"))
 }
 
 #[test]

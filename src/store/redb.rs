@@ -58,6 +58,19 @@ impl RedbStore {
         })
     }
 
+    /// On another disk than a file's, which can be made to fail.
+    #[cfg(test)]
+    pub(super) fn over(disk: impl ::redb::StorageBackend) -> Result<Self, StoreError> {
+        let path = Path::new("a disk of a test");
+        let made = builder().create_with_backend(disk);
+        let database = with_tables(made.map_err(|e| open_fault(path, e))?)?;
+        Ok(Self {
+            path: path.to_owned(),
+            database: RwLock::new(Some(Arc::new(database))),
+            disk: Disk::default(),
+        })
+    }
+
     fn database(&self) -> Result<Arc<Database>, StoreError> {
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().map(Arc::clone).ok_or(StoreError::Full)
@@ -134,13 +147,21 @@ impl Store for RedbStore {
 }
 
 fn open_checked(path: &Path) -> Result<Database, StoreError> {
-    let database = guarded(|| {
-        Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create(path)
-            .map_err(|e| open_fault(path, e))
-    })?;
+    with_tables(guarded(|| {
+        builder().create(path).map_err(|e| open_fault(path, e))
+    })?)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true);
+    builder
+}
+
+/// Makes the tables that are not there yet.
+fn with_tables(database: Database) -> Result<Database, StoreError> {
     let is_whole = guarded(|| {
         let transaction = database.begin_read().map_err(fault)?;
         Ok(Table::ALL

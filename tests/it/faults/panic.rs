@@ -46,15 +46,15 @@ const TASKS: &[(&str, &str, &[&str], Comes)] = &[
         &["stream-reading"],
         Nothing,
     ),
-    ("app/daemon.rs", "HTTP", &["http-accepting"], End),
     (
         "app/daemon.rs",
         "the engine",
         &["batch-taken", "alert-written"],
         End,
     ),
+    ("app/daemon/ground.rs", "HTTP", &["http-accepting"], End),
     (
-        "app/daemon.rs",
+        "app/daemon/ground.rs",
         "who waits for HTTP",
         &[],
         Never("it only waits and tells"),
