@@ -62,6 +62,8 @@ test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS
 	@dev/kafka/check
 	$(call say,'cargo test')
 	@$(CARGO) test --locked $(TESTS)
+	$(call say,'the same contract and crash suite over the store that is not built by default')
+	@$(CARGO) test --locked --lib --features sled store::contract
 	@$(MAKE) helm-lint
 
 faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100 for the long run; FAULTS=NAME, STORE=sled)
@@ -106,6 +108,7 @@ lint: ## formatting, clippy without a warning, scripts that parse
 	@$(CARGO) fmt --check
 	$(call say,'cargo clippy')
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --lib --features sled -- -D warnings
 
 format: ## let rustfmt have its way
 	@dev/setup lint
