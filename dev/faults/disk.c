@@ -1,7 +1,8 @@
 /* A disk that fails on demand, for tests that may not mount one.
  *
  * Preloaded (LD_PRELOAD) into tidegate. While the file named by DISK_FAULT exists, calls on files
- * below the folder DISK_DIR fail: with "ENOSPC" in it every write, with "EIO" every sync.
+ * below the folder DISK_DIR fail: with "ENOSPC" in it every write, with "SOME" one of them in 32, without
+ * order but in every run the same, with "EIO" every sync.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,6 +15,15 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* Whether it is the turn of this call. */
+static int hit(void) {
+  static unsigned calls;
+  unsigned n = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+  n = (n ^ n >> 16) * 0x45d9f3bu;
+  n = (n ^ n >> 16) * 0x45d9f3bu;
+  return (n ^ n >> 16) % 32 == 0;
+}
+
 /* What is armed: ENOSPC, EIO or 0. Reads without the functions that are replaced here. */
 static int armed(void) {
   const char *file = getenv("DISK_FAULT");
@@ -23,6 +33,7 @@ static int armed(void) {
   ssize_t size = read(fd, text, sizeof text - 1);
   close(fd);
   if (size <= 0) return 0;
+  if (strncmp(text, "SOME", 4) == 0) return hit() ? ENOSPC : 0;
   return strncmp(text, "ENOSPC", 6) == 0 ? ENOSPC : strncmp(text, "EIO", 3) == 0 ? EIO : 0;
 }
 

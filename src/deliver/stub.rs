@@ -9,8 +9,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+
+mod request;
 
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
@@ -78,7 +80,10 @@ impl Stub {
         script: &(dyn Fn(usize) -> Answer + Send + Sync),
     ) -> Option<()> {
         loop {
-            let (headers, body) = read_request(&mut stream).await?;
+            let (head, body) = request::read(&mut stream).await?;
+            let headers = head.lines().filter_map(|line| line.split_once(": "));
+            let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+            let headers = headers.collect();
             let answer = {
                 let mut requests = self.requests.lock().unwrap();
                 let answer = script(requests.len());
@@ -153,33 +158,4 @@ impl Stub {
             Answer::Close => None,
         }
     }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<(BTreeMap<String, String>, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let headers: BTreeMap<String, String> = head
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(": "))
-        .map(|(k, v)| (k.to_lowercase(), v.to_owned()))
-        .collect();
-    let length: usize = headers
-        .get("content-length")
-        .map_or(0, |v| v.parse().unwrap());
-    let mut body = bytes[end..].to_vec();
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
-    Some((headers, body))
 }

@@ -416,6 +416,7 @@ pub(super) fn every_kind(n: u32) -> Vec<Rule> {
         joined(10, 1, all_of(false)),
         joined(10, 1, all_of(true)),
         joined(2, 0, window(Function::Distinct, Op::Gte, f64::from(n))),
+        rule(Kind::Each, 2, 0, true),
     ]
 }
 

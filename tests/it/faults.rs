@@ -26,12 +26,15 @@ mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tidegate::model::HashKey;
+use tidegate::store::snapshot::{self, Snapshot};
 
 use crate::harness::command::{Run, tidegate};
 use crate::harness::daemon::Home;
-use crate::harness::receiver::Receiver;
+use crate::harness::receiver::{Receiver, Request};
 use crate::harness::{alerts, fixture, kafka as broker, lines, root, scratch, tell};
 
 /// How soon reading goes on once the broker is back (T21).
@@ -78,6 +81,8 @@ struct Scene {
     records: u64,
     want: BTreeSet<String>,
     wrong: u64,
+    /// The receiver is asked for every action: there is a webhook for them, and none expires before.
+    enforces: bool,
 }
 
 /// What a run over and through a fault came to.
@@ -87,6 +92,8 @@ struct Tally {
     lost: usize,
     extra: usize,
     duplicates: usize,
+    /// Actions that the receiver was asked for: those that alerts say were taken.
+    actions: usize,
 }
 
 impl Scene {
@@ -108,6 +115,7 @@ impl Scene {
             records: events.lines().count() as u64,
             wrong: events.lines().filter(|l| !l.ends_with('}')).count() as u64,
             want: replayed(&file),
+            enforces: true,
             home,
         }
     }
@@ -140,26 +148,64 @@ impl Scene {
         revisions(&self.receiver).len().min(written) >= self.want.len()
     }
 
+    /// Up to where the newest snapshot on disk holds a topic's first partition.
+    fn frontier(&self, topic: &str) -> i64 {
+        let newest = newest(&self.home.file("state/snapshots"));
+        let place: serde_json::Value = serde_json::from_slice(&newest.frontier).unwrap();
+        place["frontier"][topic]["0"].as_i64().expect("a place")
+    }
+
     /// What has arrived, against the oracle: in the file and at the receiver, which must agree.
     fn tally(&self) -> Tally {
-        let written: Vec<String> = lines(&self.home.file("alerts.ndjson"))
-            .iter()
-            .map(|l| alerts::comparable(l))
-            .collect();
+        let whole = lines(&self.home.file("alerts.ndjson"));
+        let written: Vec<String> = whole.iter().map(|l| alerts::comparable(l)).collect();
         let file: BTreeSet<String> = written.iter().cloned().collect();
-        let sent = revisions(&self.receiver);
+        let seen = self.receiver.seen();
+        let sent = revisions_of(&seen);
         assert_eq!(
             sent.len(),
             self.want.len(),
             "alert revisions that the receiver believes"
         );
+        let (decided, asked) = (decided(&whole), asked_for(&seen));
+        assert!(asked.is_subset(&decided), "{asked:?} of {decided:?}");
+        assert!(!self.enforces || asked == decided, "{asked:?}, {decided:?}");
         Tally {
             alerts: self.want.len(),
             lost: self.want.difference(&file).count(),
             extra: file.difference(&self.want).count(),
             duplicates: written.len() - file.len() + sent.values().map(|n| n - 1).sum::<usize>(),
+            actions: asked.len(),
         }
     }
+}
+
+/// The actions of the alerts in a file, where what was delivered again is the same to the byte.
+fn decided(alerts: &[String]) -> BTreeSet<String> {
+    let (mut first, mut actions) = (BTreeMap::new(), BTreeSet::new());
+    for line in alerts {
+        let alert: serde_json::Value = serde_json::from_str(line).unwrap();
+        let before = *first.entry(alerts::revision(&alert)).or_insert(line);
+        assert_eq!(before, line, "one revision with two bodies");
+        let own = alert["actions"].as_array().unwrap();
+        actions.extend(own.iter().map(|id| id.as_str().unwrap().to_owned()));
+    }
+    actions
+}
+
+/// The actions that a receiver was asked for and has believed.
+fn asked_for(seen: &[Request]) -> BTreeSet<String> {
+    let believed = seen.iter().filter(|r| (200..300).contains(&r.status));
+    let asked = believed.filter(|r| r.kind == "tidegate.action.requested.v1");
+    let id = |r: &Request| r.data["action_id"].as_str().unwrap().to_owned();
+    asked.map(id).collect()
+}
+
+/// The newest good snapshot in a folder.
+fn newest(snapshots: &Path) -> Snapshot {
+    let key = HashKey::fixed().id();
+    let mut found = snapshot::read(snapshots, "engine", &key).unwrap();
+    found.chain.pop().expect("a snapshot")
 }
 
 /// A configuration over one topic that tells one receiver everything.
@@ -185,8 +231,12 @@ fn shim(name: &str) -> PathBuf {
 
 /// The alert revisions that a receiver believes, and how often it got each.
 fn revisions(receiver: &Receiver) -> BTreeMap<(String, u64), usize> {
+    revisions_of(&receiver.seen())
+}
+
+fn revisions_of(seen: &[Request]) -> BTreeMap<(String, u64), usize> {
     let mut sent = BTreeMap::new();
-    for request in receiver.seen() {
+    for request in seen {
         let is_alert = request.kind.starts_with("tidegate.alert");
         if is_alert && (200..300).contains(&request.status) {
             *sent.entry(alerts::revision(&request.data)).or_default() += 1;

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod command;
 pub mod daemon;
+pub mod host;
 pub mod kafka;
 pub mod proxy;
 pub mod receiver;

@@ -137,6 +137,23 @@ impl Disk {
         }
     }
 
+    /// Spoils one of the files: more often than not one of the newest chain. Tells how many files of that
+    /// chain are before it, and how many behind it; none if it is of an older one.
+    pub fn damage(&self, pick: u64) -> Option<(usize, usize)> {
+        let files = self.files();
+        let is_base = |path: &PathBuf| path.extension().is_some_and(|e| e == "snapshot");
+        let base = files.iter().rposition(is_base)?;
+        let from = if pick.is_multiple_of(4) { 0 } else { base };
+        let at = from + usize::try_from(pick / 4).unwrap() % (files.len() - from);
+        let mut bytes = std::fs::read(&files[at]).unwrap();
+        let place = usize::try_from(pick / 64).unwrap() % bytes.len().max(1);
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte ^= 1 << (pick % 8);
+        }
+        std::fs::write(&files[at], bytes).unwrap();
+        Some((at.checked_sub(base)?, files.len() - 1 - at))
+    }
+
     /// Puts all snapshots away: the next start reads the log from its beginning.
     pub fn clear(&self) {
         for file in self.files() {

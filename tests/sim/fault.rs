@@ -29,6 +29,8 @@ pub enum Fault {
     },
     /// It dies while it writes a snapshot.
     CrashInSnapshot { tear: Tear, down: i64 },
+    /// It dies, and a file of a snapshot is damaged: `pick` says which.
+    Damage { pick: u64, down: i64 },
     /// It is stopped in good order and started again.
     Restart { down: i64 },
     /// It is stopped; the wall clock has been set when it starts again.
@@ -70,6 +72,7 @@ impl Fault {
             Self::CrashInStore { .. } => "crash-in-store",
             Self::CrashAt { .. } => "crash-at",
             Self::CrashInSnapshot { .. } => "crash-in-snapshot",
+            Self::Damage { .. } => "damage",
             Self::Restart { .. } => "restart",
             Self::ClockStep { .. } => "clock-step",
             Self::Reshard { .. } => "reshard",
@@ -146,14 +149,20 @@ fn draw(random: &mut Random, partitions: usize) -> Fault {
     let shards = usize::try_from(random.between(1, 5)).unwrap();
     let partition = usize::try_from(random.between(0, i64::try_from(partitions).unwrap())).unwrap();
     let moods = [Mood::Down, Mood::Failing, Mood::Slow, Mood::Busy];
-    match random.between(0, 26) {
+    match random.between(0, 28) {
         22..26 => {
             let point = *random.pick(POINTS);
-            // A process drains once.
-            let most = if point == "draining" { 1 } else { 3 };
+            // A process drains once, and writes few bases.
+            let seldom = ["draining", "base-", "snapshots-"];
+            let is_seldom = seldom.iter().any(|start| point.starts_with(start));
+            let most = if is_seldom { 1 } else { 3 };
             let n = u64::try_from(random.between(1, most + 1)).unwrap();
             Fault::CrashAt { point, n, down }
         }
+        26.. => Fault::Damage {
+            pick: random.bits(),
+            down,
+        },
         0..3 => Fault::Crash { down },
         3..6 => Fault::CrashInStore {
             step: random.bits() % 60,

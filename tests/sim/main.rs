@@ -46,6 +46,8 @@ use world::{Outcome, Violation};
 
 /// Seeds of a normal run.
 const SEEDS: u64 = 100;
+/// A base and its increments that are a long chain.
+const CHAIN: usize = 4;
 /// Seeds within which a mutant must be caught.
 const MUTANT_SEEDS: u64 = 20;
 
@@ -82,6 +84,7 @@ fn number(variable: &str) -> Option<u64> {
 fn seeds() {
     let count = number("TIDEGATE_SIM_SEEDS").unwrap_or(SEEDS);
     let (begin, mut steps, mut injected) = (Instant::now(), 0, BTreeMap::<_, u64>::new());
+    let (mut restored, mut halved) = (BTreeMap::<_, u64>::new(), 0);
     let mut died: BTreeMap<&str, u64> = POINTS.iter().map(|point| (*point, 0)).collect();
     let mut failed = Vec::new();
     for seed in 0..count {
@@ -91,6 +94,10 @@ fn seeds() {
                 for (name, n) in outcome.injected {
                     *injected.entry(name).or_default() += n;
                 }
+                for (files, n) in outcome.world.chains.restored {
+                    *restored.entry(files).or_default() += n;
+                }
+                halved += outcome.world.chains.halved;
                 for (point, n) in outcome.died {
                     *died.entry(point).or_default() += n;
                 }
@@ -119,6 +126,7 @@ fn seeds() {
     );
     println!("faults: {injected:?}");
     println!("died at: {died:?}");
+    println!("restored from so many files: {restored:?}, {halved} to the middle of a chain");
     assert!(
         failed.is_empty(),
         "{} seeds failed: {failed:?}",
@@ -126,6 +134,11 @@ fn seeds() {
     );
     let never: Vec<_> = died.iter().filter(|(_, n)| **n == 0).collect();
     assert!(count < SEEDS || never.is_empty(), "never died at {never:?}");
+    let long: u64 = restored.range(CHAIN..).map(|(_, n)| n).sum();
+    assert!(
+        count < SEEDS || (long >= count && halved > 0),
+        "{long} long chains were gone on from, {halved} to their middle: {restored:?}"
+    );
 }
 
 #[test]

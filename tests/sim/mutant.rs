@@ -31,6 +31,10 @@ pub enum Mutant {
     IdleTakesTime,
     /// An increment does not tell what has changed in the shards.
     ChangesForgotten,
+    /// An increment in the middle is missing, and nobody notices.
+    IncrementMissed,
+    /// An increment is applied twice.
+    IncrementTwice,
     /// Rules lose their state at a restart.
     RestoreForgets,
     /// An alert that is stored is decided about again.
@@ -104,7 +108,7 @@ impl Mutant {
         )
     }
 
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -116,6 +120,8 @@ impl Mutant {
         Self::LateDropped,
         Self::IdleTakesTime,
         Self::ChangesForgotten,
+        Self::IncrementMissed,
+        Self::IncrementTwice,
         Self::RestoreForgets,
         Self::PolicyTwice,
         Self::SeqReused,

@@ -89,8 +89,8 @@ pub struct Node {
     /// Whether something is owed from before: at the start, and where there was no room.
     owes: bool,
     pub halted: Vec<Partition>,
-    /// Whether it began with a snapshot, and with how many shards.
-    pub restored: bool,
+    /// With how many files of snapshots it began, and with how many shards.
+    pub restored: usize,
     pub shards: usize,
     mutant: Mutant,
 }
@@ -128,14 +128,15 @@ impl Node {
         let mut snapshots = site.disk.open();
         let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
         let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
-        let restored = saved.is_some();
         let (chain, place) = saved.unwrap_or_default();
+        let restored = chain.len();
+        let chain = misfile(site.mutant, chain);
         let kept = place.frontier.clone();
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
         let found = Found::new(&site.memory);
         let (mut shards, mut engine) = (site.shards, site.engine(site.shards, &found));
-        if restored {
+        if restored > 0 {
             let saved = || Saved::read(&chain).map_err(|e| e.to_string());
             match engine.restore(saved()?, &place.topics) {
                 Ok(_) => {}
@@ -403,6 +404,25 @@ fn settings(profile: &Profile, mutant: Mutant) -> Settings {
             per_thousand_max: 1_000_000,
         },
     }
+}
+
+/// What a mutant takes for the chain: an increment is left out, or taken twice, and what follows is numbered as if
+/// that were none of its business.
+fn misfile(mutant: Mutant, mut chain: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    // A base, and two increments of which the first changes what the second stands on.
+    if chain.len() < 3 {
+        return chain;
+    }
+    match mutant {
+        Mutant::IncrementMissed => drop(chain.remove(1)),
+        Mutant::IncrementTwice => chain.insert(1, chain[1].clone()),
+        _ => return chain,
+    }
+    for (body, nth) in chain.iter_mut().skip(1).zip(1..) {
+        // Behind the form, which is as short: a number below 128 is one byte.
+        body[1] = nth;
+    }
+    chain
 }
 
 /// Where a mutant begins to read instead.

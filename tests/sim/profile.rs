@@ -110,7 +110,7 @@ impl Profile {
             is_small: seed % 20 == 11,
             shards: usize::try_from(random.between(1, 5)).unwrap(),
             step_max: *random.pick(&[2 * S, 5 * S, 10 * S]),
-            snapshot_every: *random.pick(&[2, 4, 8]) * 60 * S,
+            snapshot_every: *random.pick(&[15 * S, 45 * S, 4 * 60 * S]),
         }
     }
 

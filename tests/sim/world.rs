@@ -62,6 +62,24 @@ pub struct Outcome {
     pub world: World,
 }
 
+/// What lives went on from.
+#[derive(Clone, Debug, Default)]
+pub struct Chains {
+    /// How many files it was, and how often.
+    pub restored: BTreeMap<usize, u64>,
+    /// How many files are before the one that was damaged in the middle of the newest chain.
+    damaged: Option<usize>,
+    /// How often a life went on with just those.
+    pub halved: u64,
+}
+
+impl Chains {
+    fn restore(&mut self, files: usize) {
+        *self.restored.entry(files).or_default() += 1;
+        self.halved += u64::from(self.damaged.take() == Some(files));
+    }
+}
+
 pub struct World {
     pub profile: Profile,
     /// The program in force, and the one after the next change of the detectors.
@@ -105,6 +123,7 @@ pub struct World {
     /// Per partition the furthest offset that any life has taken in.
     pub reached: BTreeMap<i32, i64>,
     pub halted: BTreeSet<i32>,
+    pub chains: Chains,
 }
 
 /// The facts and lines of a seed, and how they come into the log.
@@ -225,6 +244,7 @@ impl World {
             trace: blake3::Hasher::new(),
             reached: BTreeMap::new(),
             halted: BTreeSet::new(),
+            chains: Chains::default(),
         }
     }
 
@@ -330,6 +350,7 @@ impl World {
             node.turn.effects.reader.pause();
         }
         self.halted.extend(node.halted.iter().map(|p| p.number));
+        self.chains.restore(node.restored);
         self.note(&format!(
             "starts, {} shards, restored {}",
             node.shards, node.restored

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::detector::plan::{Kind as RuleKind, Rule};
 use crate::engine::tests::{Fact, drain, every_kind, fed_by_events, program, routed};
 use crate::engine::{Engine, Input, program::Settings};
-use crate::model::{Span, WallTime};
+use crate::model::{HashKey, Span, WallTime};
 
 const SHARDS: usize = 2;
 
@@ -133,6 +134,41 @@ proptest! {
         }
         pair.snapshot();
     }
+}
+
+/// Which keys have an open episode is no part of a table: a share and a rate that rise, and fall again.
+#[test]
+fn what_is_open_is_told_by_increments() {
+    let rules = every_kind(2);
+    let settings = || Settings {
+        lateness: Span(0),
+        ..Settings::default()
+    };
+    let mut pair = Pair::new([2, 2].map(|n| program(every_kind(n), 0, settings())));
+    let key = HashKey::fixed().fingerprint(b"k7\x1f").0;
+    let mut opened = vec![0; rules.len()];
+    // One event in ten is of the first stream; for a while half of them are, and there are more.
+    let usual = |from: i64, to: i64| (from..to).step_by(10).map(|t| (t, u8::from(t % 100 != 0)));
+    let rise = (4000..4400).step_by(2).map(|t| (t, u8::from(t % 4 != 0)));
+    let times = usual(0, 4000).chain(rise).chain(usual(4400, 6000));
+    let facts: Vec<Fact> = times.map(|(time, input)| (time, 7, input, 1)).collect();
+    for (n, some) in facts.chunks(10).enumerate() {
+        pair.batch(some, n * 10);
+        pair.snapshot();
+        for (rule, opened) in opened.iter_mut().enumerate() {
+            *opened += usize::from(pair.engines[0].probe(rule, key, some[0].0).open);
+        }
+    }
+    let lists = |rule: &Rule| match &rule.kind {
+        RuleKind::Share(_) => true,
+        RuleKind::Spike(spike) => spike.fields.is_empty(),
+        _ => false,
+    };
+    let mut listed = rules.iter().zip(opened).filter(|(rule, _)| lists(rule));
+    assert!(
+        listed.all(|(_, opened)| opened > 1),
+        "none was open for long"
+    );
 }
 
 #[test]

@@ -14,6 +14,22 @@ fn kills() -> u32 {
     std::env::var("TIDEGATE_TEST_KILLS").map_or(20, |n| n.parse().expect("a number"))
 }
 
+/// Kills of a long run, which has a million events.
+const LONG: u32 = 200;
+
+/// Something new to read for each life.
+fn stream() -> String {
+    if kills() < LONG {
+        return floods(200, 600);
+    }
+    let twice = |line: &str| {
+        let other = line.replace("203.0.113.", "198.51.100.");
+        let other = other.replace("f-", "g-").replace("u-", "v-");
+        format!("{line}\n{other}\n")
+    };
+    floods(250, 2000).lines().map(twice).collect()
+}
+
 /// Messages on their way to the file (one at a time) and the webhook (eight): as many again may have
 /// arrived without that being noted yet.
 const IN_FLIGHT: u32 = 2 * (1 + 8);
@@ -26,10 +42,9 @@ fn moment(n: u32) -> Duration {
 #[test]
 fn killed_again_and_again_in_the_middle() {
     let topic = "faults-kill";
-    let events = floods(200, 600);
+    let events = stream();
     kafka::shared().topic(topic, 1);
     let scene = Scene::over(topic, "kill", &events);
-    // Each life has something new to read.
     let all: Vec<&str> = events.lines().collect();
     let mut parts = all.chunks(all.len().div_ceil(kills() as usize));
     let part = scene.home.file("part.jsonl");
@@ -52,7 +67,7 @@ fn killed_again_and_again_in_the_middle() {
     );
     let tally = scene.recover();
     assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
-    assert!(tally.alerts >= 300, "{tally:?}");
+    assert!(tally.alerts >= 300 && tally.actions > 0, "{tally:?}");
     let in_flight = (kills() * IN_FLIGHT) as usize;
     assert!(tally.duplicates <= in_flight, "{tally:?}");
     row(
@@ -64,8 +79,8 @@ fn killed_again_and_again_in_the_middle() {
             store()
         ),
         &format!(
-            "lost 0, extra 0 of {} alert revisions; {} delivered again, same id and bytes",
-            tally.alerts, tally.duplicates
+            "lost 0, extra 0 of {} alert revisions and {} actions; {} delivered again, same id and bytes",
+            tally.alerts, tally.actions, tally.duplicates
         ),
     );
 }
@@ -78,13 +93,21 @@ fn sigterm_in_a_burst_ends_within_ten_seconds() {
     let scene = Scene::over(topic, "term", &events);
     kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
     let mut daemon = scene.home.start();
-    daemon.until("some records", |d| (d.received() > 5000).then_some(()));
+    let taken = daemon.until("some records", |d| {
+        Some(d.received()).filter(|taken| *taken > 5000)
+    });
     let began = Instant::now();
     daemon.terminate();
     let status = daemon.ended(Duration::from_secs(30));
     let took = began.elapsed();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(10), "{took:?}");
+    let saved = scene.frontier(topic);
+    assert!(saved >= i64::try_from(taken).unwrap(), "{saved} of {taken}");
+    assert!(
+        saved < i64::try_from(scene.records).unwrap(),
+        "it had ended by then"
+    );
     let tally = scene.recover();
     assert_eq!(
         (tally.lost, tally.extra, tally.duplicates),
@@ -99,9 +122,9 @@ fn sigterm_in_a_burst_ends_within_ten_seconds() {
     assert_eq!((written, letters.len() as u64), (scene.wrong, scene.wrong));
     row(
         "T46 SIGTERM in a burst",
-        &format!("{} records", scene.records),
+        &format!("after {taken} of {} records", scene.records),
         &format!(
-            "ended in {:.1} s; lost 0, extra 0, duplicates 0; no dead letter twice",
+            "ended in {:.1} s; {saved} of them are never read again; lost 0, extra 0, duplicates 0; no dead letter twice",
             took.as_secs_f64()
         ),
     );

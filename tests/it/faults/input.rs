@@ -13,11 +13,27 @@ use tidegate::model::redact::Redactor;
 use tidegate::model::{Fields, HashKey};
 
 use super::{Scene, floods, row};
-use crate::harness::{kafka, memory, scratch, sized};
+use crate::harness::{kafka, lines, memory, scratch, sized};
 
 const MIB: usize = 1 << 20;
 const TIME: &str = "\"time\":\"2026-01-12T08:00:00Z\"";
 const KIND: &str = "\"event.kind\":\"recovery.requested\"";
+
+/// Why each kind of them is refused.
+const REASONS: [&[&str]; 12] = [
+    &["invalid_json"],
+    &["invalid_json"],
+    &["wrong_type"],
+    &["wrong_type"],
+    &["missing_kind"],
+    &["wrong_type"],
+    &["wrong_type"],
+    &["invalid_json"],
+    &["invalid_time"],
+    &["invalid_json"],
+    &["invalid_utf8"],
+    &["invalid_json", "wrong_type"],
+];
 
 /// The n-th broken record; none holds a line feed, and each is one dead letter.
 fn garbage(n: u32) -> Vec<u8> {
@@ -55,10 +71,10 @@ fn one_percent_garbage_is_dead_letters_and_the_rest_is_as_without() {
         .map(|l| format!("{l}\n"))
         .collect();
     let scene = Scene::over(topic, "poison", &good.concat());
-    let mut mixed = Vec::new();
-    let mut bad = 0;
+    let (mut mixed, mut bad, mut places) = (Vec::new(), 0, Vec::new());
     for (n, line) in good.iter().enumerate() {
         if n % 100 == 50 {
+            places.push(n + bad as usize);
             mixed.extend(garbage(bad));
             mixed.push(b'\n');
             bad += 1;
@@ -75,6 +91,19 @@ fn one_percent_garbage_is_dead_letters_and_the_rest_is_as_without() {
     assert!(!dead.contains_key("defect"), "{dead:?}");
     assert!(!daemon.log().contains("panicked"));
     daemon.stop();
+    let letters = lines(&scene.home.file("state/dead-letters.jsonl"));
+    let letters = letters.iter().map(|l| serde_json::from_str(l).unwrap());
+    let letters: Vec<serde_json::Value> = letters.collect();
+    let stands: Vec<_> = letters.iter().map(|l| l["offset"].as_u64()).collect();
+    let places: Vec<_> = places.iter().map(|p| Some(*p as u64)).collect();
+    assert_eq!(stands, places, "a dead letter for each, and no other");
+    for (letter, n) in letters.iter().zip(0..) {
+        let reason = letter["reason"].as_str().unwrap();
+        assert!(
+            REASONS[n % REASONS.len()].contains(&reason),
+            "{n}: {letter}"
+        );
+    }
     let tally = scene.tally();
     assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
     row(
@@ -110,10 +139,13 @@ fn parsed(record: &[u8]) -> Duration {
     began.elapsed()
 }
 
-fn monsters() -> [(&'static str, Reason, Vec<u8>); 4] {
+fn monsters() -> [(&'static str, Reason, Vec<u8>); 5] {
     let start = format!("{{{KIND},{TIME},\"a\":");
     let record = |inside: String| format!("{start}{inside}}}").into_bytes();
-    let fields: Vec<String> = (0..80_000).map(|n| format!("\"f{n}\":0")).collect();
+    let fields = |count: u32| {
+        let fields: Vec<String> = (0..count).map(|n| format!("\"f{n}\":0")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     [
         (
@@ -134,7 +166,12 @@ fn monsters() -> [(&'static str, Reason, Vec<u8>); 4] {
         (
             "80,000 fields in 1 MiB",
             Reason::TooManyFields,
-            record(format!("{{{}}}", fields.join(","))),
+            record(fields(80_000)),
+        ),
+        (
+            "1,000,000 fields",
+            Reason::TooLarge,
+            record(fields(1_000_000)),
         ),
     ]
 }

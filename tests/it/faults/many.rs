@@ -9,7 +9,7 @@ use tidegate::model::EventTime;
 use super::{floods, row};
 use crate::harness::daemon::{Daemon, Home};
 use crate::harness::proxy::{Fault, Proxy};
-use crate::harness::stub::{Answer, Stub, Taken, no_tls};
+use crate::harness::stub::{Answer, CHUNK, Stub, Taken, no_tls};
 use crate::harness::{fixture, kafka};
 
 /// What a healthy endpoint may take beside those that are not.
@@ -44,7 +44,15 @@ struct Floods<'a> {
     count: usize,
 }
 
-impl Floods<'_> {
+impl<'a> Floods<'a> {
+    const fn new(topic: &'a str, home: &'a Home) -> Self {
+        Self {
+            topic,
+            home,
+            count: 0,
+        }
+    }
+
     fn produce(&mut self) {
         let address = format!("198.51.100.{}", self.count);
         let events = floods(1, 12).replace("203.0.113.0", &address);
@@ -107,11 +115,7 @@ fn one_black_hole_among_fifty_endpoints_delays_no_other() {
     sinks += &sink("far", &format!("http://127.0.0.1:{}/far", proxy.port()), "");
     let home = home(topic, &sinks);
     let daemon = home.start().ready();
-    let mut floods = Floods {
-        topic,
-        home: &home,
-        count: 0,
-    };
+    let mut floods = Floods::new(topic, &home);
     let mut known = BTreeSet::new();
     let times = [Fault::None, Fault::Blackhole].map(|fault| {
         proxy.set(fault);
@@ -163,6 +167,8 @@ fn one_black_hole_among_fifty_endpoints_delays_no_other() {
 }
 
 const HUGE: u64 = 1 << 30;
+/// What may be read of an answer, and what the HTTP library has read ahead by then.
+const ANSWER_MAX: u64 = (64 << 10) + 2 * CHUNK;
 
 #[test]
 fn endpoints_that_misbehave_in_every_way_cost_their_own_messages_time_and_nothing_else() {
@@ -197,11 +203,7 @@ fn endpoints_that_misbehave_in_every_way_cost_their_own_messages_time_and_nothin
     }
     let home = home(topic, &sinks);
     let daemon = home.start().ready();
-    let mut floods = Floods {
-        topic,
-        home: &home,
-        count: 0,
-    };
+    let mut floods = Floods::new(topic, &home);
     let before = daemon.memory("VmRSS");
     for _ in 0..FLOODS {
         floods.produce();
@@ -243,10 +245,9 @@ fn endpoints_that_misbehave_in_every_way_cost_their_own_messages_time_and_nothin
     assert!(!stub.endpoints().contains(&"elsewhere".to_owned()));
     // Garbage for TLS.
     assert!(failures("no-tls", "connection") > 0);
-    // A gibibyte: 64 KiB are read, the rest is what the systems on both sides hold.
-    let huge = stub.taken("huge");
-    let given = huge.iter().map(|t| t.given).max().unwrap();
-    assert!(given < HUGE / 64, "{given} bytes were taken");
+    // A gibibyte: 64 KiB of it are read.
+    let given = stub.taken("huge").iter().map(|t| t.given).max().unwrap();
+    assert!(given <= ANSWER_MAX, "{given} bytes were read");
 
     // Those that say nothing, or drip, are left after fifteen seconds.
     let mut longest = Duration::ZERO;
@@ -270,7 +271,7 @@ fn endpoints_that_misbehave_in_every_way_cost_their_own_messages_time_and_nothin
         "500, 429, 410, 301, slow loris, 1 GiB, hang, no TLS",
         &format!(
             "tried again; after {:.1} s of the 4 asked for; left alone and told; a failure, not followed; \
-             left after {:.1} s; {:.0} KiB taken; p99 of the one beside them {:.2} s",
+             left after {:.1} s; {:.0} KiB read; p99 of the one beside them {:.2} s",
             pause.as_secs_f64(),
             longest.as_secs_f64(),
             given as f64 / 1024.0,

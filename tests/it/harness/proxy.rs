@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
+
+use super::host::Host;
 
 /// Kafka's number for a request for records.
 const FETCH: [u8; 2] = [0, 1];
@@ -60,18 +61,12 @@ pub struct Proxy {
     target: watch::Sender<Option<SocketAddr>>,
     state: watch::Sender<State>,
     opened: Arc<AtomicU64>,
-    _runtime: Runtime,
+    _host: Host,
 }
 
 impl Proxy {
     /// A proxy that listens, and connects once it has a target.
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let none = State {
             fault: Fault::None,
             fresh: 0,
@@ -79,14 +74,17 @@ impl Proxy {
         let (target, to) = watch::channel(None);
         let (state, seen) = watch::channel(none);
         let opened = Arc::new(AtomicU64::new(0));
-        let port = listener.local_addr().unwrap().port();
-        runtime.spawn(accept(listener, to, seen, Arc::clone(&opened)));
+        let (host, numbers) = (Host::start(), Arc::clone(&opened));
+        let port = host.listen(move |client| {
+            let number = numbers.fetch_add(1, Ordering::SeqCst);
+            connect(number, client, to.clone(), seen.clone())
+        });
         Self {
             port,
             target,
             state,
             opened,
-            _runtime: runtime,
+            _host: host,
         }
     }
 
@@ -108,18 +106,6 @@ impl Proxy {
     /// Connections so far.
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::SeqCst)
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    to: watch::Receiver<Option<SocketAddr>>,
-    seen: watch::Receiver<State>,
-    opened: Arc<AtomicU64>,
-) {
-    while let Ok((client, _)) = listener.accept().await {
-        let number = opened.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(connect(number, client, to.clone(), seen.clone()));
     }
 }
 

@@ -3,13 +3,20 @@
 //!
 //! Believes every signature (`receiver` is for those). What it notes are times and bytes.
 
+#[path = "../../../src/deliver/stub/request.rs"]
+mod request;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::net::TcpStream;
+
+use super::host::Host;
+
+/// What of a long answer is sent at a time.
+pub const CHUNK: u64 = 4 << 10;
 
 /// How an endpoint answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +26,7 @@ pub enum Answer {
     With(u16, &'static str),
     /// A header that drips, a byte every 100 ms, for ever.
     SlowLoris,
-    /// A body of this many bytes.
+    /// A body of this many bytes, of which the next come when all before them were read.
     Huge(u64),
     /// Takes the request and says nothing.
     Hang,
@@ -33,7 +40,7 @@ pub struct Taken {
     pub at: SystemTime,
     /// How long the sender stayed, where the endpoint did not let it go.
     pub stayed: Option<Duration>,
-    /// Bytes of an answer that the sender's system took.
+    /// Bytes of a long answer: all but the last of them, a `CHUNK` at most, the sender has read.
     pub given: u64,
 }
 
@@ -44,32 +51,25 @@ pub struct Stub {
     port: u16,
     scripts: Arc<Mutex<Scripts>>,
     taken: Arc<Mutex<BTreeMap<String, Vec<Taken>>>>,
-    _runtime: Runtime,
+    host: Host,
 }
 
 impl Stub {
     /// An endpoint without a script answers 200.
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let stub = Self {
-            port: listener.local_addr().unwrap().port(),
-            scripts: Arc::default(),
-            taken: Arc::default(),
-            _runtime: runtime,
-        };
-        let (scripts, taken) = (Arc::clone(&stub.scripts), Arc::clone(&stub.taken));
-        stub._runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (scripts, taken) = (Arc::clone(&scripts), Arc::clone(&taken));
-                tokio::spawn(async move { serve(stream, &scripts, &taken).await });
-            }
+        let host = Host::start();
+        let (scripts, taken) = (Arc::default(), Arc::default());
+        let shared = (Arc::clone(&scripts), Arc::clone(&taken));
+        let port = host.listen(move |stream| {
+            let (scripts, taken) = shared.clone();
+            async move { serve(stream, &scripts, &taken).await }
         });
-        stub
+        Self {
+            port,
+            scripts,
+            taken,
+            host,
+        }
     }
 
     /// The n-th request to this endpoint is answered with the n-th of these, the last one from then on.
@@ -100,18 +100,11 @@ impl Stub {
 
 /// A port that answers a TLS hello with what is none.
 pub fn no_tls(stub: &Stub) -> String {
-    let listener = stub
-        ._runtime
-        .block_on(TcpListener::bind("127.0.0.1:0"))
-        .unwrap();
-    let address = listener.local_addr().unwrap();
-    stub._runtime.spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let garbage: Vec<u8> = (0..60_000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
-            stream.write_all(&garbage).await.ok();
-        }
+    let port = stub.host.listen(|mut stream| async move {
+        let garbage: Vec<u8> = (0..60_000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
+        stream.write_all(&garbage).await.ok();
     });
-    format!("https://{address}/hook")
+    format!("https://127.0.0.1:{port}/hook")
 }
 
 async fn serve(
@@ -166,9 +159,10 @@ async fn reply(stream: &mut TcpStream, answer: Answer, given: &mut u64) -> Optio
         Answer::Huge(bytes) => {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok()?;
-            let chunk = vec![b'x'; 16 << 10];
+            let chunk = vec![b'x'; CHUNK as usize];
             while *given < bytes {
                 *given += stream.write(&chunk).await.ok()? as u64;
+                all_is_read(stream).await?;
             }
             Some(())
         }
@@ -180,32 +174,43 @@ async fn reply(stream: &mut TcpStream, answer: Answer, given: &mut u64) -> Optio
     }
 }
 
+/// Waits until the sender's process has read what was sent, not only its system taken it; `None` once it has
+/// closed the connection.
+async fn all_is_read(stream: &TcpStream) -> Option<()> {
+    let (own, other) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+    loop {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let waits = waiting(&sockets, other.port(), own.port())?;
+        let under_way = waiting(&sockets, own.port(), other.port())?;
+        if waits.1 == 0 && under_way.0 == 0 {
+            return Some(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Bytes that were not taken by the other side, and not read by this one, of the connection between these
+/// ports, while it is open.
+fn waiting(sockets: &str, from: u16, to: u16) -> Option<(u64, u64)> {
+    const OPEN: &str = "01";
+    let (from, to) = (format!(":{from:04X}"), format!(":{to:04X}"));
+    sockets.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, remote) = (words.next()?, words.next()?);
+        let is_it = local.ends_with(&from) && remote.ends_with(&to) && words.next()? == OPEN;
+        let (sent, received) = words.next().filter(|_| is_it)?.split_once(':')?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        Some((number(sent)?, number(received)?))
+    })
+}
+
 /// The path's last word, and the request.
 async fn read(stream: &mut TcpStream) -> Option<(String, Taken)> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-    let header = |name: &str| {
-        let mut lines = head.lines();
-        lines.find_map(|l| l.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
-    };
-    let length: usize = header("content-length").map_or(0, |v| v.parse().unwrap());
-    let mut body = bytes.split_off(end);
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
+    let (head, body) = request::read(stream).await?;
     let path = head.split(' ').nth(1)?.rsplit('/').next()?.to_owned();
+    let id = request::header(&head, "webhook-id").unwrap_or_default();
     let taken = Taken {
-        id: header("webhook-id").unwrap_or_default(),
+        id: id.to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
         at: SystemTime::now(),
         stayed: None,

@@ -76,6 +76,10 @@ impl World {
                 self.disk.tear(tear);
                 self.down_after_crash = down;
             }
+            Fault::Damage { pick, down } => {
+                self.die(down);
+                self.damage(pick);
+            }
             Fault::Restart { down } => self.stop(down),
             Fault::ClockStep { by, down } => {
                 self.stop(down);
@@ -198,6 +202,21 @@ impl World {
         std::mem::swap(&mut self.program, &mut self.other);
         if let Some(node) = &mut self.node {
             node.reload(&self.program);
+        }
+    }
+
+    /// A file of a snapshot is not what was written.
+    fn damage(&mut self, pick: u64) {
+        // Where the log has lost something, what is read again from an older one is not all there.
+        if self.originals.is_some() {
+            return;
+        }
+        let Some((before, behind)) = self.disk.damage(pick) else {
+            return;
+        };
+        self.note(&format!("{before} before the damage, {behind} behind it"));
+        if before > 0 && behind > 0 {
+            self.chains.damaged = Some(before);
         }
     }
 
