@@ -2,6 +2,7 @@
 //! packets, shards, disorder and restarts change nothing.
 
 mod live;
+mod memory;
 
 use super::*;
 use crate::engine::detector::plan::{
