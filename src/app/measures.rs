@@ -232,11 +232,15 @@ impl Measures {
             metrics.unpacked_bytes.set([], now.held as f64);
             metrics.unpacked_bytes_most.set([], now.most as f64);
         }
-        let codecs = packed::CODECS.iter().zip(now.unpacked.iter().zip(told.unpacked));
+        let codecs = packed::CODECS
+            .iter()
+            .zip(now.unpacked.iter().zip(told.unpacked));
         for (codec, (now, told)) in codecs {
             metrics.batches_unpacked.add([(*codec).into()], now - told);
         }
-        let causes = packed::CAUSES.iter().zip(now.refused.iter().zip(told.refused));
+        let causes = packed::CAUSES
+            .iter()
+            .zip(now.refused.iter().zip(told.refused));
         for (cause, (now, told)) in causes {
             metrics.batches_refused.add([(*cause).into()], now - told);
         }

@@ -90,9 +90,8 @@ impl Account {
     /// Room for a beginning, within `patience`.
     pub(crate) fn begin(&self, size: usize, patience: Duration) -> Result<Share<'_>, Cause> {
         let until = Instant::now() + patience;
-        let fits = |b: &Books| {
-            b.numbers.held == 0 || b.numbers.held + b.wanted + size <= self.limit
-        };
+        let fits =
+            |b: &Books| b.numbers.held == 0 || b.numbers.held + b.wanted + size <= self.limit;
         let mut books = self.wait(self.books(), until, fits)?;
         books.take(size);
         drop(books);
@@ -118,7 +117,11 @@ impl Account {
         let left = until.saturating_duration_since(Instant::now());
         let wait = self.freed.wait_timeout_while(books, left, |b| !fits(b));
         let (books, _) = wait.unwrap_or_else(PoisonError::into_inner);
-        if fits(&books) { Ok(books) } else { Err(Cause::Busy) }
+        if fits(&books) {
+            Ok(books)
+        } else {
+            Err(Cause::Busy)
+        }
     }
 
     /// A reader has freed what was lent to it.

@@ -95,7 +95,8 @@ unsafe extern "C" {
         aborted: *mut c_void,
         version: *const c_void,
     ) -> Code;
-    fn rd_kafka_topic_partition_new_from_rktp(partition: *mut c_void) -> *mut RDKafkaTopicPartition;
+    fn rd_kafka_topic_partition_new_from_rktp(partition: *mut c_void)
+    -> *mut RDKafkaTopicPartition;
 }
 
 type Free = Option<unsafe extern "C" fn(*mut c_void)>;
@@ -128,7 +129,9 @@ pub fn pass_over(refusal: &Refusal) -> bool {
 fn unpack(codec: Codec, packed: &[u8]) -> Option<Buffer> {
     let in_vain = IN_VAIN.get().is_some_and(|at| at.elapsed() < PATIENCE);
     let patience = if in_vain { Duration::ZERO } else { PATIENCE };
-    let unpacked = catch_unwind(AssertUnwindSafe(|| codec.unpack(packed, &ACCOUNT, patience)));
+    let unpacked = catch_unwind(AssertUnwindSafe(|| {
+        codec.unpack(packed, &ACCOUNT, patience)
+    }));
     match unpacked.unwrap_or(Err(Cause::Damaged)) {
         Ok(unpacked) => {
             ACCOUNT.note(|n| {
@@ -151,7 +154,9 @@ fn lend(unpacked: Unpacked) -> Buffer {
         size: bytes.len(),
     };
     let capacity = bytes.capacity();
-    desk().lent.insert(buffer.start.addr(), Lent { capacity, cost });
+    desk()
+        .lent
+        .insert(buffer.start.addr(), Lent { capacity, cost });
     buffer
 }
 
@@ -201,7 +206,9 @@ fn place() -> (String, i32) {
     // comes back is ours, its topic a text that ends with a zero, and neither is used after it is destroyed.
     unsafe {
         let found = rd_kafka_topic_partition_new_from_rktp(partition.as_ptr());
-        let topic = CStr::from_ptr((*found).topic).to_string_lossy().into_owned();
+        let topic = CStr::from_ptr((*found).topic)
+            .to_string_lossy()
+            .into_owned();
         let number = (*found).partition;
         rd_kafka_topic_partition_destroy(found);
         (topic, number)
@@ -317,7 +324,13 @@ unsafe extern "C" fn __wrap_rd_kafka_lz4_decompress(
     size: *mut usize,
 ) -> Code {
     // SAFETY: a batch in an answer that librdkafka holds, and where it wants what became of it.
-    unsafe { give(unpack(Codec::Lz4, bytes(packed.cast(), length)), start, size) }
+    unsafe {
+        give(
+            unpack(Codec::Lz4, bytes(packed.cast(), length)),
+            start,
+            size,
+        )
+    }
 }
 
 /// Gives a buffer and its size, or an error.
@@ -330,7 +343,13 @@ unsafe extern "C" fn __wrap_rd_kafka_zstd_decompress(
     size: *mut usize,
 ) -> Code {
     // SAFETY: as for lz4.
-    unsafe { give(unpack(Codec::Zstd, bytes(packed.cast(), length)), start, size) }
+    unsafe {
+        give(
+            unpack(Codec::Zstd, bytes(packed.cast(), length)),
+            start,
+            size,
+        )
+    }
 }
 
 /// # Safety

@@ -3,6 +3,7 @@
 //! What a batch may unpack to is the crate `unpack`'s own. Invariant: none is left out in silence, and a
 //! partition whose batch only found no room in time goes on by itself.
 
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use unpack::Cause;
 
@@ -47,7 +48,11 @@ impl KafkaSource {
         let Some(lane) = self.lanes.get_mut(&partition).filter(running) else {
             return;
         };
-        let passes = if lane.passed.0 == offset { lane.passed.1 } else { 0 };
+        let passes = if lane.passed.0 == offset {
+            lane.passed.1
+        } else {
+            0
+        };
         if !is_accepted || passes == PASSES_MAX {
             return self.halt(partition, cause, batch);
         }

@@ -22,7 +22,8 @@ fn halted(daemon: &Daemon, partition: i32) -> Option<serde_json::Value> {
     let number = partition.to_string();
     let all = daemon.list("/api/v1/alerts");
     all.into_iter().find(|a| {
-        a["detector"]["id"] == "tidegate-partition-halted" && a["key"]["partition"] == number.as_str()
+        a["detector"]["id"] == "tidegate-partition-halted"
+            && a["key"]["partition"] == number.as_str()
     })
 }
 
@@ -67,18 +68,28 @@ fn a_bomb_stops_its_partition_alone_and_takes_no_more_than_its_bound() {
         };
         let before = daemon.memory("VmRSS");
         daemon.forget_highest();
-        broker.produce_packed((topic, partition), codec, mib, 1).unwrap();
+        broker
+            .produce_packed((topic, partition), codec, mib, 1)
+            .unwrap();
         let begun = Instant::now();
         let alert = daemon.until(codec, |d| halted(d, partition));
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10), "{codec}: told after {took:?}");
+        assert!(
+            took < Duration::from_secs(10),
+            "{codec}: told after {took:?}"
+        );
         assert_eq!(alert["detector"]["level"], "critical");
         let summary = alert["summary"].as_str().unwrap();
-        assert!(summary.contains("the batch at 0 unpacks to more than"), "{summary}");
+        assert!(
+            summary.contains("the batch at 0 unpacks to more than"),
+            "{summary}"
+        );
         let more = rest.next().unwrap();
         honest(&(more.join("\n") + "\n"));
         records += more.len() as u64;
-        daemon.until("what is elsewhere", |d| (d.received() >= records).then_some(()));
+        daemon.until("what is elsewhere", |d| {
+            (d.received() >= records).then_some(())
+        });
         let most = daemon.memory("VmHWM").saturating_sub(before);
         assert!(most < MORE_MAX, "{codec}: {most} KiB more for {mib} MiB");
         row(
@@ -135,7 +146,9 @@ fn many_packed_batches_are_unpacked_a_few_at_a_time() {
     daemon.stop();
     for partition in 0..PARTITIONS {
         let codec = if partition % 2 == 0 { "gzip" } else { "zstd" };
-        broker.produce_packed((topic, partition), codec, 8, EACH).unwrap();
+        broker
+            .produce_packed((topic, partition), codec, 8, EACH)
+            .unwrap();
     }
     let sent = u64::from(PARTITIONS.unsigned_abs()) * EACH as u64;
     let daemon = scene.home.start().ready();
@@ -175,12 +188,18 @@ fn packed_traffic_is_read_as_if_it_were_not() {
     for (partition, codec) in (0..).zip(CODECS) {
         let own = |line: &&str| {
             let (_, address) = line.split_once("203.0.113.").unwrap_or_default();
-            let address = address.split('"').next().and_then(|a| a.parse::<i32>().ok());
+            let address = address
+                .split('"')
+                .next()
+                .and_then(|a| a.parse::<i32>().ok());
             address.unwrap_or(0) % 4 == partition
         };
         let lines: Vec<_> = events.lines().filter(own).collect();
         // Batches of 64 KiB, a mebibyte and whatever there is.
-        for (part, bytes) in lines.chunks(lines.len().div_ceil(3)).zip([64 << 10, 1 << 20, 8 << 20]) {
+        for (part, bytes) in lines
+            .chunks(lines.len().div_ceil(3))
+            .zip([64 << 10, 1 << 20, 8 << 20])
+        {
             broker.produce_batches((topic, partition), codec, bytes, &part.join("\n"));
         }
     }
@@ -193,11 +212,18 @@ fn packed_traffic_is_read_as_if_it_were_not() {
     assert_eq!(daemon.metric("tidegate_unpack_waits_total", &[]), 0);
     daemon.stop();
     let tally = scene.tally();
-    assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0), "{tally:?}");
+    assert_eq!(
+        (tally.lost, tally.extra, tally.duplicates),
+        (0, 0, 0),
+        "{tally:?}"
+    );
     row(
         "T14 packed traffic",
         "gzip, lz4, snappy and zstd, batches of 64 KiB and more",
-        &format!("{batches:?} batches, {} alerts as replayed, no wait", tally.alerts),
+        &format!(
+            "{batches:?} batches, {} alerts as replayed, no wait",
+            tally.alerts
+        ),
     );
 }
 

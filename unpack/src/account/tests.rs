@@ -63,7 +63,11 @@ fn only_one_takes_more_than_its_start() {
     let mut one = account.begin(MIB, SOON).unwrap();
     let mut other = account.begin(MIB, SOON).unwrap();
     one.resize(2 * MIB).unwrap();
-    assert_eq!(other.resize(2 * MIB), Err(Cause::Busy), "the first is not done");
+    assert_eq!(
+        other.resize(2 * MIB),
+        Err(Cause::Busy),
+        "the first is not done"
+    );
     drop(other);
     let mut other = account.begin(MIB, LONG).unwrap();
     let (tell, told) = channel();
@@ -82,7 +86,11 @@ fn two_that_hold_a_part_do_not_wait_for_each_other() {
     let mut one = account.begin(2 * MIB, SOON).unwrap();
     let _other = account.begin(2 * MIB, SOON).unwrap();
     one.resize(4 * MIB).unwrap();
-    assert_eq!(account.numbers().held, 6 * MIB, "the other's start is above the limit");
+    assert_eq!(
+        account.numbers().held,
+        6 * MIB,
+        "the other's start is above the limit"
+    );
 }
 
 #[test]

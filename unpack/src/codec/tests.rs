@@ -75,7 +75,9 @@ fn text(length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 40);
     let mut number = 1u64;
     while bytes.len() < length {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         write!(bytes, "{{\"user\":\"u-{}\"}}", number >> 44).unwrap();
     }
     bytes.truncate(length);
@@ -84,10 +86,22 @@ fn text(length: usize) -> Vec<u8> {
 
 #[test]
 fn what_is_packed_is_unpacked() {
-    for length in [1, 2, 1000, (64 << 10) - 1, START - 1, START, START + 1, 9 << 20] {
+    for length in [
+        1,
+        2,
+        1000,
+        (64 << 10) - 1,
+        START - 1,
+        START,
+        START + 1,
+        9 << 20,
+    ] {
         let bytes = text(length);
         for codec in ALL {
-            assert!(unpack(codec, &pack(codec, &bytes)).unwrap() == bytes, "{codec:?}, {length}");
+            assert!(
+                unpack(codec, &pack(codec, &bytes)).unwrap() == bytes,
+                "{codec:?}, {length}"
+            );
         }
         assert!(unpack(Codec::Zstd, &zstd_whole(&bytes)).unwrap() == bytes);
     }
@@ -98,12 +112,20 @@ fn every_form_of_an_lz4_frame() {
     use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
     let bytes = text(11 << 20);
     for mode in [BlockMode::Independent, BlockMode::Linked] {
-        for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB] {
+        for size in [
+            BlockSize::Max64KB,
+            BlockSize::Max256KB,
+            BlockSize::Max1MB,
+            BlockSize::Max4MB,
+        ] {
             let info = FrameInfo::new().block_mode(mode).block_size(size);
             let checked = info.clone().block_checksums(true).content_checksum(true);
             let sized = info.clone().content_size(Some(bytes.len() as u64));
             for info in [info, checked, sized] {
-                assert!(unpack(Codec::Lz4, &lz4(&bytes, info)).unwrap() == bytes, "{mode:?}, {size:?}");
+                assert!(
+                    unpack(Codec::Lz4, &lz4(&bytes, info)).unwrap() == bytes,
+                    "{mode:?}, {size:?}"
+                );
             }
         }
     }
@@ -120,7 +142,11 @@ fn parts_packed_apart_are_one() {
         assert!(unpack(Codec::Zstd, &frames).unwrap() == both);
     }
     let frames = [pack(Codec::Lz4, &one), pack(Codec::Lz4, &other)].concat();
-    assert_eq!(unpack(Codec::Lz4, &frames), Err(Cause::Damaged), "nobody writes them so");
+    assert_eq!(
+        unpack(Codec::Lz4, &frames),
+        Err(Cause::Damaged),
+        "nobody writes them so"
+    );
 }
 
 #[test]
@@ -132,7 +158,11 @@ fn the_bound_is_met_exactly() {
         let packed = ALL.map(|codec| (codec, pack(codec, &bytes)));
         for (codec, packed) in packed.into_iter().chain(zstd.map(|p| (Codec::Zstd, p))) {
             let result = unpack(codec, &packed).map(|b| b.len());
-            let want = if is_within { Ok(length) } else { Err(Cause::Oversized) };
+            let want = if is_within {
+                Ok(length)
+            } else {
+                Err(Cause::Oversized)
+            };
             assert_eq!(result, want, "{codec:?}, {} bytes", packed.len());
         }
     }
@@ -144,7 +174,10 @@ fn many_small_records_are_as_heavy_as_few_large_ones() {
     let records = |count: usize| [12, 0, 0, 0, 1, 1, 0].repeat(count);
     let most = BATCH_MAX / (RECORD_COST + 7);
     for codec in ALL {
-        assert!(unpack(codec, &pack(codec, &records(most))).is_ok(), "{codec:?}");
+        assert!(
+            unpack(codec, &pack(codec, &records(most))).is_ok(),
+            "{codec:?}"
+        );
         let more = pack(codec, &records(most + 1));
         assert_eq!(unpack(codec, &more), Err(Cause::Oversized), "{codec:?}");
     }
@@ -154,13 +187,24 @@ fn many_small_records_are_as_heavy_as_few_large_ones() {
 fn a_size_that_is_a_lie_is_damage_or_too_much() {
     // Snappy says its length first: here 4 GiB, in five bytes and nothing behind them.
     let huge = [0xff, 0xff, 0xff, 0xff, 0x0f];
-    assert_eq!(unpack(Codec::Snappy { in_chunks: false }, &huge), Err(Cause::Oversized));
+    assert_eq!(
+        unpack(Codec::Snappy { in_chunks: false }, &huge),
+        Err(Cause::Oversized)
+    );
     let chunks = [&[0, 0, 0, 5][..], &huge].concat().repeat(9);
-    assert_eq!(unpack(Codec::Snappy { in_chunks: true }, &chunks), Err(Cause::Oversized));
+    assert_eq!(
+        unpack(Codec::Snappy { in_chunks: true }, &chunks),
+        Err(Cause::Oversized)
+    );
     let short = [&[0x80, 0x08][..], &[0]].concat();
-    assert_eq!(unpack(Codec::Snappy { in_chunks: false }, &short), Err(Cause::Damaged));
+    assert_eq!(
+        unpack(Codec::Snappy { in_chunks: false }, &short),
+        Err(Cause::Damaged)
+    );
     // A frame of zstd with a size of eight bytes, 2^60.
-    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0];
+    let frame = [
+        0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x10, 1, 0, 0,
+    ];
     assert_eq!(unpack(Codec::Zstd, &frame), Err(Cause::Oversized));
 }
 
@@ -173,14 +217,24 @@ fn nothing_cut_and_nothing_else_is_taken() {
             if let Ok(part) = unpack(codec, &packed[..length]) {
                 // Chunks end anywhere, and so do lz4's blocks.
                 assert!(bytes.starts_with(&part), "{codec:?} cut at {length}");
-                assert!(matches!(codec, Codec::Lz4 | Codec::Snappy { in_chunks: true }));
+                assert!(matches!(
+                    codec,
+                    Codec::Lz4 | Codec::Snappy { in_chunks: true }
+                ));
             }
         }
         assert_eq!(unpack(codec, &bytes), Err(Cause::Damaged), "{codec:?}");
         assert_eq!(unpack(codec, &[]), Err(Cause::Damaged), "{codec:?}");
-        assert_eq!(unpack(codec, &pack(codec, &[])), Err(Cause::Damaged), "{codec:?} of nothing");
+        assert_eq!(
+            unpack(codec, &pack(codec, &[])),
+            Err(Cause::Damaged),
+            "{codec:?} of nothing"
+        );
         for other in ALL.into_iter().filter(|other| *other != codec) {
-            assert!(unpack(other, &packed).is_err(), "{codec:?} is not {other:?}");
+            assert!(
+                unpack(other, &packed).is_err(),
+                "{codec:?} is not {other:?}"
+            );
         }
     }
 }

@@ -25,7 +25,9 @@ fn produce(cluster: &Mock, partition: i32, codec: &str, payloads: &[&[u8]]) {
         .create()
         .unwrap();
     for payload in payloads {
-        let record = BaseRecord::<(), _>::to("t").partition(partition).payload(*payload);
+        let record = BaseRecord::<(), _>::to("t")
+            .partition(partition)
+            .payload(*payload);
         producer.send(record).map_err(|(e, _)| e).unwrap();
     }
     producer.flush(Duration::from_secs(30)).unwrap();
@@ -73,19 +75,24 @@ fn a_batch_beyond_the_bound_stops_its_partition_until_its_loss_is_accepted() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("t", 2, 1).unwrap();
         let bomb = vec![0; 40 * MIB];
-        produce(&cluster, 1, codec, &[b"before", &bomb, b"behind"]);
-        produce(&cluster, 0, codec, &[b"elsewhere"]);
+        // Long enough to become shorter; else they would be sent as they are.
+        produce(&cluster, 1, codec, &[&[1; 600], &bomb, &[3; 700]]);
+        produce(&cluster, 0, codec, &[&[4; 900]]);
         let before = numbers();
         let mut source_ = source(&cluster, &[]);
         let cause = Halt::Oversized { offset: 1 };
         let (partition, next) = (of(1), 1);
-        let halted = Notice::Halted { partition, next, cause };
+        let halted = Notice::Halted {
+            partition,
+            next,
+            cause,
+        };
         let got = poll(&mut source_, |got| {
             got.notices.contains(&halted) && got.records.len() >= 2
         });
         let mut records = got.records;
         records.sort_unstable();
-        assert_eq!(records, [(0, 0, 9), (1, 0, 6)], "{codec}");
+        assert_eq!(records, [(0, 0, 900), (1, 0, 600)], "{codec}");
         assert_eq!(source_.halted().collect::<Vec<_>>(), [(partition, cause)]);
         drop(source_);
 
@@ -93,8 +100,12 @@ fn a_batch_beyond_the_bound_stops_its_partition_until_its_loss_is_accepted() {
         let got = poll(&mut source_, |got| got.records.len() >= 3);
         let mut records = got.records;
         records.sort_unstable();
-        assert_eq!(records, [(0, 0, 9), (1, 0, 6), (1, 2, 6)], "{codec}");
-        let told = Notice::Accepted { partition, next, cause };
+        assert_eq!(records, [(0, 0, 900), (1, 0, 600), (1, 2, 700)], "{codec}");
+        let told = Notice::Accepted {
+            partition,
+            next,
+            cause,
+        };
         let times = got.notices.iter().filter(|n| **n == told).count();
         assert_eq!(times, 1, "{codec}: {:?}", got.notices);
         assert_eq!(source_.halted().count(), 0);
@@ -116,7 +127,9 @@ fn large_batches_wait_for_those_before_them_and_all_are_read() {
     }
     let mut source = source(&cluster, &[]);
     let assigned = |n: &Notice| matches!(n, Notice::Assigned { .. });
-    let mut got = poll(&mut source, |got| got.notices.iter().filter(|n| assigned(n)).count() == 4);
+    let mut got = poll(&mut source, |got| {
+        got.notices.iter().filter(|n| assigned(n)).count() == 4
+    });
     // Nobody reads for longer than anybody waits.
     std::thread::sleep(Duration::from_millis(2500));
     let rest = poll(&mut source, |more| {
