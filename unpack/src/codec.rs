@@ -132,9 +132,7 @@ fn snappy<'a>(
         let length = snap::raw::decompress_len(part?).map_err(|_| Cause::Damaged)?;
         size = size.saturating_add(length);
     }
-    let bytes = room.whole(size)?;
-    bytes.resize(size, 0);
-    let mut rest = bytes.as_mut_slice();
+    let mut rest = room.whole(size)?;
     for part in parts {
         let length = snap::raw::Decoder::new().decompress(part?, rest);
         let length = length.map_err(|_| Cause::Damaged)?;
@@ -151,7 +149,10 @@ fn zstd(packed: &[u8], room: &mut Room<'_>) -> Result<(), Cause> {
     let too_small = ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize;
     loop {
         match decoder.decompress(room.whole(size)?, packed) {
-            Ok(_) => return Ok(()),
+            Ok(size) => {
+                room.truncate(size);
+                return Ok(());
+            }
             Err(error) if error != too_small.wrapping_neg() => return Err(Cause::Damaged),
             Err(_) if size == BATCH_MAX => return Err(Cause::Oversized),
             Err(_) => size = BATCH_MAX,

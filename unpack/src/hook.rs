@@ -10,7 +10,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::slice;
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_COMPRESSION;
 use rdkafka_sys::{RDKafkaTopicPartition, rd_kafka_topic_partition_destroy};
 
-use crate::{Account, Cause, Codec, HELD_MAX, Numbers, Refusal, Unpacked};
+use crate::{Account, Buffer, Cause, Codec, HELD_MAX, Numbers, Refusal, Unpacked};
 
 /// How long a broker's thread waits for room. Meanwhile it answers no question, and those that are asked
 /// wait three seconds.
@@ -59,7 +58,8 @@ enum Permit {
 }
 
 struct Lent {
-    capacity: usize,
+    /// librdkafka reads what lies in it.
+    buffer: Buffer,
     cost: usize,
 }
 
@@ -71,13 +71,13 @@ thread_local! {
     /// What it was told then.
     static TEXT: RefCell<CString> = RefCell::default();
     /// The buffer that librdkafka has made for snappy, and the one to be taken instead.
-    static INSTEAD: Cell<Option<(*const c_void, Buffer)>> = const { Cell::new(None) };
+    static INSTEAD: Cell<Option<(*const c_void, Handed)>> = const { Cell::new(None) };
     /// When waiting was last in vain.
     static IN_VAIN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy)]
-struct Buffer {
+struct Handed {
     start: *mut c_void,
     size: usize,
 }
@@ -126,7 +126,7 @@ pub fn pass_over(refusal: &Refusal) -> bool {
 }
 
 /// Unpacks for librdkafka. A decoder that panics has met damage.
-fn unpack(codec: Codec, packed: &[u8]) -> Option<Buffer> {
+fn unpack(codec: Codec, packed: &[u8]) -> Option<Handed> {
     let in_vain = IN_VAIN.get().is_some_and(|at| at.elapsed() < PATIENCE);
     let patience = if in_vain { Duration::ZERO } else { PATIENCE };
     let unpacked = catch_unwind(AssertUnwindSafe(|| {
@@ -145,23 +145,21 @@ fn unpack(codec: Codec, packed: &[u8]) -> Option<Buffer> {
     }
 }
 
-/// Hands a buffer out, to be freed by `free`.
-fn lend(unpacked: Unpacked) -> Buffer {
-    let Unpacked { bytes, cost } = unpacked;
-    let mut bytes = ManuallyDrop::new(bytes);
-    let buffer = Buffer {
+/// Hands a buffer out, to be freed by `free`. Its bytes stay where they are while it is on the list.
+fn lend(unpacked: Unpacked) -> Handed {
+    let Unpacked { mut buffer, cost } = unpacked;
+    let bytes = buffer.bytes_mut();
+    let handed = Handed {
         start: bytes.as_mut_ptr().cast(),
         size: bytes.len(),
     };
-    let capacity = bytes.capacity();
-    desk()
-        .lent
-        .insert(buffer.start.addr(), Lent { capacity, cost });
-    buffer
+    let lent = Lent { buffer, cost };
+    desk().lent.insert(handed.start.addr(), lent);
+    handed
 }
 
 /// Notes why, for `__wrap_rd_kafka_err2str`. A batch whose loss is accepted becomes one without records.
-fn refuse(cause: Cause) -> Option<Buffer> {
+fn refuse(cause: Cause) -> Option<Handed> {
     let (topic, partition) = place();
     let mut desk = desk();
     let last = desk.refusals;
@@ -173,7 +171,7 @@ fn refuse(cause: Cause) -> Option<Buffer> {
         drop(desk);
         ACCOUNT.note(|n| n.passed_over += 1);
         return Some(lend(Unpacked {
-            bytes: PAST.to_vec(),
+            buffer: PAST.to_vec().into(),
             cost: 0,
         }));
     }
@@ -228,13 +226,12 @@ unsafe fn bytes<'a>(start: *const c_void, size: usize) -> &'a [u8] {
 }
 
 /// Frees a buffer that `lend` handed out.
-unsafe extern "C" fn free(start: *mut c_void) {
-    let Some(lent) = desk().lent.remove(&start.addr()) else {
-        return;
-    };
-    // SAFETY: the start and capacity of a vector that `lend` took apart; nobody else frees what was on the list.
-    drop(unsafe { Vec::from_raw_parts(start.cast::<u8>(), 0, lent.capacity) });
-    ACCOUNT.give_back(lent.cost);
+extern "C" fn free(start: *mut c_void) {
+    let lent = desk().lent.remove(&start.addr());
+    if let Some(Lent { buffer, cost }) = lent {
+        drop(buffer);
+        ACCOUNT.give_back(cost);
+    }
 }
 
 /// Reads the batches of one partition in an answer. Here we learn which.
@@ -286,8 +283,7 @@ unsafe extern "C" fn __wrap_rd_kafka_buf_new_shadow(
                 return real_new_shadow(buffer.start, buffer.size, Some(free));
             }
         }
-        // SAFETY: lent, and never handed on.
-        unsafe { free(buffer.start) };
+        free(buffer.start);
     }
     let is_ours = desk().lent.contains_key(&start.addr());
     let free: Free = if is_ours { Some(free) } else { free_other };
@@ -354,7 +350,7 @@ unsafe extern "C" fn __wrap_rd_kafka_zstd_decompress(
 
 /// # Safety
 /// Both places may be written to.
-unsafe fn give(buffer: Option<Buffer>, start: *mut *mut c_void, size: *mut usize) -> Code {
+unsafe fn give(buffer: Option<Handed>, start: *mut *mut c_void, size: *mut usize) -> Code {
     // SAFETY: as above.
     unsafe {
         *start = buffer.map_or(null_mut(), |b| b.start);

@@ -5,6 +5,7 @@
 //! Invariant: what is unpacked and not yet freed never passes `HELD_MAX`, but for a mebibyte a thread.
 
 mod account;
+mod buffer;
 mod codec;
 #[cfg(target_os = "linux")]
 mod hook;
@@ -13,6 +14,7 @@ mod refusal;
 mod room;
 
 pub use account::{Account, Numbers};
+pub use buffer::Buffer;
 pub use codec::Codec;
 #[cfg(target_os = "linux")]
 pub use hook::{numbers, pass_over};

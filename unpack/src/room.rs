@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use crate::account::{Account, START, Share};
+use crate::buffer::Buffer;
 use crate::refusal::Cause;
 use crate::{BATCH_MAX, RECORD_COST, records};
 
 /// A batch unpacked, with what it costs. Whoever holds it gives that back to the account.
 #[derive(Debug)]
 pub struct Unpacked {
-    pub bytes: Vec<u8>,
+    pub buffer: Buffer,
     pub cost: usize,
 }
 
@@ -21,7 +22,7 @@ pub(crate) struct Room<'a> {
     limit: usize,
     /// What the decoder takes for itself once there are more than `START`; until then no more than those.
     beside: usize,
-    bytes: Vec<u8>,
+    buffer: Buffer,
 }
 
 impl<'a> Room<'a> {
@@ -35,7 +36,7 @@ impl<'a> Room<'a> {
             share: account.begin(START + beside.min(START), patience)?,
             limit: START,
             beside,
-            bytes: Vec::new(),
+            buffer: Buffer::new(),
         })
     }
 
@@ -50,49 +51,43 @@ impl<'a> Room<'a> {
 
     /// Adds bytes of a stream.
     pub(crate) fn push(&mut self, more: &[u8]) -> Result<(), Cause> {
-        let size = self.bytes.len() + more.len();
+        let size = self.buffer.bytes().len() + more.len();
         if size > self.limit {
             self.widen(size.max((self.limit * 2).min(BATCH_MAX)))?;
-            // All at once, since what is not touched takes no memory, and copies would.
-            self.reserve(BATCH_MAX)?;
         }
-        self.bytes.extend_from_slice(more);
-        Ok(())
+        self.buffer.push(more)
     }
 
-    /// Makes room for that many bytes in all, with none in it yet.
-    pub(crate) fn whole(&mut self, size: usize) -> Result<&mut Vec<u8>, Cause> {
-        self.bytes = Vec::new();
+    /// Makes room for that many bytes in all, zeros as yet.
+    pub(crate) fn whole(&mut self, size: usize) -> Result<&mut [u8], Cause> {
+        self.buffer = Buffer::new();
         if size > self.limit {
             self.widen(size)?;
         }
-        self.reserve(size)?;
-        Ok(&mut self.bytes)
+        self.buffer = Buffer::zeros(size)?;
+        Ok(self.buffer.bytes_mut())
     }
 
-    /// For a machine that has no such memory at all, the batch waits for better times.
-    fn reserve(&mut self, size: usize) -> Result<(), Cause> {
-        let more = size - self.bytes.len();
-        self.bytes.try_reserve_exact(more).map_err(|_| Cause::Busy)
+    /// Only so many of them count.
+    pub(crate) fn truncate(&mut self, size: usize) {
+        self.buffer.truncate(size);
     }
 
     /// What was unpacked, once there is also room for its records. A batch of nothing is none:
     /// librdkafka would end the process.
     pub(crate) fn finish(mut self) -> Result<Unpacked, Cause> {
-        let size = self.bytes.len();
-        if size == 0 {
+        let bytes = self.buffer.bytes();
+        if bytes.is_empty() {
             return Err(Cause::Damaged);
         }
-        let cost = size + records::count(&self.bytes) * RECORD_COST;
+        let cost = bytes.len() + records::count(bytes) * RECORD_COST;
         if cost > BATCH_MAX {
             return Err(Cause::Oversized);
         }
-        if size < START {
-            self.bytes.shrink_to_fit();
-        }
+        self.buffer.shrink();
         self.share.resize(cost)?;
         Ok(Unpacked {
-            bytes: self.bytes,
+            buffer: self.buffer,
             cost: self.share.lend(),
         })
     }

@@ -19,7 +19,7 @@ fn unpack(codec: Codec, packed: &[u8]) -> Result<Vec<u8>, Cause> {
     let result = result.map(|unpacked| {
         assert_eq!(account.numbers().held, unpacked.cost);
         account.give_back(unpacked.cost);
-        unpacked.bytes
+        unpacked.buffer.bytes().to_vec()
     });
     assert_eq!(account.numbers().held, 0, "nothing stays on account");
     assert!(account.numbers().most <= HELD_MAX);
