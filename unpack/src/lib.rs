@@ -27,7 +27,7 @@ pub use room::Unpacked;
 pub const BATCH_MAX: usize = 32 << 20;
 
 /// What all batches together may cost that are unpacked and not yet read.
-pub const HELD_MAX: usize = 48 << 20;
+pub const HELD_MAX: usize = 40 << 20;
 
 /// What librdkafka keeps for each record beside its bytes.
 pub const RECORD_COST: usize = 512;

@@ -22,7 +22,8 @@ fn unpack(codec: Codec, packed: &[u8]) -> Result<Vec<u8>, Cause> {
         unpacked.buffer.bytes().to_vec()
     });
     assert_eq!(account.numbers().held, 0, "nothing stays on account");
-    assert!(account.numbers().most <= HELD_MAX);
+    // Beside it, what lz4's decoder takes for blocks of four mebibytes.
+    assert!(account.numbers().most <= HELD_MAX + (16 << 20));
     result
 }
 
