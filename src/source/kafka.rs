@@ -497,7 +497,12 @@ impl KafkaSource {
             next: lane.next,
             cause,
         });
-        self.reassign(batch);
+        // Only this one: all anew, twice in a moment, is met by an assertion of librdkafka's that ends the process.
+        let mut list = TopicPartitionList::new();
+        list.add_partition(self.name(partition.topic), partition.number);
+        if let Err(e) = self.consumer.incremental_unassign(&list) {
+            self.say(batch, format!("a partition could not be let go: {e}"));
+        }
     }
 
     fn reassign(&mut self, batch: &mut Batch) {
