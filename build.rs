@@ -1,4 +1,5 @@
-//! Puts the shipped detectors into the binary, so that it works from any folder.
+//! Puts the shipped detectors into the binary, so that it works from any folder, and tells the linker what
+//! the crate `unpack` takes the place of.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
+    if let Ok(argument) = env::var("DEP_UNPACK_LINK_ARG") {
+        println!("cargo::rustc-link-arg={argument}");
+    }
     println!("cargo::rerun-if-changed=detectors");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let mut files = Vec::new();

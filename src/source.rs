@@ -102,14 +102,15 @@ pub enum Notice {
     /// There are, or may be, records again after an end that was told: the end is no longer known. Also
     /// of a partition that there is and that cannot be read yet. Comes before the records of its batch.
     Behind { partition: Partition },
-    /// The partition is not read on: its log no longer holds what comes next. Nothing is reset.
+    /// The partition is not read on: its log no longer holds what comes next, or that cannot be unpacked.
+    /// Nothing is reset or left out.
     Halted {
         partition: Partition,
         next: i64,
         cause: Halt,
     },
-    /// As `Halted`, but an operator has accepted the loss: reading goes on at `next`, what the log
-    /// still holds.
+    /// As `Halted`, but an operator has accepted the loss: reading goes on at `next` with what the log
+    /// still holds, or behind the batch there.
     Accepted {
         partition: Partition,
         next: i64,
@@ -185,6 +186,18 @@ pub enum Halt {
     Replaced,
     /// The broker refused the position and the log's bounds could not be had.
     OutOfRange,
+    /// The batch at `offset` unpacks to more than is held at once.
+    Oversized { offset: i64 },
+    /// The batch at `offset` is not what it says it is packed with.
+    Damaged { offset: i64 },
+}
+
+impl Halt {
+    /// Whether the log still has what comes next.
+    #[must_use]
+    pub const fn is_there(self) -> bool {
+        matches!(self, Self::Oversized { .. } | Self::Damaged { .. })
+    }
 }
 
 impl std::fmt::Display for Halt {
@@ -195,6 +208,12 @@ impl std::fmt::Display for Halt {
             Self::Replaced => f.write_str("the record before it is not the one that was read"),
             Self::Missing => f.write_str("the brokers no longer name it"),
             Self::OutOfRange => f.write_str("the broker refuses that position"),
+            Self::Oversized { offset } => write!(
+                f,
+                "the batch at {offset} unpacks to more than {} MiB, records and all",
+                unpack::BATCH_MAX >> 20
+            ),
+            Self::Damaged { offset } => write!(f, "the batch at {offset} cannot be unpacked"),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ::unpack::{Account, Codec};
 use tidegate::app::detectors;
 use tidegate::app::stage::{Beside, Stage};
 use tidegate::config;
@@ -33,6 +34,7 @@ pub type Entry = fn(&[u8]);
 
 /// All of them by name.
 pub const ENTRIES: &[(&str, Entry)] = &[
+    ("batches", batches),
     ("config", config),
     ("decode", decode),
     ("detectors", detectors),
@@ -250,6 +252,31 @@ fn ask(tables: Tables) {
         event.clear(field::CANONICAL.len());
         event.set(field::SOURCE_IP, Value::Text(address));
         enricher.enrich(&mut event);
+    }
+}
+
+/// A batch packed by a producer, by each codec: within its bound, and nothing stays on account.
+pub fn batches(data: &[u8]) {
+    const CODECS: [Codec; 5] = [
+        Codec::Gzip,
+        Codec::Lz4,
+        Codec::Snappy { in_chunks: false },
+        Codec::Snappy { in_chunks: true },
+        Codec::Zstd,
+    ];
+    for codec in CODECS {
+        let account = Account::new(::unpack::HELD_MAX);
+        let cost = match codec.unpack(data, &account, Duration::ZERO) {
+            Ok(unpacked) => {
+                assert!(!unpacked.buffer.bytes().is_empty());
+                assert!(unpacked.buffer.bytes().len() <= unpacked.cost);
+                unpacked.cost
+            }
+            Err(_) => 0,
+        };
+        assert!(cost <= ::unpack::BATCH_MAX);
+        assert_eq!(account.numbers().held, cost);
+        assert!(account.numbers().most <= ::unpack::HELD_MAX + (16 << 20));
     }
 }
 

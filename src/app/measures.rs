@@ -16,6 +16,7 @@ use crate::engine::snapshot::Kind;
 use crate::engine::watermark::Passed;
 use crate::model::{Span, WallTime};
 use crate::source::Lag;
+use crate::source::kafka::packed;
 use crate::telemetry::Metrics;
 use crate::telemetry::metric::Label;
 
@@ -29,15 +30,18 @@ pub struct Measures {
     names: Vec<String>,
     /// What each rule's state had come to when last told.
     told: Vec<Usage>,
+    /// What unpacking had come to then.
+    unpacked: packed::Numbers,
 }
 
 impl Measures {
     #[must_use]
-    pub const fn new(metrics: Metrics, names: Vec<String>) -> Self {
+    pub fn new(metrics: Metrics, names: Vec<String>) -> Self {
         Self {
             metrics,
             names,
             told: Vec::new(),
+            unpacked: packed::Numbers::default(),
         }
     }
 
@@ -218,6 +222,31 @@ impl Measures {
                 .consumer_lag_events
                 .set([topic, lag.partition.number.into()], records);
         }
+    }
+
+    /// What unpacking takes now, and has come to.
+    pub fn unpacking(&mut self, now: packed::Numbers) {
+        let (metrics, told) = (&self.metrics, std::mem::replace(&mut self.unpacked, now));
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+        {
+            metrics.unpacked_bytes.set([], now.held as f64);
+            metrics.unpacked_bytes_most.set([], now.most as f64);
+        }
+        let codecs = packed::CODECS
+            .iter()
+            .zip(now.unpacked.iter().zip(told.unpacked));
+        for (codec, (now, told)) in codecs {
+            metrics.batches_unpacked.add([(*codec).into()], now - told);
+        }
+        let causes = packed::CAUSES
+            .iter()
+            .zip(now.refused.iter().zip(told.refused));
+        for (cause, (now, told)) in causes {
+            metrics.batches_refused.add([(*cause).into()], now - told);
+        }
+        let passed_over = now.passed_over - told.passed_over;
+        metrics.batches_passed_over.add([], passed_over);
+        metrics.unpack_waits.add([], now.waits - told.waits);
     }
 
     /// A partition that stands still for good.

@@ -30,7 +30,8 @@ pub fn is_moment(of: &DetectorRef) -> bool {
     [EXPLODED, GONE].contains(&of.id.as_str())
 }
 
-/// A partition whose log no longer holds what comes next: it is not read until an operator decides.
+/// A partition whose log no longer holds what comes next, or holds what cannot be unpacked: it is not read
+/// until an operator decides.
 #[must_use]
 pub fn partition_halted(
     key: &HashKey,
@@ -46,9 +47,13 @@ pub fn partition_halted(
     #[expect(clippy::cast_precision_loss, reason = "an offset to be read by people")]
     let next_shown = next as f64;
     alert.observed = Pairs(vec![("next_offset".to_owned(), Number(next_shown))]);
+    let what = if cause.is_there() {
+        cause.to_string()
+    } else {
+        format!("what comes at offset {next} is lost ({cause})")
+    };
     alert.summary = format!(
-        "{topic}/{partition} is no longer read: what comes at offset {next} is lost ({cause}); decide \
-         whether to go on without it"
+        "{topic}/{partition} is no longer read: {what}; decide whether to go on without it"
     );
     alert
 }

@@ -22,6 +22,7 @@ use super::meta;
 use super::pipeline::Next;
 use super::threads::Threads;
 use super::turn::{Effects as _, Trouble, Turn};
+use crate::source::kafka::packed;
 
 /// How long it waits for a batch before it looks at its other duties.
 const WAIT: Duration = Duration::from_millis(100);
@@ -126,8 +127,9 @@ impl Work {
             course.raise(meta::endpoint_gone(&program.key, &endpoint, now));
         }
         let lags = effects.pipeline.lag().unwrap_or_default();
-        let measures = &effects.report.measures;
+        let measures = &mut effects.report.measures;
         measures.delays(stats.watermark.0, now, &lags);
+        measures.unpacking(packed::numbers());
         effects.report.shared.usage(stats.usage);
         effects.report.shared.set_gauges();
     }

@@ -30,6 +30,7 @@ mod ends;
 mod headers;
 mod hearing;
 mod missing;
+pub mod packed;
 pub mod place;
 pub mod producer;
 pub mod settings;
@@ -72,6 +73,8 @@ struct Lane {
     /// It has been silent for so long that nobody waits for it: its end stands all the same.
     given_up: bool,
     halted: Option<Halt>,
+    /// The batch that was last passed over, and how often.
+    passed: (i64, u8),
     /// When a record last came, or the broker last said that there is none.
     moved_at: Instant,
 }
@@ -336,6 +339,7 @@ impl KafkaSource {
                 heard_at: Instant::now(),
                 given_up: false,
                 halted,
+                passed: (-1, 0),
                 moved_at: Instant::now(),
             };
             if halted.is_none() {
@@ -408,6 +412,10 @@ impl KafkaSource {
                 | RDKafkaErrorCode::LogTruncation,
             ) => {
                 self.check_bounds(batch);
+                Ok(())
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::BadCompression) => {
+                self.refused(error, batch);
                 Ok(())
             }
             other => {
@@ -489,7 +497,12 @@ impl KafkaSource {
             next: lane.next,
             cause,
         });
-        self.reassign(batch);
+        // Only this one: all anew, twice in a moment, is met by an assertion of librdkafka's that ends the process.
+        let mut list = TopicPartitionList::new();
+        list.add_partition(self.name(partition.topic), partition.number);
+        if let Err(e) = self.consumer.incremental_unassign(&list) {
+            self.say(batch, format!("a partition could not be let go: {e}"));
+        }
     }
 
     fn reassign(&mut self, batch: &mut Batch) {

@@ -111,7 +111,7 @@ impl Report {
                 partition = self.name(*partition),
                 next,
                 %cause,
-                "the loss is accepted: reading goes on at what the log still holds"
+                "the loss is accepted: reading goes on with what there is"
             ),
             Notice::End { partition, .. } => {
                 self.shared.assigned();
@@ -145,7 +145,7 @@ impl Report {
             partition = name,
             next,
             %cause,
-            "the partition is stopped: its log no longer holds what comes next; decide whether to go on without it"
+            "the partition is stopped: what comes next is gone or cannot be unpacked; decide whether to go on without it"
         );
         let (topic, why) = (self.topic(partition), format!("offset {next}: {cause}"));
         let count = self.shared.halted(topic, &name, &why);

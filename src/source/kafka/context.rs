@@ -1,7 +1,7 @@
-//! What librdkafka tells besides records: its log, and statistics once a second.
+//! What librdkafka tells besides records: its log, statistics once a second, and what its errors are about.
 //!
-//! Keeps the newest statistics until the source takes them. Never blocks the client's threads for
-//! longer than a copy.
+//! Keeps the newest statistics and the newest refusal until the source takes them. Never blocks the
+//! client's threads for longer than a copy.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
+use unpack::Refusal;
 
 use super::hearing::{Heard, patience};
 
@@ -105,6 +106,8 @@ pub(super) struct Context {
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
+    /// The batch that the error told last was about.
+    refusal: Mutex<Option<Refusal>>,
     /// The group's coordinator has not taken the last offsets.
     unpublished: AtomicBool,
 }
@@ -116,6 +119,7 @@ impl Context {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             config,
             newest: Mutex::new(None),
+            refusal: Mutex::new(None),
             unpublished: AtomicBool::new(false),
         }
     }
@@ -123,6 +127,11 @@ impl Context {
     /// The newest statistics, once.
     pub(super) fn take(&self) -> Option<Seen> {
         self.newest.lock().ok()?.take()
+    }
+
+    /// The batch that the last error was about, once.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().ok()?.take()
     }
 
     /// Whether offsets were not taken since the last call.
@@ -150,8 +159,12 @@ impl ClientContext for Context {
         }
     }
 
+    // Comes before the error itself, which has no place for the partition.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "kafka", %error, reason);
+        if let Ok(mut refusal) = self.refusal.lock() {
+            *refusal = Refusal::read(reason);
+        }
     }
 }
 

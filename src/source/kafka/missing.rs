@@ -29,6 +29,7 @@ impl Lane {
             heard_at: Instant::now(),
             given_up: false,
             halted: Some(Halt::Missing),
+            passed: (-1, 0),
             moved_at: Instant::now(),
         }
     }

@@ -220,8 +220,8 @@ const TUNED: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "16384"),
     // Each message costs half a KiB beside its bytes; at the default of 100,000 that is the most of it.
     ("queued.min.messages", "20000"),
-    // All that one answer brings is unpacked before any of it is read: 50 MiB by default, which may unpack to
-    // a thousand times that.
+    // All that one answer brings is held, and unpacked as far as there is room, before any of it is read.
+    // `receive.message.max.bytes` stays at its 100 MB: what is larger ends the connection, again and again.
     ("fetch.max.bytes", "2097152"),
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.max.ms", "2000"),

@@ -257,31 +257,62 @@ impl Broker {
         producer.commit_transaction(limit).unwrap();
     }
 
-    /// One record of so many MiB of zeros, packed; what the broker says against it.
+    /// So many batches of one record of so many MiB of zeros, packed; what the broker says against them.
     pub fn produce_packed(
         &self,
-        topic: &str,
-        partition: i32,
+        (topic, partition): (&str, i32),
         codec: &str,
         mib: u64,
+        count: usize,
     ) -> Result<(), String> {
         let reports = Reports::default();
         let producer: BaseProducer<Reports> = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap())
             .set("compression.codec", codec)
             .set("message.max.bytes", "1000000000")
+            .set("batch.num.messages", "1")
             .create_with_context(reports)
             .unwrap();
         let zeros = vec![0; usize::try_from(mib).unwrap() << 20];
-        let record = BaseRecord::<(), _>::to(topic)
-            .partition(partition)
-            .payload(&zeros);
-        producer.send(record).map_err(|(e, _)| e.to_string())?;
+        for _ in 0..count {
+            let record = BaseRecord::<(), _>::to(topic)
+                .partition(partition)
+                .payload(&zeros);
+            producer.send(record).map_err(|(e, _)| e.to_string())?;
+        }
         producer
             .flush(Duration::from_secs(120))
             .map_err(|e| e.to_string())?;
         let refused = producer.context().0.lock().unwrap().take();
         refused.map_or(Ok(()), Err)
+    }
+
+    /// The lines of a file, to one partition, packed in batches of that many bytes. Those that are not
+    /// full wait for more; what one batch unpacks to is known so.
+    pub fn produce_batches(
+        &self,
+        (topic, partition): (&str, i32),
+        codec: &str,
+        bytes: usize,
+        lines: &str,
+    ) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.bootstrap())
+            .set("compression.codec", codec)
+            .set("message.max.bytes", "20000000")
+            .set("batch.size", bytes.to_string())
+            .set("batch.num.messages", "1000000")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("linger.ms", "1000")
+            .create()
+            .unwrap();
+        for line in lines.lines() {
+            let record = BaseRecord::<(), _>::to(topic)
+                .partition(partition)
+                .payload(line);
+            producer.send(record).map_err(|(e, _)| e).unwrap();
+        }
+        producer.flush(Duration::from_secs(60)).unwrap();
     }
 
     /// Retention takes everything that the first partition holds.

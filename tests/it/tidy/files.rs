@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::root;
 
-/// A source file below `src`.
+/// A source file below `src` or `unpack/src`.
 pub struct Source {
     /// From the checkout on, with `/`.
     pub path: String,
@@ -50,10 +50,11 @@ impl Source {
     }
 }
 
-/// Every file below `src`, in order.
+/// Every file below `src` and `unpack/src`, in order.
 pub fn sources() -> impl Iterator<Item = Source> {
     let mut paths = Vec::new();
     walk(&root().join("src"), &mut paths);
+    walk(&root().join("unpack/src"), &mut paths);
     assert!(paths.len() > 100, "the tree is not where it was");
     let rust = paths
         .into_iter()

@@ -63,7 +63,8 @@ pub const LAYERS: &[(&str, &[&str])] = &[
 /// A dependency that does I/O, or that must stay replaceable, and where it lives.
 pub const CRATES: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/source", "src/app/kafka_out.rs"]),
-    ("rdkafka_sys", &["src/source"]),
+    ("rdkafka_sys", &["unpack/src/hook.rs"]),
+    ("unpack", &["src/source"]),
     ("reqwest", &["src/deliver"]),
     ("redb", &["src/store"]),
     ("sled", &["src/store"]),
@@ -76,8 +77,10 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &["src/api"]),
     ("clap", &["src/cli"]),
     ("indicatif", &["src/cli"]),
-    ("flate2", &["src/source"]),
-    ("zstd", &["src/source"]),
+    ("flate2", &["src/source", "unpack/src"]),
+    ("zstd", &["src/source", "unpack/src"]),
+    ("lz4_flex", &["unpack/src"]),
+    ("snap", &["unpack/src"]),
     ("anyhow", &["src/app", "src/cli", "src/main.rs"]),
 ];
 
