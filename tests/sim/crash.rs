@@ -37,6 +37,14 @@ impl Crashes {
         self.state.lock().unwrap().armed = Some((point, n));
     }
 
+    /// A death at a point whose name begins so is still to come.
+    pub fn awaits(&self, start: &str) -> bool {
+        let state = self.state.lock().unwrap();
+        state
+            .armed
+            .is_some_and(|(point, _)| point.starts_with(start))
+    }
+
     /// The process dies here and now.
     pub fn kill(&self) -> Stopped {
         self.state.lock().unwrap().dead = true;

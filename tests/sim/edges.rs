@@ -82,7 +82,8 @@ impl Effects for Edges {
     }
 
     fn due(&self) -> Kind {
-        if self.gap {
+        // Bases come seldom; one is written at once where the process is to die in it.
+        if self.gap || self.crashes.awaits("base-") {
             return Kind::Base;
         }
         self.snapshots.due()

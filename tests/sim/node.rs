@@ -130,7 +130,14 @@ impl Node {
         let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
         let (chain, place) = saved.unwrap_or_default();
         let restored = chain.len();
-        let chain = misfile(site.mutant, chain);
+        let is_taken = |chain: &Vec<Vec<u8>>| {
+            let saved = Saved::read(chain).ok();
+            let mut engine = site.engine(site.shards, &Found::new(&site.memory));
+            saved.is_some_and(|saved| engine.restore(saved, &place.topics).is_ok())
+        };
+        let chain = misfile(site.mutant, &chain)
+            .filter(is_taken)
+            .unwrap_or(chain);
         let kept = place.frontier.clone();
         let frontier = misread(&site, place.frontier);
         let reader = Reader::open(site.log.clone(), &frontier, site.random.clone());
@@ -408,21 +415,22 @@ fn settings(profile: &Profile, mutant: Mutant) -> Settings {
 
 /// What a mutant takes for the chain: an increment is left out, or taken twice, and what follows is numbered as if
 /// that were none of its business.
-fn misfile(mutant: Mutant, mut chain: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn misfile(mutant: Mutant, chain: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     // A base, and two increments of which the first changes what the second stands on.
-    if chain.len() < 3 {
-        return chain;
-    }
-    match mutant {
-        Mutant::IncrementMissed => drop(chain.remove(1)),
-        Mutant::IncrementTwice => chain.insert(1, chain[1].clone()),
-        _ => return chain,
-    }
-    for (body, nth) in chain.iter_mut().skip(1).zip(1..) {
+    let [base, first, rest @ ..] = chain else {
+        return None;
+    };
+    let mut other = match mutant {
+        _ if rest.is_empty() => return None,
+        Mutant::IncrementMissed => [&[base.clone()], rest].concat(),
+        Mutant::IncrementTwice => [&[base.clone(), first.clone(), first.clone()], rest].concat(),
+        _ => return None,
+    };
+    for (body, nth) in other.iter_mut().skip(1).zip(1..) {
         // Behind the form, which is as short: a number below 128 is one byte.
         body[1] = nth;
     }
-    chain
+    Some(other)
 }
 
 /// Where a mutant begins to read instead.

@@ -148,6 +148,15 @@ fn every_damage_to_a_snapshot_is_found_and_the_one_before_it_is_used() {
         std::fs::write(&files[at], good).unwrap();
     }
 
+    // A base of before under the newest one's name; and an increment in the middle is gone.
+    let good = std::fs::read(&files[base]).unwrap();
+    let before = files[..base].iter().find(|f| is_base(f)).unwrap();
+    std::fs::copy(before, &files[base]).unwrap();
+    assert_eq!(used(&dir), (older, 1), "a base of before");
+    std::fs::write(&files[base], good).unwrap();
+    std::fs::remove_file(&files[base + 1]).unwrap();
+    assert_eq!(used(&dir), (all[..1].to_vec(), 1), "an increment is gone");
+
     // The same through a whole start; and with a file of before under the newest's name.
     let newest = snapshots(&scene).pop().unwrap();
     std::fs::write(&newest, damage(1, &std::fs::read(&newest).unwrap())).unwrap();

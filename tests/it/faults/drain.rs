@@ -44,7 +44,10 @@ fn killed_again_and_again_in_the_middle() {
     let topic = "faults-kill";
     let events = stream();
     kafka::shared().topic(topic, 1);
-    let scene = Scene::over(topic, "kill", &events);
+    let broker = kafka::shared().bootstrap();
+    // Also messages that wait for another attempt are there at a kill.
+    let script = "503,200,200,".repeat(300) + "200";
+    let scene = Scene::of(&broker, topic, "kill", &events, &script);
     let all: Vec<&str> = events.lines().collect();
     let mut parts = all.chunks(all.len().div_ceil(kills() as usize));
     let part = scene.home.file("part.jsonl");

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use super::{Scene, floods, row};
 use crate::harness::{kafka, lines};
 
+/// How long an attempt at one that hangs takes.
+const ATTEMPT: Duration = Duration::from_secs(15);
+
 #[test]
 fn what_was_refused_comes_again_in_order_when_the_endpoint_is_back() {
     let topic = "faults-outage";
@@ -85,6 +88,10 @@ fn an_endpoint_that_hangs_slows_no_other() {
         (read && scene.is_told() && soc == 0 && gateway == 0).then_some(())
     });
     let took = began.elapsed();
+    assert!(
+        took < ATTEMPT,
+        "{took:?}, as long as an attempt at the one that hangs"
+    );
     daemon.until("messages that wait for the one that hangs", |d| {
         (d.metric("tidegate_outbox_depth", &["endpoint=\"hangs\""]) > 0).then_some(())
     });
