@@ -102,7 +102,7 @@ pub enum Notice {
     /// There are, or may be, records again after an end that was told: the end is no longer known. Also
     /// of a partition that there is and that cannot be read yet. Comes before the records of its batch.
     Behind { partition: Partition },
-    /// The partition is not read on: its log no longer holds what comes next, or that cannot be unpacked.
+    /// The partition is not read on: its log no longer holds what comes next, or that cannot be read.
     /// Nothing is reset or left out.
     Halted {
         partition: Partition,
@@ -188,7 +188,7 @@ pub enum Halt {
     OutOfRange,
     /// The batch at `offset` unpacks to more than is held at once.
     Oversized { offset: i64 },
-    /// The batch at `offset` is not what it says it is packed with.
+    /// The batch at `offset` is not what it says it is packed with, or its checksum does not hold.
     Damaged { offset: i64 },
 }
 
@@ -213,7 +213,7 @@ impl std::fmt::Display for Halt {
                 "the batch at {offset} unpacks to more than {} MiB, records and all",
                 unpack::BATCH_MAX >> 20
             ),
-            Self::Damaged { offset } => write!(f, "the batch at {offset} cannot be unpacked"),
+            Self::Damaged { offset } => write!(f, "the batch at {offset} is damaged"),
         }
     }
 }

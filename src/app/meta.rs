@@ -30,7 +30,7 @@ pub fn is_moment(of: &DetectorRef) -> bool {
     [EXPLODED, GONE].contains(&of.id.as_str())
 }
 
-/// A partition whose log no longer holds what comes next, or holds what cannot be unpacked: it is not read
+/// A partition whose log no longer holds what comes next, or holds what cannot be read: it is not read
 /// until an operator decides.
 #[must_use]
 pub fn partition_halted(

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::model::{Fingerprint, HashKey, WallTime};
 
+mod broken;
 mod context;
 pub mod embedded;
 mod ends;
@@ -416,6 +417,10 @@ impl KafkaSource {
             }
             KafkaError::MessageConsumption(RDKafkaErrorCode::BadCompression) => {
                 self.refused(error, batch);
+                Ok(())
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage) => {
+                self.damaged(error, batch);
                 Ok(())
             }
             other => {

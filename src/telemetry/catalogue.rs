@@ -108,7 +108,7 @@ catalogue! {
     Gauges start_time_seconds [] "When the process began, in seconds since 1970";
     Gauges consumer_lag_events [source, partition] "Records behind the end of a partition";
     Gauges watermark_delay_seconds [] "How far event time is behind the clock";
-    Gauges partitions_halted [source] "Partitions that stopped because their log no longer holds what comes next, or it cannot be unpacked";
+    Gauges partitions_halted [source] "Partitions that stopped because their log no longer holds what comes next, or it cannot be read";
     Gauges unpacked_bytes [] "What batches cost that were unpacked and are not yet read, with half a KiB for each of their records";
     Gauges unpacked_bytes_most [] "The most of that since the process began";
     Gauges detectors_loaded [mode] "Detectors in force, by mode";

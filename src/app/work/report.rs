@@ -145,7 +145,7 @@ impl Report {
             partition = name,
             next,
             %cause,
-            "the partition is stopped: what comes next is gone or cannot be unpacked; decide whether to go on without it"
+            "the partition is stopped: what comes next is gone or cannot be read; decide whether to go on without it"
         );
         let (topic, why) = (self.topic(partition), format!("offset {next}: {cause}"));
         let count = self.shared.halted(topic, &name, &why);

@@ -1,6 +1,6 @@
 //! What librdkafka tells besides records: its log, statistics once a second, and what its errors are about.
 //!
-//! Keeps the newest statistics and the newest refusal until the source takes them. Never blocks the
+//! Keeps the newest statistics and what the newest error is about until the source takes them. Never blocks the
 //! client's threads for longer than a copy.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
 use unpack::Refusal;
 
+use super::broken;
 use super::hearing::{Heard, patience};
 
 /// What the statistics say of one partition; -1 or less where nothing is known.
@@ -100,6 +101,14 @@ fn parse(statistics: &[u8], patience: Duration) -> Option<Seen> {
     Some(seen)
 }
 
+/// The batch that an error is about.
+#[derive(Clone, Debug)]
+pub(super) enum About {
+    Refused(Refusal),
+    /// Its checksum does not hold; it begins at this offset, of some partition.
+    Broken(i64),
+}
+
 pub(super) struct Context {
     /// For making the client anew.
     config: ClientConfig,
@@ -107,7 +116,7 @@ pub(super) struct Context {
     patience: Duration,
     newest: Mutex<Option<Seen>>,
     /// The batch that the error told last was about.
-    refusal: Mutex<Option<Refusal>>,
+    about: Mutex<Option<About>>,
     /// The group's coordinator has not taken the last offsets.
     unpublished: AtomicBool,
 }
@@ -119,7 +128,7 @@ impl Context {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             config,
             newest: Mutex::new(None),
-            refusal: Mutex::new(None),
+            about: Mutex::new(None),
             unpublished: AtomicBool::new(false),
         }
     }
@@ -130,8 +139,8 @@ impl Context {
     }
 
     /// The batch that the last error was about, once.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.lock().ok()?.take()
+    pub(super) fn about(&self) -> Option<About> {
+        self.about.lock().ok()?.take()
     }
 
     /// Whether offsets were not taken since the last call.
@@ -162,8 +171,9 @@ impl ClientContext for Context {
     // Comes before the error itself, which has no place for the partition.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "kafka", %error, reason);
-        if let Ok(mut refusal) = self.refusal.lock() {
-            *refusal = Refusal::read(reason);
+        if let Ok(mut about) = self.about.lock() {
+            let refused = Refusal::read(reason).map(About::Refused);
+            *about = refused.or_else(|| broken::read(reason).map(About::Broken));
         }
     }
 }

@@ -9,6 +9,7 @@ use unpack::Cause;
 
 use super::super::{Batch, Halt, Notice};
 use super::KafkaSource;
+use super::context::About;
 
 pub use unpack::{Numbers, numbers};
 
@@ -28,7 +29,7 @@ impl KafkaSource {
     /// Makes of the client's error what it is: nothing that lasts, a partition that stops, or a loss that is
     /// accepted.
     pub(super) fn refused(&mut self, error: &KafkaError, batch: &mut Batch) {
-        let Some(refusal) = self.consumer.context().refusal() else {
+        let Some(About::Refused(refusal)) = self.consumer.context().about() else {
             // On a system where librdkafka unpacks by itself.
             return self.say(batch, error.to_string());
         };

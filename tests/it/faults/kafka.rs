@@ -185,6 +185,72 @@ fn a_log_that_grew_past_the_frontier_again_is_told_from_the_one_that_was_read() 
     );
 }
 
+#[test]
+fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_unseen() {
+    let topic = "broken";
+    let broker = Broker::own("faults-broken");
+    broker.topic(topic, 2);
+    let parts = [
+        floods(4, 20),
+        floods_from(40, 4, 20),
+        floods_from(60, 4, 20),
+    ];
+    let scene = Scene::of(
+        &broker.bootstrap(),
+        topic,
+        "broker-broken",
+        &parts.concat(),
+        "200",
+    );
+    let part = scene.home.file("part.jsonl");
+    let each = parts[0].lines().count() as u64;
+    for lines in &parts {
+        std::fs::write(&part, lines).unwrap();
+        broker.produce_into(topic, 0, &part);
+    }
+    // Beside it a partition with as many records in as many batches, whose offsets are the same.
+    for n in [70, 80, 90] {
+        std::fs::write(&part, floods_from(n, 4, 20)).unwrap();
+        broker.produce_into(topic, 1, &part);
+    }
+    broker.stop();
+    let broken = parts[1].lines().next().unwrap();
+    broker.damage(topic, broken);
+    broker.restart(&[]);
+
+    let began = Instant::now();
+    let daemon = scene.home.start();
+    let alert = daemon.until("the alert", halted);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "told after {took:?}");
+    assert_eq!(alert["key"]["partition"], "0");
+    let summary = alert["summary"].as_str().unwrap();
+    let said = format!("the batch at {each} is damaged");
+    assert!(summary.contains(&said), "{summary}");
+    daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
+    daemon.until("what is before it, and elsewhere", |d| {
+        (d.received() >= 4 * each).then_some(())
+    });
+    assert_eq!(daemon.metric("tidegate_partitions_halted", &[]), 1);
+    assert_eq!(daemon.received(), 4 * each, "nothing from behind it");
+    daemon.stop();
+
+    let place = format!("{topic}/0");
+    let daemon = scene.home.start_and(&["--accept-loss", &place]).ready();
+    daemon.settled(each);
+    assert_eq!(daemon.received(), each, "what is behind it");
+    assert_eq!(daemon.metric("tidegate_partitions_halted", &[]), 0);
+    daemon.stop();
+    row(
+        "a batch that the broker's disk has damaged",
+        "one bit of a record, in a partition of two",
+        &format!(
+            "its partition stands before it, critical alert after {:.1} s, the other goes on; goes on behind it with --accept-loss",
+            took.as_secs_f64()
+        ),
+    );
+}
+
 /// The alert that a partition stands still, once it is there.
 fn halted(daemon: &Daemon) -> Option<serde_json::Value> {
     let all = daemon.list("/api/v1/alerts").into_iter();

@@ -106,6 +106,17 @@ impl Broker {
         std::fs::remove_dir_all(&log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
     }
 
+    /// Turns one bit of what the log of a topic's first partition has of `text`, while the broker is down.
+    pub fn damage(&self, topic: &str, text: &str) {
+        let log = self.dir.join("data").join(format!("{topic}-0"));
+        let segment = log.join("00000000000000000000.log");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let mut windows = bytes.windows(text.len());
+        let at = windows.position(|w| w == text.as_bytes()).expect(text);
+        bytes[at] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+    }
+
     fn run(&self, command: &str, arguments: &[&str]) -> String {
         let all = [&[command, self.dir.to_str().unwrap()], arguments].concat();
         Run::new(script(), &all).ok().text()
