@@ -26,6 +26,10 @@ use crate::store::{self, Store};
 
 /// The snapshots' name.
 const ENGINE: &str = "engine";
+/// So many increments stand on a base at most: a start opens each of them.
+const INCREMENTS_MAX: usize = 64;
+/// A base is due when its increments have come to this part of it: a start reads no more than that beyond it.
+const BASE_PARTS: usize = 2;
 
 /// See the module's text.
 pub struct StateDir {
@@ -55,11 +59,6 @@ struct Chain {
     increments: usize,
     count: usize,
 }
-
-/// So many increments stand on a base at most: a start opens each of them.
-const INCREMENTS_MAX: usize = 64;
-/// A base is due when its increments have come to this part of it: a start reads no more than that beyond it.
-const BASE_PARTS: usize = 2;
 
 impl Chain {
     const fn is_long(&self) -> bool {

@@ -76,7 +76,7 @@ pub struct Enrich {
     pub asn: Option<PathBuf>,
     /// MaxMind database with countries; gives `source.geo.country_iso_code`.
     pub country: Option<PathBuf>,
-    /// Lists of address ranges.
+    /// Lists of address ranges, autonomous systems, mail domains and beginnings of telephone numbers.
     pub lists: Vec<ListedTable>,
     /// File of honeytokens, one per line: accounts and tokens that no honest user touches.
     pub honeytokens: Option<PathBuf>,
