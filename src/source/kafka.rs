@@ -502,7 +502,7 @@ impl KafkaSource {
             next: lane.next,
             cause,
         });
-        // Only this one: all anew, twice in a moment, is met by an assertion of librdkafka's that ends the process.
+        // It is not given to this client again, which is what `reassign` has to mind.
         let mut list = TopicPartitionList::new();
         list.add_partition(self.name(partition.topic), partition.number);
         if let Err(e) = self.consumer.incremental_unassign(&list) {
@@ -510,7 +510,14 @@ impl KafkaSource {
         }
     }
 
+    /// Goes on where each partition stands, with a new client: one that is given a partition anew twice, before it
+    /// has let go of it once, ends the process by an assertion (`rd_kafka_assignment_partition_stopped`).
     fn reassign(&mut self, batch: &mut Batch) {
+        match self.consumer.context().recreate() {
+            Ok(consumer) => self.consumer = consumer,
+            Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
+        }
+        self.reported_at = Instant::now();
         if let Err(e) = self.consumer.assign(&self.positions()) {
             self.say(batch, format!("partitions could not be assigned: {e}"));
         }
@@ -548,14 +555,7 @@ impl KafkaSource {
         for (partition, next) in stalled {
             batch.notices.push(Notice::Stalled { partition, next });
         }
-        match self.consumer.context().recreate() {
-            Ok(consumer) => {
-                self.consumer = consumer;
-                self.reported_at = Instant::now();
-                self.reassign(batch);
-            }
-            Err(e) => self.say(batch, format!("the client could not be made anew: {e}")),
-        }
+        self.reassign(batch);
     }
 }
 

@@ -410,6 +410,23 @@ fn a_partition_that_is_refused_while_running_is_checked() {
 }
 
 #[test]
+fn all_assigned_anew_again_at_once_does_not_end_the_process() {
+    let cluster = cluster(&[("t", 4)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    produce(&settings, "t", (0..40).map(|n| n.to_string()));
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    poll(&mut source, |got| got.records.len() == 40);
+    let mut batch = Batch::default();
+    for _ in 0..20 {
+        source.reassign(&mut batch);
+    }
+    assert_eq!(batch.notices, []);
+    produce(&settings, "t", (40..50).map(|n| n.to_string()));
+    let got = poll(&mut source, |got| got.records.len() >= 10);
+    assert_eq!(got.records.len(), 10, "nothing is read twice");
+}
+
+#[test]
 fn a_full_queue_is_told() {
     let mut settings = Settings::new(&["127.0.0.1:1"], &["t"]);
     settings
