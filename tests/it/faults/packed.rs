@@ -194,6 +194,37 @@ fn many_packed_batches_are_unpacked_a_few_at_a_time() {
 }
 
 #[test]
+fn a_batch_of_a_million_small_records_takes_no_more_than_its_bound() {
+    const RECORDS: usize = 1_000_000;
+    let topic = "faults-packed-small";
+    let broker = kafka::shared();
+    broker.topic(topic, 2);
+    let scene = Scene::over(topic, topic, &floods(8, 40));
+    broker.produce_into(topic, 0, &scene.home.file("events.jsonl"));
+    let daemon = scene.home.start().ready();
+    daemon.settled(scene.records);
+    let before = daemon.memory("VmRSS");
+    daemon.forget_highest();
+    // Seven bytes each in the batch, and half a KiB each for whoever holds them.
+    broker.produce_batches((topic, 1), "gzip", 20_000_000, &"0\n".repeat(RECORDS));
+    let alert = daemon.until("the alert", |d| halted(d, 1));
+    let summary = alert["summary"].as_str().unwrap();
+    assert!(summary.contains("unpacks to more than"), "{summary}");
+    let most = daemon.memory("VmHWM").saturating_sub(before);
+    assert!(most < MORE_MAX, "{most} KiB more for {RECORDS} records");
+    daemon.stop();
+    assert_as_replayed(&scene);
+    row(
+        "T14 a packed batch of small records",
+        &format!("{RECORDS} of one byte, gzip"),
+        &format!(
+            "at most {} MiB more in memory; its partition stands",
+            most / MIB
+        ),
+    );
+}
+
+#[test]
 fn packed_traffic_is_read_as_if_it_were_not() {
     let topic = "faults-packed-honest";
     let broker = kafka::shared();
