@@ -17,6 +17,8 @@ const WRAPPED: &[&str] = &[
     "rd_kafka_snappy_uncompress",
     "rd_kafka_snappy_uncompressed_length",
     "rd_kafka_zstd_decompress",
+    "rd_slice_crc32",
+    "rd_slice_crc32c",
 ];
 
 fn main() {

@@ -264,9 +264,11 @@ pub fn batches(data: &[u8]) {
         Codec::Snappy { in_chunks: true },
         Codec::Zstd,
     ];
-    for codec in CODECS {
+    for (codec, form) in CODECS.into_iter().flat_map(|codec| {
+        [::unpack::Form::Records, ::unpack::Form::Messages].map(|form| (codec, form))
+    }) {
         let account = Account::new(::unpack::HELD_MAX);
-        let cost = match codec.unpack(data, &account, Duration::ZERO) {
+        let cost = match codec.unpack(data, form, &account, Duration::ZERO) {
             Ok(unpacked) => {
                 assert!(!unpacked.buffer.bytes().is_empty());
                 assert!(unpacked.buffer.bytes().len() <= unpacked.cost);

@@ -25,6 +25,10 @@ pub trait Weigh {
 
 /// Candidates looked at for an eviction.
 const CANDIDATES: usize = 16;
+/// Places looked at for them: where nearly all is pinned or free, an event costs no more than that.
+const STEPS_MAX: usize = 64 * CANDIDATES;
+/// Chunks given back with one key that grows.
+const GIVE_BACK_MAX: usize = 4;
 /// Entries looked at for expiry with each new key.
 const SWEEP: usize = 2;
 /// Entries allocated at once: a rule with one key must not cost as if it had a thousand.
@@ -84,7 +88,9 @@ pub struct Table<E> {
     gone: Vec<u64>,
     /// What has changed is not known: all of it is written.
     whole: bool,
+    /// Free places, and how many of them were in chunks that are given back.
     free: Vec<u32>,
+    stale: usize,
     len: usize,
     keys_max: usize,
     bytes_max: usize,
@@ -118,7 +124,7 @@ impl<E: Weigh> Bounded for Table<E> {
     }
 
     fn limit(&mut self, bytes_max: usize) {
-        let over = self.taken() > bytes_max;
+        let over = self.bytes() > bytes_max;
         let fresh = Self::new(bytes_max);
         if !over {
             (self.keys_max, self.bytes_max) = (fresh.keys_max, fresh.bytes_max);
@@ -154,6 +160,7 @@ impl<E: Weigh> Table<E> {
             gone: Vec::new(),
             whole: true,
             free: Vec::new(),
+            stale: 0,
             len: 0,
             keys_max,
             bytes_max,
@@ -188,7 +195,11 @@ impl<E: Weigh> Table<E> {
     /// Bytes in use: chunks, index and what entries hold on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.taken() + self.free.len() * size_of::<Option<Entry<E>>>()
+        self.taken() + self.free_places() * size_of::<Option<Entry<E>>>()
+    }
+
+    fn free_places(&self) -> usize {
+        self.free.len() - self.stale
     }
 
     /// Those of them that are not in free places. The bound is for these: keys that went have left free
@@ -304,7 +315,10 @@ impl<E: Weigh> Table<E> {
                 self.reindex(self.slots.len() / 2);
             }
         }
-        while self.free.len() >= 2 * CHUNK && self.bytes() > self.bytes_max {
+        for _ in 0..GIVE_BACK_MAX {
+            if self.free_places() < 2 * CHUNK || self.bytes() <= self.bytes_max {
+                break;
+            }
             self.give_back();
         }
     }
@@ -312,21 +326,34 @@ impl<E: Weigh> Table<E> {
     /// Gives the last chunk back; its entries move to free places, of which there must be two chunks.
     fn give_back(&mut self) {
         let kept = (self.chunks.len() - 1) * CHUNK;
-        self.free.retain(|index| (*index as usize) < kept);
-        for from in kept..kept + CHUNK {
-            self.relocate(from);
+        let all = kept..kept + CHUNK;
+        // On the list of free places they stay for now: to look for them would be to walk all of it.
+        self.stale += all.clone().filter(|i| self.entry(*i).is_none()).count();
+        for from in all {
+            self.relocate(from, kept);
         }
         self.chunks.pop();
         self.changed.pop();
     }
 
-    /// Moves the entry at `from`, if there is one, to a free place.
-    fn relocate(&mut self, from: usize) {
+    /// A free place below `end`, where all above it are given back.
+    fn free_place(&mut self, end: usize) -> Option<usize> {
+        while let Some(index) = self.free.pop() {
+            let index = index as usize;
+            if index < end {
+                return Some(index);
+            }
+            self.stale -= 1;
+        }
+        None
+    }
+
+    /// Moves the entry at `from`, if there is one, to a free place below `end`.
+    fn relocate(&mut self, from: usize, end: usize) {
         let Some(key) = self.entry(from).map(|e| e.key) else {
             return;
         };
-        if let (Ok((slot, _)), Some(to)) = (self.find(key), self.free.pop()) {
-            let to = to as usize;
+        if let (Ok((slot, _)), Some(to)) = (self.find(key), self.free_place(end)) {
             self.slots[slot] = Slot::new(to, key);
             self.chunks[to / CHUNK][to % CHUNK] = self.chunks[from / CHUNK][from % CHUNK].take();
             if self.changed[from / CHUNK] & (1 << (from % CHUNK)) != 0 {
@@ -350,8 +377,8 @@ impl<E: Weigh> Table<E> {
         if (self.len + 1) * 4 > self.slots.len() * 3 {
             self.reindex((self.slots.len() * 2).max(64));
         }
-        let index = match self.free.pop() {
-            Some(index) => index as usize,
+        let index = match self.free_place(self.chunks.len() * CHUNK) {
+            Some(index) => index,
             None => {
                 let index = self.chunks.len() * CHUNK;
                 self.chunks.push((0..CHUNK).map(|_| None).collect());
@@ -412,8 +439,8 @@ impl<E: Weigh> Table<E> {
         let mut lightest: Option<(u64, usize)> = None;
         let mut looked = 0;
         // Empty places do not count as candidates: where there are many of them (the end of the last
-        // chunk) one heavy entry behind them must not be the only choice. One lap is the bound.
-        for _ in 0..self.chunks.len() * CHUNK {
+        // chunk) one heavy entry behind them must not be the only choice.
+        for _ in 0..STEPS_MAX.min(self.chunks.len() * CHUNK) {
             let Some(index) = self.step() else { break };
             let Some(entry) = self.entry(index).filter(|e| !e.state.pinned()) else {
                 continue;
@@ -623,6 +650,57 @@ mod tests {
                 prop_assert_eq!(table.get(key), Some(state));
             }
         }
+    }
+
+    /// Open for as long as it is there.
+    #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+    struct Open(u64);
+    impl Weigh for Open {
+        fn dead(&self, _: i64) -> bool {
+            false
+        }
+        fn pinned(&self) -> bool {
+            self.0 > 0
+        }
+        fn weight(&self) -> u64 {
+            self.0
+        }
+        fn heap(&self) -> usize {
+            usize::try_from(self.0).unwrap()
+        }
+    }
+
+    /// An event looked at every key there was for one that might go.
+    #[test]
+    fn where_all_is_pinned_an_event_walks_no_more_than_a_bound() {
+        let mut table = Table::new(1 << 20);
+        let full = table.keys_max as u64;
+        for i in 0..full {
+            table.update(i.wrapping_mul(0x9E37_79B9_7F4A_7C15), 0, || Open(1), |_| ());
+        }
+        let len = table.len();
+        assert!(len > 8 * STEPS_MAX, "{len}");
+        let before = table.hand;
+        assert!(table.update(1, 0, || Open(0), |_| ()).is_none());
+        let walked =
+            (table.hand + table.chunks.len() * CHUNK - before) % (table.chunks.len() * CHUNK);
+        assert!(walked <= STEPS_MAX + SWEEP, "{walked} of {len}");
+        assert_eq!(table.refused, 1);
+    }
+
+    /// Free places stood beside a bound that was lowered, and the next key that grew paid for all of them.
+    #[test]
+    fn a_lower_bound_takes_back_free_places() {
+        let mut table = Table::new(1 << 20);
+        let key = |i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        for i in 0..8_000 {
+            table.update(key(i), 0, || Values(0), |_| ());
+        }
+        (100..8_000).for_each(|i| table.remove(key(i)));
+        assert!(table.bytes() > 256 << 10);
+        table.limit(256 << 10);
+        assert!(table.bytes() <= 256 << 10, "{}", table.bytes());
+        assert_eq!((table.len(), table.evicted), (100, 0));
     }
 
     #[test]

@@ -136,6 +136,9 @@ pub struct KafkaSource {
     refresh_at: Instant,
     published: (Instant, Frontier),
     reported_at: Instant,
+    /// When a new client is given its partitions, and when one last was.
+    anew_at: Option<Instant>,
+    reassigned_at: Option<Instant>,
     trouble: Option<(String, Instant)>,
 }
 
@@ -181,6 +184,8 @@ impl KafkaSource {
             refresh_at: now,
             published: (now, Frontier::default()),
             reported_at: now,
+            anew_at: None,
+            reassigned_at: None,
             trouble: None,
         })
     }
@@ -470,13 +475,13 @@ impl KafkaSource {
             {
                 return self.halt(*only, Halt::OutOfRange, batch);
             }
-            // The consumer holds the refused partition back until it is assigned anew.
             self.say(
                 batch,
                 "a position was refused and no log is short; assigning anew".to_owned(),
             );
-            self.reassign(batch);
         }
+        // The consumer holds a refused partition back until it is assigned anew, and it may not be the one found.
+        self.reassign(batch);
     }
 
     /// The bounds of these partitions of one topic, as far as they can be had now; `None` if nobody
@@ -517,7 +522,20 @@ impl KafkaSource {
             Ok(consumer) => self.consumer = consumer,
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
-        self.reported_at = Instant::now();
+        let now = Instant::now();
+        self.reported_at = now;
+        // What ails one partition would keep all others from being read, were it done at once each time.
+        self.anew_at = Some(self.reassigned_at.map_or(now, |at| now.max(at + RETRY)));
+        self.assign_anew(batch);
+    }
+
+    /// Gives the new client its partitions, when it is time to.
+    fn assign_anew(&mut self, batch: &mut Batch) {
+        let now = Instant::now();
+        if self.anew_at.is_none_or(|at| now < at) {
+            return;
+        }
+        (self.anew_at, self.reassigned_at) = (None, Some(now));
         if let Err(e) = self.consumer.assign(&self.positions()) {
             self.say(batch, format!("partitions could not be assigned: {e}"));
         }
@@ -605,6 +623,7 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
         self.listen(batch);
+        self.assign_anew(batch);
         self.refresh(batch);
         if self.paused {
             self.forget_ends(batch);

@@ -422,7 +422,7 @@ fn misfile(mutant: Mutant, chain: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     };
     let mut other = match mutant {
         _ if rest.is_empty() => return None,
-        Mutant::IncrementMissed => [&[base.clone()], rest].concat(),
+        Mutant::IncrementMissed => [std::slice::from_ref(base), rest].concat(),
         Mutant::IncrementTwice => [&[base.clone(), first.clone(), first.clone()], rest].concat(),
         _ => return None,
     };

@@ -12,6 +12,7 @@ use zstd::zstd_safe::{self, zstd_sys::ZSTD_ErrorCode};
 
 use crate::BATCH_MAX;
 use crate::account::{Account, START};
+use crate::records::Form;
 use crate::refusal::Cause;
 use crate::room::{Room, Unpacked};
 
@@ -42,13 +43,14 @@ impl Codec {
         }
     }
 
-    /// Unpacks a batch, and waits for room no longer than `patience`.
+    /// Unpacks a batch of records in this form, and waits for room no longer than `patience`.
     ///
     /// # Errors
     /// Why it cannot be unpacked, or not now.
     pub fn unpack(
         self,
         packed: &[u8],
+        form: Form,
         account: &Account,
         patience: Duration,
     ) -> Result<Unpacked, Cause> {
@@ -64,7 +66,7 @@ impl Codec {
             Self::Snappy { in_chunks: true } => snappy(chunks(packed), &mut room)?,
             Self::Zstd => zstd(packed, &mut room)?,
         }
-        room.finish()
+        room.finish(form)
     }
 }
 
@@ -155,7 +157,7 @@ fn zstd(packed: &[u8], room: &mut Room<'_>) -> Result<(), Cause> {
             }
             Err(error) if error != too_small.wrapping_neg() => return Err(Cause::Damaged),
             Err(_) if size == BATCH_MAX => return Err(Cause::Oversized),
-            Err(_) => size = BATCH_MAX,
+            Err(_) => size = size.saturating_mul(2).clamp(START, BATCH_MAX),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rdkafka_sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_COMPRESSION;
 use rdkafka_sys::{RDKafkaTopicPartition, rd_kafka_topic_partition_destroy};
 
-use crate::{Account, Buffer, Cause, Codec, HELD_MAX, Numbers, Refusal, Unpacked};
+use crate::{Account, Buffer, Cause, Codec, Form, HELD_MAX, Numbers, Refusal, Unpacked};
 
 /// How long a broker's thread waits for room. Meanwhile it answers no question, and those that are asked
 /// wait three seconds.
@@ -66,6 +66,8 @@ struct Lent {
 thread_local! {
     /// The partition whose batches are being read.
     static PARTITION: Cell<*mut c_void> = const { Cell::new(null_mut()) };
+    /// How records follow one another in the batch being read.
+    static FORM: Cell<Form> = const { Cell::new(Form::Records) };
     /// Why the batch just met was not unpacked, until librdkafka asks what its error means.
     static REFUSED: RefCell<Option<Refusal>> = const { RefCell::new(None) };
     /// What it was told then.
@@ -85,6 +87,10 @@ struct Handed {
 unsafe extern "C" {
     #[link_name = "__real_rd_kafka_buf_new_shadow"]
     fn real_new_shadow(start: *const c_void, size: usize, free: Free) -> *mut c_void;
+    #[link_name = "__real_rd_slice_crc32"]
+    fn real_crc32(slice: *mut c_void) -> u32;
+    #[link_name = "__real_rd_slice_crc32c"]
+    fn real_crc32c(slice: *mut c_void) -> u32;
     #[link_name = "__real_rd_kafka_err2str"]
     fn real_err2str(error: Code) -> *const c_char;
     #[link_name = "__real_rd_kafka_msgset_parse"]
@@ -112,13 +118,18 @@ pub fn numbers() -> Numbers {
 }
 
 /// Lets the refused batch past, without its records, when it comes again: somebody accepts their loss. False
-/// if one has been let past since that refusal, which then was none of what comes next.
+/// if one is to be let past already, or has been since that refusal, which then was none of what comes next.
 #[must_use]
 pub fn pass_over(refusal: &Refusal) -> bool {
     let place = (refusal.topic.clone(), refusal.partition);
     let mut desk = desk();
     let permit = desk.permits.get(&place);
-    let is_new = !matches!(permit, Some(Permit::Used(last)) if refusal.number <= *last);
+    let is_new = match permit {
+        None => true,
+        // The same batch once more, fetched again before it was met.
+        Some(Permit::Granted) => false,
+        Some(Permit::Used(last)) => refusal.number > *last,
+    };
     if is_new {
         desk.permits.insert(place, Permit::Granted);
     }
@@ -130,7 +141,7 @@ fn unpack(codec: Codec, packed: &[u8]) -> Option<Handed> {
     let in_vain = IN_VAIN.get().is_some_and(|at| at.elapsed() < PATIENCE);
     let patience = if in_vain { Duration::ZERO } else { PATIENCE };
     let unpacked = catch_unwind(AssertUnwindSafe(|| {
-        codec.unpack(packed, &ACCOUNT, patience)
+        codec.unpack(packed, FORM.get(), &ACCOUNT, patience)
     }));
     match unpacked.unwrap_or(Err(Cause::Damaged)) {
         Ok(unpacked) => {
@@ -248,6 +259,22 @@ unsafe extern "C" fn __wrap_rd_kafka_msgset_parse(
     let result = unsafe { real_msgset_parse(answer, request, partition, aborted, version) };
     PARTITION.set(null_mut());
     result
+}
+
+/// The checksum of a message, of formats 0 and 1. It is taken before each is unpacked (`check.crcs`).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_rd_slice_crc32(slice: *mut c_void) -> u32 {
+    FORM.set(Form::Messages);
+    // SAFETY: handed on as it came.
+    unsafe { real_crc32(slice) }
+}
+
+/// The checksum of a batch, of format 2.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_rd_slice_crc32c(slice: *mut c_void) -> u32 {
+    FORM.set(Form::Records);
+    // SAFETY: handed on as it came.
+    unsafe { real_crc32c(slice) }
 }
 
 /// What an error means: of a batch that we have just refused, what we know of it. Asked once behind each.

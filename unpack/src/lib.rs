@@ -18,6 +18,7 @@ pub use buffer::Buffer;
 pub use codec::Codec;
 #[cfg(target_os = "linux")]
 pub use hook::{numbers, pass_over};
+pub use records::Form;
 pub use refusal::{Cause, Refusal};
 pub use room::Unpacked;
 

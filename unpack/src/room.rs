@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::account::{Account, START, Share};
 use crate::buffer::Buffer;
+use crate::records::Form;
 use crate::refusal::Cause;
 use crate::{BATCH_MAX, RECORD_COST, records};
 
@@ -75,12 +76,13 @@ impl<'a> Room<'a> {
 
     /// What was unpacked, once there is also room for its records. A batch of nothing is none:
     /// librdkafka would end the process.
-    pub(crate) fn finish(mut self) -> Result<Unpacked, Cause> {
+    pub(crate) fn finish(mut self, form: Form) -> Result<Unpacked, Cause> {
         let bytes = self.buffer.bytes();
         if bytes.is_empty() {
             return Err(Cause::Damaged);
         }
-        let cost = bytes.len() + records::count(bytes) * RECORD_COST;
+        let records = records::count(bytes, form).ok_or(Cause::Damaged)?;
+        let cost = bytes.len() + records * RECORD_COST;
         if cost > BATCH_MAX {
             return Err(Cause::Oversized);
         }

@@ -14,12 +14,15 @@ use super::super::{Batch, Halt, Notice, Partition};
 use super::context::{About, Context};
 use super::{ASK, KafkaSource};
 
+/// How long a partition is looked for at once; then it is looked for when the batch is met again.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
 /// What a reader of one partition met first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Met {
     /// The broken batch that begins there.
     Broken(i64),
-    /// A record, or the end of the log.
+    /// Something else: a record, the end of the log, a batch that is whole and cannot be unpacked.
     Other,
 }
 
@@ -42,10 +45,8 @@ impl KafkaSource {
             return self.say(batch, error.to_string());
         };
         let Some(partition) = self.owner(offset) else {
-            self.say(
-                batch,
-                format!("the checksum of a batch at {offset} does not hold; asking again"),
-            );
+            let detail = format!("the checksum of a batch at {offset} does not hold; asking again");
+            self.say(batch, detail);
             return self.reassign(batch);
         };
         let cause = Halt::Damaged { offset };
@@ -56,9 +57,12 @@ impl KafkaSource {
         let Some(next) = self.behind(partition, offset) else {
             return self.reassign(batch);
         };
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            (lane.next, lane.empty_to, lane.proof) = (next, next, None);
-        }
+        // Of a message within a packed one, of the old formats, only the place in that is told.
+        let within = |l: &&mut super::Lane| l.next < next;
+        let Some(lane) = self.lanes.get_mut(&partition).filter(within) else {
+            return self.halt(partition, cause, batch);
+        };
+        (lane.next, lane.empty_to, lane.proof) = (next, next, None);
         batch.notices.push(Notice::Accepted {
             partition,
             next,
@@ -69,18 +73,16 @@ impl KafkaSource {
 
     /// Whose batch it is, if that can be found out now.
     fn owner(&self, offset: i64) -> Option<Partition> {
-        let may = |(_, lane): &(&Partition, &super::Lane)| {
-            lane.halted.is_none() && lane.low <= offset && offset < lane.high
-        };
-        let mut may: Vec<_> = self.lanes.iter().filter(may).collect();
-        // Those before it first: mostly it is what comes next.
-        may.sort_by_key(|(_, lane)| (lane.next - offset).abs());
-        for (partition, _) in may {
-            if self.meet(*partition, offset)? == Met::Broken(offset) {
-                return Some(*partition);
-            }
-        }
-        None
+        let until = Instant::now() + LOOK_MAX;
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.halted.is_none());
+        let mut lanes: Vec<_> = lanes.map(|(p, lane)| (*p, lane.next)).collect();
+        // Mostly it is what comes next.
+        lanes.sort_by_key(|(_, next)| (next - offset).abs());
+        let mut lanes = lanes.into_iter().take_while(|_| Instant::now() < until);
+        // Where reading began amid the batch, all of it comes.
+        let found =
+            lanes.find(|(p, next)| self.meet(*p, offset.max(*next)) == Some(Met::Broken(offset)));
+        found.map(|(partition, _)| partition)
     }
 
     /// The first offset behind the batch. Whoever reads from amid a batch is given all of it, so each step tells
@@ -120,7 +122,9 @@ impl KafkaSource {
                     | Err(
                         KafkaError::PartitionEOF(_)
                         | KafkaError::MessageConsumption(
-                            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                            RDKafkaErrorCode::AutoOffsetReset
+                            | RDKafkaErrorCode::OffsetOutOfRange
+                            | RDKafkaErrorCode::BadCompression,
                         ),
                     ),
                 ) => return Some(Met::Other),
@@ -138,7 +142,7 @@ impl KafkaSource {
 /// Finds where the batch begins in the text of librdkafka's error, such as
 /// `MessageSet at offset 12 (345 bytes) failed CRC32C check (original 0x1 != calculated 0x2)`.
 pub(super) fn read(text: &str) -> Option<i64> {
-    let (_, rest) = text.split_once(" at offset ")?;
+    let (_, rest) = text.split_once(" offset ")?;
     let (offset, rest) = rest.split_once(' ')?;
     rest.contains(" failed CRC32")
         .then(|| offset.parse().ok())
@@ -159,6 +163,10 @@ mod tests {
             (
                 "Message at offset 9 (61 bytes) failed CRC32 check (original 0x1 != calculated 0x2)",
                 Some(9),
+            ),
+            (
+                "Message at relative offset 3 (61 bytes) failed CRC32 check (original 0x1 != calculated 0x2)",
+                Some(3),
             ),
             ("MessageSet at offset x (61 bytes) failed CRC32 check", None),
             ("Message at offset 9 (61 bytes) is fine", None),

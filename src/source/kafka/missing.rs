@@ -54,7 +54,7 @@ impl KafkaSource {
         self.missing
             .retain(|p, _| p.topic != topic || expected.contains_key(&p.number));
         let now = Instant::now();
-        let mut complete = true;
+        let (mut complete, mut is_read) = (true, false);
         for (number, next) in expected {
             let partition = Partition { topic, number };
             let since = *self.missing.entry(partition).or_insert(now);
@@ -81,9 +81,10 @@ impl KafkaSource {
                     cause: Halt::Missing,
                 });
             }
-            if was_read {
-                self.reassign(batch);
-            }
+            is_read |= was_read;
+        }
+        if is_read {
+            self.reassign(batch);
         }
         complete
     }

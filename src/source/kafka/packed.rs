@@ -49,6 +49,9 @@ impl KafkaSource {
         let Some(lane) = self.lanes.get_mut(&partition).filter(running) else {
             return;
         };
+        if is_accepted && !unpack::pass_over(&refusal) {
+            return;
+        }
         let passes = if lane.passed.0 == offset {
             lane.passed.1
         } else {
@@ -57,14 +60,12 @@ impl KafkaSource {
         if !is_accepted || passes == PASSES_MAX {
             return self.halt(partition, cause, batch);
         }
-        if unpack::pass_over(&refusal) {
-            lane.passed = (offset, passes + 1);
-            batch.notices.push(Notice::Accepted {
-                partition,
-                next: lane.next,
-                cause,
-            });
-        }
+        lane.passed = (offset, passes + 1);
+        batch.notices.push(Notice::Accepted {
+            partition,
+            next: lane.next,
+            cause,
+        });
     }
 }
 

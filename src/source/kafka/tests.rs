@@ -418,6 +418,7 @@ fn all_assigned_anew_again_at_once_does_not_end_the_process() {
     poll(&mut source, |got| got.records.len() == 40);
     let mut batch = Batch::default();
     for _ in 0..20 {
+        source.reassigned_at = None;
         source.reassign(&mut batch);
     }
     assert_eq!(batch.notices, []);

@@ -207,6 +207,10 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     for lines in &parts {
         std::fs::write(&part, lines).unwrap();
         broker.produce_into(topic, 0, &part);
+        if *lines == parts[1] {
+            // Right behind it one that is whole and cannot be read, either.
+            broker.produce_packed((topic, 0), "gzip", 64, 1).unwrap();
+        }
     }
     // Beside it a partition with as many records in as many batches, whose offsets are the same.
     for n in [70, 80, 90] {
@@ -239,6 +243,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     let daemon = scene.home.start_and(&["--accept-loss", &place]).ready();
     daemon.settled(each);
     assert_eq!(daemon.received(), each, "what is behind it");
+    assert_eq!(daemon.metric("tidegate_batches_passed_over_total", &[]), 1);
     assert_eq!(daemon.metric("tidegate_partitions_halted", &[]), 0);
     daemon.stop();
     row(

@@ -13,9 +13,14 @@ const ALL: [Codec; 5] = [
     Codec::Zstd,
 ];
 
+/// Whatever it is, taken for messages, of which the last may be cut.
 fn unpack(codec: Codec, packed: &[u8]) -> Result<Vec<u8>, Cause> {
+    unpack_as(Form::Messages, codec, packed)
+}
+
+fn unpack_as(form: Form, codec: Codec, packed: &[u8]) -> Result<Vec<u8>, Cause> {
     let account = Account::new(HELD_MAX);
-    let result = codec.unpack(packed, &account, Duration::ZERO);
+    let result = codec.unpack(packed, form, &account, Duration::ZERO);
     let result = result.map(|unpacked| {
         assert_eq!(account.numbers().held, unpacked.cost);
         account.give_back(unpacked.cost);
@@ -153,7 +158,7 @@ fn parts_packed_apart_are_one() {
 #[test]
 fn the_bound_is_met_exactly() {
     for (length, is_within) in [(BATCH_MAX, true), (BATCH_MAX + 1, false), (90 << 20, false)] {
-        // No record at all, so nothing is added for them.
+        // No message at all, so nothing is added for them.
         let bytes = vec![0xff; length];
         let zstd = [zstd_whole(&bytes), zstd_stream(&bytes)];
         let packed = ALL.map(|codec| (codec, pack(codec, &bytes)));
@@ -176,12 +181,37 @@ fn many_small_records_are_as_heavy_as_few_large_ones() {
     let most = BATCH_MAX / (RECORD_COST + 7);
     for codec in ALL {
         assert!(
-            unpack(codec, &pack(codec, &records(most))).is_ok(),
+            unpack_as(Form::Records, codec, &pack(codec, &records(most))).is_ok(),
             "{codec:?}"
         );
         let more = pack(codec, &records(most + 1));
-        assert_eq!(unpack(codec, &more), Err(Cause::Oversized), "{codec:?}");
+        let more = unpack_as(Form::Records, codec, &more);
+        assert_eq!(more, Err(Cause::Oversized), "{codec:?}");
     }
+}
+
+#[test]
+fn what_is_no_batch_of_records_is_damaged() {
+    // The second record would take librdkafka back to the first, again and again.
+    let back = [[12, 0, 0, 0, 1, 1, 0], [13, 0, 0, 1, 1, 1, 0]].concat();
+    for codec in ALL {
+        let packed = pack(codec, &back);
+        let result = unpack_as(Form::Records, codec, &packed);
+        assert_eq!(result, Err(Cause::Damaged), "{codec:?}");
+    }
+}
+
+#[test]
+fn zstd_of_unknown_size_takes_little_more_than_it_is() {
+    let account = Account::new(HELD_MAX);
+    let nothing_first = [zstd_whole(&[]), zstd_whole(&text(3 << 20))].concat();
+    for packed in [zstd_stream(&text(3 << 20)), nothing_first] {
+        let unpacked = Codec::Zstd.unpack(&packed, Form::Messages, &account, Duration::ZERO);
+        let unpacked = unpacked.unwrap();
+        assert_eq!(unpacked.buffer.bytes(), text(3 << 20));
+        account.give_back(unpacked.cost);
+    }
+    assert!(account.numbers().most <= 4 << 20, "{:?}", account.numbers());
 }
 
 #[test]
@@ -245,7 +275,7 @@ fn a_bomb_takes_no_more_than_it_may() {
     let account = Account::new(HELD_MAX);
     let bomb = gzip(&vec![0; 200 << 20]);
     assert!(bomb.len() < 1 << 20);
-    let refused = Codec::Gzip.unpack(&bomb, &account, Duration::ZERO);
+    let refused = Codec::Gzip.unpack(&bomb, Form::Messages, &account, Duration::ZERO);
     assert_eq!(refused.err(), Some(Cause::Oversized));
     let numbers = account.numbers();
     assert!(numbers.most <= BATCH_MAX, "{numbers:?}");
