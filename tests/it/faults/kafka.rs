@@ -206,20 +206,18 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     let each = parts[0].lines().count() as u64;
     for lines in &parts {
         std::fs::write(&part, lines).unwrap();
-        broker.produce_into(topic, 0, &part);
+        broker.produce_into(topic, 1, &part);
         if *lines == parts[1] {
             // Right behind it one that is whole and cannot be read, either.
-            broker.produce_packed((topic, 0), "gzip", 64, 1).unwrap();
+            broker.produce_packed((topic, 1), "gzip", 64, 1).unwrap();
         }
     }
-    // Beside it a partition with as many records in as many batches, whose offsets are the same.
-    for n in [70, 80, 90] {
-        std::fs::write(&part, floods_from(n, 4, 20)).unwrap();
-        broker.produce_into(topic, 1, &part);
-    }
+    // Before it a partition that ends where the broken batch begins: it might be its own.
+    std::fs::write(&part, floods_from(80, 4, 20)).unwrap();
+    broker.produce_into(topic, 0, &part);
     broker.stop();
     let broken = parts[1].lines().next().unwrap();
-    broker.damage(topic, broken);
+    broker.damage((topic, 1), broken);
     broker.restart(&[]);
 
     let began = Instant::now();
@@ -227,19 +225,19 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     let alert = daemon.until("the alert", halted);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
-    assert_eq!(alert["key"]["partition"], "0");
+    assert_eq!(alert["key"]["partition"], "1");
     let summary = alert["summary"].as_str().unwrap();
     let said = format!("the batch at {each} is damaged");
     assert!(summary.contains(&said), "{summary}");
     daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
     daemon.until("what is before it, and elsewhere", |d| {
-        (d.received() >= 4 * each).then_some(())
+        (d.received() >= 2 * each).then_some(())
     });
     assert_eq!(daemon.metric("tidegate_partitions_halted", &[]), 1);
-    assert_eq!(daemon.received(), 4 * each, "nothing from behind it");
+    assert_eq!(daemon.received(), 2 * each, "nothing from behind it");
     daemon.stop();
 
-    let place = format!("{topic}/0");
+    let place = format!("{topic}/1");
     let daemon = scene.home.start_and(&["--accept-loss", &place]).ready();
     daemon.settled(each);
     assert_eq!(daemon.received(), each, "what is behind it");

@@ -106,9 +106,9 @@ impl Broker {
         std::fs::remove_dir_all(&log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
     }
 
-    /// Turns one bit of what the log of a topic's first partition has of `text`, while the broker is down.
-    pub fn damage(&self, topic: &str, text: &str) {
-        let log = self.dir.join("data").join(format!("{topic}-0"));
+    /// Turns one bit of what a partition's log has of `text`, while the broker is down.
+    pub fn damage(&self, (topic, partition): (&str, i32), text: &str) {
+        let log = self.dir.join("data").join(format!("{topic}-{partition}"));
         let segment = log.join("00000000000000000000.log");
         let mut bytes = std::fs::read(&segment).unwrap();
         let mut windows = bytes.windows(text.len());
