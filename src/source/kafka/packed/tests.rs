@@ -90,6 +90,8 @@ fn a_batch_beyond_the_bound_stops_its_partition_until_its_loss_is_accepted() {
         let got = poll(&mut source_, |got| {
             got.notices.contains(&halted) && got.records.len() >= 2
         });
+        let is_loss = |n: &Notice| matches!(n, Notice::Accepted { .. });
+        assert!(!got.notices.iter().any(is_loss), "nobody has accepted it");
         let mut records = got.records;
         records.sort_unstable();
         assert_eq!(records, [(0, 0, 900), (1, 0, 600)], "{codec}");
