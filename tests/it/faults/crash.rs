@@ -21,6 +21,7 @@ const SELDOM: &[(&str, u64)] = &[
     ("base-written", 1),
     ("base-renamed", 1),
     ("snapshots-pruning", 1),
+    ("outbox-loaded", 2),
     ("draining", 1),
 ];
 
