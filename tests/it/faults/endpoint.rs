@@ -75,7 +75,7 @@ fn an_endpoint_that_hangs_slows_no_other() {
     let scene = Scene::over(topic, "hang", &(first.clone() + &second));
     let hangs = crate::harness::receiver::Receiver::start("hang");
     let more = format!(
-        "  sinks:\n    - {{kind: webhook, name: hangs, url: '{}', secret_env: WEBHOOK_SECRET}}\n",
+        "  sinks:\n    - {{kind: webhook, name: hangs, url: '{}', secret_env: WEBHOOK_SECRET, timeout: 15s}}\n",
         hangs.url()
     );
     scene.reconfigure("  sinks:\n", &more);
