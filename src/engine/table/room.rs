@@ -2,7 +2,7 @@
 //!
 //! Invariant: an event costs no more than a bound here, whatever the table holds.
 
-use super::{CHUNK, Entry, KEYS_MIN, Slot, Table, Weigh};
+use super::{CHUNK, KEYS_MIN, Slot, Table, Weigh};
 
 /// Candidates looked at for an eviction.
 const CANDIDATES: usize = 16;
