@@ -311,7 +311,7 @@ impl KafkaSource {
             let partition = Partition { topic, number };
             let known = first.as_ref().is_none_or(|f| !f.contains(&number));
             let kept = self.start.next(&name, number);
-            let accepted = self.accepted.contains(&(name.clone(), number));
+            let accepted = self.is_accepted(partition);
             let (next, halted, notice) =
                 match place::begin(kept, known, (low, high), self.settings.start) {
                     Ok(next) => (next, None, Notice::Assigned { partition, next }),
@@ -374,18 +374,27 @@ impl KafkaSource {
     /// operator has accepted that.
     fn replaced(&mut self, partition: Partition, batch: &mut Batch) {
         let cause = Halt::Replaced;
-        let name = (self.name(partition.topic).to_owned(), partition.number);
-        let Some(lane) = self
-            .lanes
-            .get_mut(&partition)
-            .filter(|_| self.accepted.contains(&name))
-        else {
-            return self.halt(partition, cause, batch);
-        };
-        (lane.next, lane.empty_to) = (lane.low, lane.low);
+        match self.lanes.get(&partition).map(|lane| lane.low) {
+            Some(low) if self.is_accepted(partition) => self.go_on(partition, low, cause, batch),
+            _ => self.halt(partition, cause, batch),
+        }
+    }
+
+    /// Whether an operator has accepted that this partition goes on without what is lost.
+    fn is_accepted(&self, partition: Partition) -> bool {
+        let own = (self.name(partition.topic), partition.number);
+        let mut accepted = self.accepted.iter();
+        accepted.any(|(topic, number)| (topic.as_str(), *number) == own)
+    }
+
+    /// Goes on at `next`: what is lost was accepted.
+    fn go_on(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            (lane.next, lane.empty_to, lane.proof) = (next, next, None);
+        }
         batch.notices.push(Notice::Accepted {
             partition,
-            next: lane.low,
+            next,
             cause,
         });
         self.reassign(batch);

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::{Batch, Halt, Notice, Partition};
+use super::super::{Batch, Halt, Partition};
 use super::context::{About, Context};
 use super::{ASK, KafkaSource};
 
@@ -50,25 +50,19 @@ impl KafkaSource {
             return self.reassign(batch);
         };
         let cause = Halt::Damaged { offset };
-        let name = self.name(partition.topic).to_owned();
-        if !self.accepted.contains(&(name, partition.number)) {
+        if !self.is_accepted(partition) {
             return self.halt(partition, cause, batch);
         }
         let Some(next) = self.behind(partition, offset) else {
             return self.reassign(batch);
         };
         // Of a message within a packed one, of the old formats, only the place in that is told.
-        let within = |l: &&mut super::Lane| l.next < next;
-        let Some(lane) = self.lanes.get_mut(&partition).filter(within) else {
-            return self.halt(partition, cause, batch);
-        };
-        (lane.next, lane.empty_to, lane.proof) = (next, next, None);
-        batch.notices.push(Notice::Accepted {
-            partition,
-            next,
-            cause,
-        });
-        self.reassign(batch);
+        let lane = self.lanes.get(&partition);
+        if lane.is_some_and(|lane| lane.next < next) {
+            self.go_on(partition, next, cause, batch);
+        } else {
+            self.halt(partition, cause, batch);
+        }
     }
 
     /// Whose batch it is, if that can be found out now.

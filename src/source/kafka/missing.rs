@@ -66,7 +66,7 @@ impl KafkaSource {
             self.unread.remove(&partition);
             let was_read = self.lanes.contains_key(&partition);
             self.lanes.insert(partition, Lane::missing(next));
-            if self.accepted.contains(&(name.clone(), number)) {
+            if self.is_accepted(partition) {
                 let (next, cause) = (0, Halt::Missing);
                 batch.notices.push(Notice::Accepted {
                     partition,

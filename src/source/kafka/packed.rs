@@ -42,9 +42,7 @@ impl KafkaSource {
         let Some(partition) = self.find(&refusal.topic, refusal.partition) else {
             return;
         };
-        let is_accepted = self
-            .accepted
-            .contains(&(refusal.topic.clone(), refusal.partition));
+        let is_accepted = self.is_accepted(partition);
         let running = |l: &&mut super::Lane| l.halted.is_none();
         let Some(lane) = self.lanes.get_mut(&partition).filter(running) else {
             return;
