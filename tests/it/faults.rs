@@ -96,6 +96,18 @@ struct Tally {
     actions: usize,
 }
 
+impl Tally {
+    /// Nothing is lost, nothing new, and nothing came twice.
+    #[track_caller]
+    fn assert_once(&self) {
+        assert_eq!(
+            (self.lost, self.extra, self.duplicates),
+            (0, 0, 0),
+            "{self:?}"
+        );
+    }
+}
+
 impl Scene {
     /// A home that reads `topic` of the shared broker from its beginning.
     fn over(topic: &str, name: &str, events: &str) -> Self {
@@ -134,12 +146,10 @@ impl Scene {
         self.tally()
     }
 
-    /// Changes the first such text of the configuration.
+    /// `Home::reconfigure` of its home.
+    #[track_caller]
     fn reconfigure(&self, from: &str, to: &str) {
-        let file = self.home.file("tidegate.yaml");
-        let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.contains(from), "{from} is not in {text}");
-        std::fs::write(file, text.replacen(from, to, 1)).unwrap();
+        self.home.reconfigure(from, to);
     }
 
     /// Whether the receiver and the file have as much as the oracle.

@@ -68,7 +68,7 @@ impl<'a> Moves<'a> {
         assert!(more <= FLAT, "{more} KiB more memory");
         self.daemon.stop();
         let tally = self.scene.tally();
-        assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+        tally.assert_once();
         row(
             "T21 leader and coordinator move",
             "SIGTERM to the broker that was both, of two",

@@ -179,11 +179,7 @@ fn writes_that_find_no_space_now_and_then_cost_time_and_nothing_else() {
     daemon.settled(scene.records);
     daemon.stop();
     let tally = scene.tally();
-    assert_eq!(
-        (tally.lost, tally.extra, tally.duplicates),
-        (0, 0, 0),
-        "{tally:?}"
-    );
+    tally.assert_once();
     row(
         "T26 no space now and then",
         "one write in 32 says ENOSPC, from the first record on",

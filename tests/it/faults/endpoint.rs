@@ -113,7 +113,7 @@ fn an_endpoint_that_hangs_slows_no_other() {
         "a hanging endpoint delays the exit for {stopped:?}"
     );
     let tally = scene.tally();
-    assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+    tally.assert_once();
     row(
         "T17 an endpoint hangs after accept",
         "one of four",

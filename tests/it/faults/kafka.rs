@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::{FLAT, RESUME_MAX, Scene, floods, floods_from, row};
-use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 
 #[test]
@@ -52,7 +51,7 @@ fn a_broker_that_restarts_costs_nothing() {
     assert!(more <= FLAT, "{more} KiB more memory");
     daemon.stop();
     let tally = scene.tally();
-    assert_eq!((tally.lost, tally.extra, tally.duplicates), (0, 0, 0));
+    tally.assert_once();
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
     broker.produce("t22", &few);
     let began = Instant::now();
     let daemon = scene.home.start();
-    let alert = daemon.until("the alert", halted);
+    let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
     assert_eq!(alert["detector"]["level"], "critical");
@@ -96,11 +95,7 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
     let daemon = scene.home.start();
     daemon.until("not ready", |d| (d.get("/readyz").0 == 503).then_some(()));
     std::thread::sleep(Duration::from_secs(2));
-    let all = daemon.list("/api/v1/alerts");
-    let halted = all
-        .iter()
-        .filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
-    assert_eq!(halted.count(), 1);
+    assert_eq!(daemon.halted().len(), 1);
     daemon.stop();
 
     // The operator's word for it, and it goes on with what there is.
@@ -162,7 +157,7 @@ fn a_log_that_grew_past_the_frontier_again_is_told_from_the_one_that_was_read() 
     assert!(records > scene.records, "it reaches past the frontier");
     let began = Instant::now();
     let daemon = scene.home.start();
-    let alert = daemon.until("the alert", halted);
+    let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
     let summary = alert["summary"].as_str().unwrap();
@@ -222,7 +217,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
 
     let began = Instant::now();
     let daemon = scene.home.start();
-    let alert = daemon.until("the alert", halted);
+    let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
     assert_eq!(alert["key"]["partition"], "1");
@@ -252,11 +247,4 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
             took.as_secs_f64()
         ),
     );
-}
-
-/// The alert that a partition stands still, once it is there.
-fn halted(daemon: &Daemon) -> Option<serde_json::Value> {
-    let all = daemon.list("/api/v1/alerts").into_iter();
-    let mut halted = all.filter(|a| a["detector"]["id"] == "tidegate-partition-halted");
-    halted.next()
 }

@@ -252,10 +252,7 @@ fn silent_partitions_hold_event_time_back_no_longer_than_two_seconds() {
     let receiver = Receiver::start("200");
     let body = super::body(&kafka::shared().bootstrap(), topic, &receiver.url());
     let home = Home::new(topic, &body);
-    let file = home.file("tidegate.yaml");
-    let config = std::fs::read_to_string(&file).unwrap();
-    let config = config.replace("memory: 2GiB", "memory: 2GiB, lateness: 1s");
-    std::fs::write(file, config).unwrap();
+    home.reconfigure("memory: 2GiB", "memory: 2GiB, lateness: 1s");
     let daemon = home.start().ready();
     let mut slowest = Duration::ZERO;
     let mut records = 0;

@@ -51,6 +51,15 @@ impl Home {
         std::fs::write(self.dir.join("tidegate.yaml"), config).unwrap();
     }
 
+    /// Changes the first such text of the configuration.
+    #[track_caller]
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let file = self.file("tidegate.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from} is not in {text}");
+        std::fs::write(file, text.replacen(from, to, 1)).unwrap();
+    }
+
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
@@ -256,6 +265,13 @@ impl Daemon {
                 None => return all,
             }
         }
+    }
+
+    /// The alerts that a partition stands still.
+    pub fn halted(&self) -> Vec<Value> {
+        let mut all = self.list("/api/v1/alerts");
+        all.retain(|a| a["detector"]["id"] == "tidegate-partition-halted");
+        all
     }
 
     /// A metric, summed over the label sets that hold all of `labels` (`reason="empty"`).
