@@ -1,7 +1,7 @@
 //! Records from Kafka: one consumer, positions of our own, nothing reset in silence.
 //!
 //! Partitions are assigned explicitly from the frontier kept with state; the group's offsets are a
-//! gauge. Owns assignment, the stall watchdog and what becomes of broker errors. Invariant: a
+//! gauge. Owns assignment and what becomes of broker errors. Invariant: a
 //! partition whose log no longer holds its next offset stops and says so.
 
 #![expect(
@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
@@ -25,6 +25,7 @@ use super::{
 use crate::model::{Fingerprint, HashKey, WallTime};
 
 mod broken;
+mod client;
 mod context;
 pub mod embedded;
 mod ends;
@@ -35,18 +36,17 @@ pub mod packed;
 pub mod place;
 pub mod producer;
 pub mod settings;
+mod stall;
 mod survey;
 mod unread;
 
 pub use settings::{Settings, Start};
 
-use context::Context;
+use client::Client;
 use hearing::Ear;
 use survey::Leaders;
 use unread::Unread;
 
-/// How long a question to the brokers may take.
-const ASK: Duration = Duration::from_secs(3);
 /// How often an assignment that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the group's offsets are set.
@@ -78,6 +78,8 @@ struct Lane {
     passed: (i64, u8),
     /// When a record last came, or the broker last said that there is none.
     moved_at: Instant,
+    /// How often the client was made anew for want of one since then.
+    stalls: u32,
 }
 
 impl Lane {
@@ -107,7 +109,7 @@ impl Lane {
         self.next = record.offset + 1;
         self.high = self.high.max(self.next);
         self.ended = false;
-        self.moved_at = Instant::now();
+        (self.moved_at, self.stalls) = (Instant::now(), 0);
         batch.push(record);
         true
     }
@@ -122,7 +124,7 @@ pub struct KafkaSource {
     last: Option<(HashKey, Last)>,
     /// Partitions that go on although their logs lost what comes next.
     accepted: Vec<(String, i32)>,
-    consumer: BaseConsumer<Context>,
+    consumer: Client,
     lanes: BTreeMap<Partition, Lane>,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
     first: BTreeMap<u16, BTreeSet<i32>>,
@@ -162,7 +164,8 @@ impl KafkaSource {
         frontier: Frontier,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let consumer = create(&settings, env)?;
+        let config = settings.consumer(env).map_err(Error::Settings)?;
+        let consumer = Client::new(config).map_err(|e| Error::Settings(e.to_string()))?;
         let now = Instant::now();
         Ok(Self {
             topics: settings
@@ -347,6 +350,7 @@ impl KafkaSource {
                 halted,
                 passed: (-1, 0),
                 moved_at: Instant::now(),
+                stalls: 0,
             };
             if halted.is_none() {
                 // Fails only for offsets that are none.
@@ -527,7 +531,7 @@ impl KafkaSource {
     /// Goes on where each partition stands, with a new client: one that is given a partition anew twice, before it
     /// has let go of it once, ends the process by an assertion (`rd_kafka_assignment_partition_stopped`).
     fn reassign(&mut self, batch: &mut Batch) {
-        match self.consumer.context().recreate() {
+        match self.consumer.another() {
             Ok(consumer) => self.consumer = consumer,
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
@@ -551,38 +555,6 @@ impl KafkaSource {
         if self.paused {
             self.pause();
         }
-    }
-
-    /// If nothing came from a partition for long though there is more, makes the client anew.
-    fn watch(&mut self, batch: &mut Batch) {
-        let now = Instant::now();
-        if self.paused {
-            return;
-        }
-        let mut quiet = Vec::new();
-        for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
-            if now - lane.moved_at >= self.settings.stall_after() {
-                lane.moved_at = now;
-                quiet.push((*partition, lane.reached()));
-            }
-        }
-        let mut stalled = Vec::new();
-        for (partition, next) in quiet {
-            let name = self.name(partition.topic);
-            match self.consumer.fetch_watermarks(name, partition.number, ASK) {
-                Ok((_, high)) if high > next => stalled.push((partition, next)),
-                Ok(_) => {}
-                // Nobody answers, which the client finds out by itself: do not wait for all the others.
-                Err(_) => break,
-            }
-        }
-        if stalled.is_empty() {
-            return;
-        }
-        for (partition, next) in stalled {
-            batch.notices.push(Notice::Stalled { partition, next });
-        }
-        self.reassign(batch);
     }
 }
 
@@ -612,17 +584,6 @@ fn record<'a>(partition: Partition, message: &'a BorrowedMessage<'_>) -> (Record
         traceparent: told.traceparent,
     };
     (record, headers.is_some())
-}
-
-fn create(
-    settings: &Settings,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<BaseConsumer<Context>, Error> {
-    let config = settings.consumer(env).map_err(Error::Settings)?;
-    let context = Context::new(config.clone());
-    config
-        .create_with_context(context)
-        .map_err(|e| Error::Settings(e.to_string()))
 }
 
 impl Source for KafkaSource {

@@ -59,7 +59,8 @@ pub struct KafkaSource {
     /// Where to begin when there is no stored position.
     #[serde(default)]
     pub start: Start,
-    /// After this long without a record from a partition that has some, the client is made anew.
+    /// After this long without a record from a partition that has some, the client is made anew; if that brings none, after
+    /// twice as long, up to a minute.
     #[serde(default = "stall_after")]
     pub stall_after: Duration,
     /// Encryption and log-in.

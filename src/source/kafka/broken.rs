@@ -11,8 +11,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::{Batch, Halt, Partition};
+use super::KafkaSource;
 use super::context::{About, Context};
-use super::{ASK, KafkaSource};
+use super::survey::ASK;
 
 /// How long a partition is looked for at once; then it is looked for when the batch is met again.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -101,7 +102,7 @@ impl KafkaSource {
 
     /// What somebody meets who reads this partition alone from `offset` on; `None` if nobody answers.
     fn meet(&self, partition: Partition, offset: i64) -> Option<Met> {
-        let consumer = self.consumer.context().recreate().ok()?;
+        let consumer = self.consumer.another().ok()?;
         let mut list = TopicPartitionList::new();
         let name = self.name(partition.topic);
         list.add_partition_offset(name, partition.number, Offset::Offset(offset))

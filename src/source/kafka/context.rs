@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
@@ -110,8 +110,6 @@ pub(super) enum About {
 }
 
 pub(super) struct Context {
-    /// For making the client anew.
-    config: ClientConfig,
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
@@ -122,11 +120,10 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(config: ClientConfig) -> Self {
+    pub(super) fn new(config: &ClientConfig) -> Self {
         let wait = config.get("fetch.wait.max.ms").and_then(|w| w.parse().ok());
         Self {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
-            config,
             newest: Mutex::new(None),
             about: Mutex::new(None),
             unpublished: AtomicBool::new(false),
@@ -146,12 +143,6 @@ impl Context {
     /// Whether offsets were not taken since the last call.
     pub(super) fn was_refused(&self) -> bool {
         self.unpublished.swap(false, Ordering::Relaxed)
-    }
-
-    /// Another consumer with the same configuration.
-    pub(super) fn recreate(&self) -> Result<BaseConsumer<Self>, KafkaError> {
-        self.config
-            .create_with_context(Self::new(self.config.clone()))
     }
 }
 

@@ -31,6 +31,7 @@ impl Lane {
             halted: Some(Halt::Missing),
             passed: (-1, 0),
             moved_at: Instant::now(),
+            stalls: 0,
         }
     }
 }

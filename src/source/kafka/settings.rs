@@ -53,7 +53,8 @@ pub struct Settings {
     /// Its key, as a PEM file.
     #[serde(default)]
     pub key_file: Option<String>,
-    /// After this long without records though there are some, the client is made anew.
+    /// After this long without records though there are some, the client is made anew; if that brings none, after twice as
+    /// long, up to a minute.
     #[serde(default = "default_stall", with = "span")]
     #[schemars(with = "String")]
     pub stall_after: Span,

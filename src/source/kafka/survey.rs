@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 /// How long a question to the brokers may take.
-const ASK: Duration = Duration::from_secs(3);
+pub(super) const ASK: Duration = Duration::from_secs(3);
 
 /// A topic's partitions and their leaders; `None` where there is none at the time.
 pub(super) type Leaders = BTreeMap<i32, Option<i32>>;

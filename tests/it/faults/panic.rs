@@ -119,6 +119,12 @@ const TASKS: &[(&str, &str, &[&str], Comes)] = &[
         End,
     ),
     ("source/apart.rs", "a file or pipe", &["input-read"], End),
+    (
+        "source/kafka/client.rs",
+        "a client that closes",
+        &[],
+        Never("it lets go of a client, and nobody waits for it"),
+    ),
 ];
 
 /// Parts of `src` that only tests have.

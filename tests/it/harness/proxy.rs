@@ -34,6 +34,8 @@ pub enum Fault {
     Blackhole,
     /// On the connections there are, the broker never hears a request for records; all else passes.
     NoFetch,
+    /// The same, and the first new connection falls silent after one answer; those after it work.
+    NoFetchThenMute,
 }
 
 #[derive(Clone, Copy)]
@@ -46,11 +48,12 @@ struct State {
 impl State {
     /// The fault that this connection has.
     fn of(self, connection: u64) -> Fault {
-        let spared = matches!(self.fault, Fault::HalfOpen | Fault::NoFetch);
-        if spared && connection >= self.fresh {
-            Fault::None
-        } else {
-            self.fault
+        let is_fresh = connection >= self.fresh;
+        match self.fault {
+            Fault::HalfOpen | Fault::NoFetch if is_fresh => Fault::None,
+            Fault::NoFetchThenMute if connection > self.fresh => Fault::None,
+            Fault::NoFetchThenMute if !is_fresh => Fault::NoFetch,
+            fault => fault,
         }
     }
 }
@@ -154,7 +157,7 @@ async fn pump(
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            Fault::None | Fault::Latency(_) | Fault::NoFetch => {}
+            Fault::None | Fault::Latency(_) | Fault::NoFetch | Fault::NoFetchThenMute => {}
         }
         let read = tokio::select! {
             biased;
@@ -177,6 +180,9 @@ async fn pump(
         };
         if to.write_all(&passing).await.is_err() {
             return;
+        }
+        if fault == Fault::NoFetchThenMute && !is_request {
+            return drop(seen.changed().await);
         }
     }
 }
