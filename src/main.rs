@@ -1,7 +1,7 @@
 //! The binary: hands the command line to `cli` and its exit code to the system.
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
     tidegate::cli::main()

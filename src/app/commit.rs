@@ -108,14 +108,12 @@ impl Desk {
         if alerts.is_empty() {
             return Ok(Committed::default());
         }
-        let mut state = self.state.clone();
-        let (committed, commits) = store::write(&*self.store, |tx| {
-            state = self.state.clone();
-            let mut done = Committed::default();
+        let (committed, state, commits) = store::write(&*self.store, |tx| {
+            let (mut state, mut done) = (self.state.clone(), Committed::default());
             for alert in alerts {
                 self.record_one(tx, alert, &mut state, now, &mut done)?;
             }
-            Ok((done, rows::count_commit(tx)?))
+            Ok((done, state, rows::count_commit(tx)?))
         })?;
         (self.state, self.commits) = (state, commits);
         Ok(committed)

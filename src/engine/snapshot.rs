@@ -118,7 +118,9 @@ pub(super) struct Image {
 pub(super) fn base(program: &Program, sequencer: &Sequencer, shards: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     // A `Head`, field by field: the sequencer need not be copied for it, either.
     let head = (VERSION, program.key.id(), program.identities(), sequencer);
-    behind(postcard::to_stdvec(&head).unwrap_or_default(), shards)
+    let mut to = Writer::with_room(sequencer.stored_about());
+    let written = to.put(&head).map(|()| to.done());
+    behind(written.unwrap_or_default(), shards)
 }
 
 /// Writes what has changed in `shards` and in the sequencer; it is the `nth` increment of its base.

@@ -69,6 +69,9 @@ struct Held {
     arena: u64,
 }
 
+/// Bytes of what is stored of it beside the ids it has seen, as a rule.
+const STORED_REST: usize = 64 << 10;
+
 /// See the module's text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sequencer {
@@ -108,6 +111,12 @@ impl Default for Sequencer {
 }
 
 impl Sequencer {
+    /// About how many bytes it takes to store it; more where many observations wait.
+    #[must_use]
+    pub(super) const fn stored_about(&self) -> usize {
+        self.seen.stored_most() + STORED_REST
+    }
+
     /// Takes in a batch and appends to `packet` what may go on, in order. `late_ok[rule]` says
     /// which rules still want late observations.
     pub fn accept(

@@ -21,8 +21,8 @@ use ::redb::{
 use super::disk::{Disk, is_full};
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
-/// Bytes of the file kept in memory; rows are read rarely and written once.
-const CACHE_BYTES: usize = 32 << 20;
+/// Bytes of the file kept in memory: rows are read rarely and written once, and the system keeps the file, too.
+const CACHE_BYTES: usize = 8 << 20;
 /// Most rows copied out of the file at once while scanning.
 const CHUNK_ROWS_MAX: usize = 256;
 

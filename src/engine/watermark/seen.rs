@@ -3,6 +3,7 @@
 //! Two generations of fixed-size open-addressing tables: when the young one is full, the old one
 //! is forgotten. A duplicate is found if at most `GENERATION` other ids came in between.
 
+use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::engine::snapshot::changes::{Changing, Reader, Writer};
@@ -22,6 +23,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The most bytes it takes to store it.
+    #[must_use]
+    pub const fn stored_most(&self) -> usize {
+        // An id takes ten bytes at most, a length less.
+        (self.count + self.old.len() / 2 + 2) * 10
+    }
+
     /// Remembers the id; false if it was known.
     pub fn insert(&mut self, id: u64) -> bool {
         if self.young.is_empty() {
@@ -46,17 +54,27 @@ impl Seen {
     }
 }
 
-/// Stored are the ids, not the tables, most of which is empty. They begin behind a free place, so that in
-/// their order each comes to stand where it was.
+/// What is stored of a table: its ids, not its free places, which are half of it and more. They begin behind a
+/// free place, so that in their order each comes to stand where it was.
+struct Ids<'a>(&'a [u64]);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let free = self.0.iter().position(|id| *id == 0).unwrap_or(0);
+        let (end, begin) = self.0.split_at(free);
+        let ids = || begin.iter().chain(end).filter(|id| **id != 0);
+        // Not collected: they are megabytes, and a base is written again and again.
+        let mut all = s.serialize_seq(Some(ids().count()))?;
+        for id in ids() {
+            all.serialize_element(id)?;
+        }
+        all.end()
+    }
+}
+
 impl Serialize for Seen {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let ids = |table: &[u64]| -> Vec<u64> {
-            let free = table.iter().position(|id| *id == 0).unwrap_or(0);
-            let (end, begin) = table.split_at(free);
-            let all = begin.iter().chain(end).copied();
-            all.filter(|id| *id != 0).collect()
-        };
-        (ids(&self.young), ids(&self.old)).serialize(s)
+        (Ids(&self.young), Ids(&self.old)).serialize(s)
     }
 }
 
@@ -166,6 +184,7 @@ mod tests {
         }
         assert!(!seen.insert(id(399_000)));
         let bytes = postcard::to_stdvec(&seen).unwrap();
+        assert!(bytes.len() <= seen.stored_most());
         let mut again: Seen = postcard::from_bytes(&bytes).unwrap();
         assert!(
             !again.insert(id(399_000)) && !again.insert(id(200_000)) && again.insert(id(400_000))
