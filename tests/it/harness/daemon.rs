@@ -276,16 +276,22 @@ impl Daemon {
 
     /// A metric, summed over the label sets that hold all of `labels` (`reason="empty"`).
     pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        // Of no values `sum` is -0.0.
+        let values = self.values(name, labels).into_iter();
+        let sum = values.fold(0.0, |a, b| a + b);
+        format!("{sum:.0}").parse().unwrap()
+    }
+
+    /// Each value of a metric, as far as it was set; with labels, of those that have them all.
+    pub fn values(&self, name: &str, labels: &[&str]) -> Vec<f64> {
         let (_, text) = self.get("/metrics");
         let mine = text.lines().filter(|l| {
             let after = l.strip_prefix(name);
             after.is_some_and(|a| a.starts_with(['{', ' ']))
                 && labels.iter().all(|label| l.contains(label))
         });
-        let value = |l: &str| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
-        // Of no values `sum` is -0.0.
-        let sum = mine.map(value).fold(0.0, |a, b| a + b);
-        format!("{sum:.0}").parse().unwrap()
+        mine.map(|l| l.rsplit(' ').next().unwrap().parse().unwrap())
+            .collect()
     }
 
     /// Dead letters by reason, as /metrics has them.
