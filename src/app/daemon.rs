@@ -101,8 +101,9 @@ impl Daemon {
             },
         };
         let course = Course::new(engine, desk, names).after(restored.last);
+        let turn = Turn::new(course, edges, rules, restored.frontier, ground.turn());
         let work = Work {
-            turn: Turn::new(course, edges, rules, restored.frontier, ground.turn()),
+            turn: turn.falling_back(restored.is_fallback),
             asks,
             stop: Arc::clone(&ground.fatal.stop),
             failure: Arc::clone(&ground.fatal.failure),

@@ -259,6 +259,8 @@ pub struct Probation {
     noise: Noise,
     events: u64,
     alerts: BTreeMap<String, u64>,
+    /// One was named.
+    is_failed: bool,
 }
 
 impl Probation {
@@ -277,7 +279,14 @@ impl Probation {
             noise,
             events: 0,
             alerts: BTreeMap::new(),
+            is_failed: false,
         }
+    }
+
+    /// The rules to go back to.
+    #[must_use]
+    pub fn into_before(self) -> Arc<Rules> {
+        self.before
     }
 
     #[must_use]
@@ -286,7 +295,7 @@ impl Probation {
     }
 
     /// Counts what has happened; a changed detector that alerts too much is named, with the rules
-    /// to go back to.
+    /// to go back to, once: by the time they are in force there may be others.
     pub fn note(&mut self, events: u64, alerts: &[Alert]) -> Option<(String, Arc<Rules>)> {
         self.events += events;
         for alert in alerts.iter().filter(|a| a.revision == 0) {
@@ -294,12 +303,13 @@ impl Probation {
                 *self.alerts.entry(alert.detector.name.clone()).or_default() += 1;
             }
         }
-        let (noise, events) = (self.noise, self.events);
-        let noisy = self
-            .alerts
-            .iter()
-            .find(|(_, count)| noise.is_too_much(**count, events))?;
-        Some((noisy.0.clone(), Arc::clone(&self.before)))
+        if self.is_failed {
+            return None;
+        }
+        let mut counts = self.alerts.iter();
+        let (noisy, _) = counts.find(|(_, n)| self.noise.is_too_much(**n, self.events))?;
+        self.is_failed = true;
+        Some((noisy.clone(), Arc::clone(&self.before)))
     }
 }
 

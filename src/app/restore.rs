@@ -4,7 +4,7 @@
 //! Owns the falling back: a snapshot with a right sum and a state that cannot be read is passed over,
 //! and told, like one with a wrong sum. It starts nothing but the shards' threads.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -25,7 +25,7 @@ use crate::source::apart::Apart;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::source::ledger::{Frontier, Last};
-use crate::source::{RECORD_BYTES_MAX, Source};
+use crate::source::{RECORD_BYTES_MAX, Source, Topic};
 use crate::store::{self, rows};
 
 /// What was restored.
@@ -37,6 +37,31 @@ pub struct Restored {
     pub frontier: Frontier,
     pub program: Arc<Program>,
     pub engine: Engine<Threads>,
+    /// A newer snapshot was there and was left out. By and by it would seem to fit: a base must stand behind it
+    /// before anything is committed.
+    pub is_fallback: bool,
+}
+
+/// A source that reads nothing yet: what standard input has given cannot be asked for again.
+enum Opened {
+    Kafka(Box<KafkaSource>),
+    File(FileSource),
+}
+
+impl Opened {
+    fn topics(&self) -> &[Topic] {
+        match self {
+            Self::Kafka(source) => source.topics(),
+            Self::File(source) => source.topics(),
+        }
+    }
+
+    fn start(self) -> anyhow::Result<Box<dyn Source + Send>> {
+        Ok(match self {
+            Self::Kafka(source) => source,
+            Self::File(source) => Box::new(Apart::start(source)?),
+        })
+    }
 }
 
 /// Opens the sources and takes up the state. `accepted` are partitions that go on although their logs
@@ -66,7 +91,7 @@ pub fn restore(
                 Err(refused) => return Err(refused.into()),
             },
         };
-        let source = open_sources(config, env, (&state.key, &place), accepted)?;
+        let sources = open_sources(config, env, (&state.key, &place), accepted)?;
         let program = Arc::new(Program::new(
             Arc::clone(plan),
             state.key.clone(),
@@ -74,7 +99,10 @@ pub fn restore(
                 lateness: config.engine.lateness.0,
                 sorted: false,
                 memory: usize::try_from(config.engine.memory.0).unwrap_or(usize::MAX),
-                sources: source.topics().iter().map(|t| t.name.clone()).collect(),
+                sources: sources
+                    .iter()
+                    .flat_map(|s| s.topics().iter().map(|t| t.name.clone()))
+                    .collect(),
             },
         ));
         let shards = shard_count(config, saved.as_ref());
@@ -91,10 +119,12 @@ pub fn restore(
                 Err(refused) => return Err(refused.into()),
             }
         }
+        let started: anyhow::Result<Vec<_>> = sources.into_iter().map(Opened::start).collect();
         return Ok(Restored {
+            source: Sources::new(started?),
             last: place.last,
             frontier: place.frontier,
-            source,
+            is_fallback: state.snapshots.is_fallback(),
             program,
             engine,
         });
@@ -118,34 +148,27 @@ fn open_sources(
     env: &Environment,
     (key, place): (&HashKey, &Place),
     accepted: &[(String, i32)],
-) -> anyhow::Result<Sources> {
+) -> anyhow::Result<Vec<Opened>> {
     let env = |name: &str| env.get(name).map(str::to_owned);
-    let mut sources: Vec<Box<dyn Source + Send>> = Vec::new();
-    let schema = |s: &str| (s != "auto").then(|| s.to_owned());
+    let mut sources = Vec::new();
+    let file = |path: &Path, schema: &str| {
+        let schema = (schema != "auto").then_some(schema);
+        FileSource::new([path], schema, RECORD_BYTES_MAX).map(Opened::File)
+    };
     for source in &config.sources {
         sources.push(match source {
             SourceShape::Kafka(s) => {
                 let settings = settings::kafka_source(s);
                 let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
-                Box::new(source.proving(key, &place.last).accepting(accepted))
+                let source = source.proving(key, &place.last).accepting(accepted);
+                Opened::Kafka(Box::new(source))
             }
-            SourceShape::File(s) => Box::new(Apart::start(FileSource::new(
-                [&s.path],
-                schema(&s.schema).as_deref(),
-                RECORD_BYTES_MAX,
-            )?)?),
-            SourceShape::Stdin(s) => {
-                let input = [PathBuf::from("-")];
-                Box::new(Apart::start(FileSource::new(
-                    input,
-                    schema(&s.schema).as_deref(),
-                    RECORD_BYTES_MAX,
-                )?)?)
-            }
+            SourceShape::File(s) => file(&s.path, &s.schema)?,
+            SourceShape::Stdin(s) => file(Path::new("-"), &s.schema)?,
         });
     }
     if sources.is_empty() {
         bail!("no sources: add one under `sources:` in the configuration");
     }
-    Ok(Sources::new(sources))
+    Ok(sources)
 }

@@ -13,6 +13,8 @@ pub struct Sources {
     topics: Vec<Topic>,
     turn: usize,
     scratch: Batch,
+    /// What ended a source behind the records that it gave last.
+    failed: Option<Error>,
 }
 
 impl Sources {
@@ -29,6 +31,7 @@ impl Sources {
             topics,
             turn: 0,
             scratch: Batch::default(),
+            failed: None,
         }
     }
 }
@@ -39,6 +42,9 @@ impl Source for Sources {
     }
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let count = self.parts.len().max(1);
         let share = wait / u32::try_from(count).unwrap_or(1);
         let mut all_ended = true;
@@ -51,8 +57,8 @@ impl Source for Sources {
                 continue;
             }
             self.scratch.clear();
-            let polled = source.poll(&mut self.scratch, share)?;
-            *ended = polled == Polled::End && self.scratch.is_empty();
+            let polled = source.poll(&mut self.scratch, share);
+            *ended = matches!(polled, Ok(Polled::End)) && self.scratch.is_empty();
             all_ended &= *ended;
             let lift = |p: Partition| Partition {
                 topic: p.topic + *first,
@@ -67,8 +73,13 @@ impl Source for Sources {
             for notice in self.scratch.notices.drain(..) {
                 batch.notices.push(notice.map(lift));
             }
-            if !batch.is_empty() {
-                return Ok(Polled::Some);
+            match polled {
+                Ok(_) if batch.is_empty() => {}
+                Err(error) if batch.is_empty() => return Err(error),
+                polled => {
+                    self.failed = polled.err();
+                    return Ok(Polled::Some);
+                }
             }
         }
         Ok(if all_ended {

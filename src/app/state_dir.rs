@@ -49,6 +49,8 @@ pub struct Snapshots {
     stands_on: Option<Chain>,
     /// Those that `load` gave and the engine could not take up, and why.
     passed_over: BTreeMap<u64, String>,
+    /// What `load` gave last is not the newest there is.
+    is_fallback: bool,
 }
 
 /// A base and its increments, as they were written.
@@ -119,7 +121,7 @@ impl StateDir {
     /// # Errors
     /// It cannot be made or read, another process has it, or it belongs to another hash key.
     pub fn open(dir: &Path, kind: StoreKind, key_file: Option<&Path>) -> anyhow::Result<Self> {
-        let is_new = !dir.exists();
+        let above = newest_before(dir);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -136,7 +138,7 @@ impl StateDir {
         };
         let store = open_store(dir, kind)
             .with_context(|| format!("cannot open the store in {}", dir.display()))?;
-        sync_names(dir, is_new).with_context(|| format!("cannot sync {}", dir.display()))?;
+        sync_names(dir, above).with_context(|| format!("cannot sync {}", dir.display()))?;
         store::write(&*store, |tx| rows::bind_key(tx, &key.id()))?;
         let snapshots = Snapshots::open(&dir.join("snapshots"), &key);
         Ok(Self {
@@ -164,6 +166,7 @@ impl Snapshots {
             generation: 0,
             stands_on: None,
             passed_over: BTreeMap::new(),
+            is_fallback: false,
         }
     }
 
@@ -189,6 +192,7 @@ impl Snapshots {
         for (path, why) in &found.damaged {
             tracing::error!(path = %path.display(), why, "a snapshot cannot be used; the one before it is");
         }
+        self.is_fallback = !found.damaged.is_empty();
         let Some(newest) = found.chain.last() else {
             return Ok(None);
         };
@@ -201,6 +205,12 @@ impl Snapshots {
     /// The engine could not take up what was loaded last: the next `load` gives the one before it.
     pub fn pass_over(&mut self, why: String) {
         self.passed_over.insert(self.generation, why);
+    }
+
+    /// Whether newer ones were left out for what `load` gave.
+    #[must_use]
+    pub const fn is_fallback(&self) -> bool {
+        self.is_fallback
     }
 
     /// Of which kind the next one is to be.
@@ -246,14 +256,21 @@ impl Snapshots {
     }
 }
 
-/// What was just made must still be there after a power cut: the names in the folder, and its own.
-fn sync_names(dir: &Path, is_new: bool) -> std::io::Result<()> {
-    let dir = dir.canonicalize()?;
-    sync_dir(&dir)?;
-    match dir.parent().filter(|_| is_new) {
-        Some(above) => sync_dir(above),
-        None => Ok(()),
+/// The folder itself, or the nearest above it, that is there already.
+fn newest_before(dir: &Path) -> PathBuf {
+    let there = dir.ancestors().find(|d| d.is_dir());
+    // A relative path's last ancestor is empty: it stands in the current folder.
+    there.unwrap_or_else(|| Path::new(".")).to_owned()
+}
+
+/// What was just made must still be there after a power cut: the names in the folder, and those of the folders
+/// from it up to the one that was `there` before.
+fn sync_names(dir: &Path, there: PathBuf) -> std::io::Result<()> {
+    let (dir, there) = (dir.canonicalize()?, there.canonicalize()?);
+    for made in dir.ancestors().take_while(|d| d.starts_with(&there)) {
+        sync_dir(made)?;
     }
+    Ok(())
 }
 
 fn place_of(snapshot: &Snapshot) -> serde_json::Result<Place> {
@@ -274,25 +291,40 @@ fn read_key(path: &Path) -> anyhow::Result<HashKey> {
 }
 
 fn own_key(path: &Path) -> anyhow::Result<HashKey> {
-    if !path.exists() {
-        let mut secret = [0; 32];
-        File::open("/dev/urandom")
-            .and_then(|mut f| f.read_exact(&mut secret))
-            .context("no randomness from the system")?;
-        // Written aside and linked in: a crash leaves no half key behind.
-        let aside = path.with_extension("writing");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&aside)?;
-        writeln!(file, "{}", hex::encode(secret))?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        if let Some(dir) = path.parent() {
-            sync_dir(dir)?;
-        }
+    let is_there = path.try_exists().and_then(|found| {
+        // Of a link that leads nowhere `try_exists` says no.
+        Ok(found || path.symlink_metadata().is_ok())
+    });
+    if !is_there.with_context(|| format!("cannot look for the hash key {}", path.display()))? {
+        make_key(path).with_context(|| format!("cannot make the hash key {}", path.display()))?;
     }
     read_key(path)
+}
+
+/// Written aside and linked in: a crash leaves no half key behind, and of two processes that begin at once the
+/// second takes the first one's.
+fn make_key(path: &Path) -> anyhow::Result<()> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut secret))
+        .context("no randomness from the system")?;
+    let aside = path.with_extension(format!("writing-{}", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)?;
+    writeln!(file, "{}", hex::encode(secret))?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    match linked {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        linked => linked?,
+    }
+    if let Some(dir) = path.parent() {
+        sync_dir(dir)?;
+    }
+    Ok(())
 }

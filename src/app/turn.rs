@@ -43,6 +43,8 @@ pub struct Turn<S, E> {
     notices: Vec<Notice>,
     read_at: Option<Instant>,
     asks: VecDeque<Ask>,
+    /// The newest snapshot was left out for an older one.
+    is_fallback: bool,
     /// A partition begins that no snapshot knows; the source gives what it has.
     begins: bool,
     reads: bool,
@@ -77,6 +79,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             notices: Vec::new(),
             read_at: None,
             asks: VecDeque::new(),
+            is_fallback: false,
             begins: false,
             reads: false,
             kept,
@@ -84,6 +87,16 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             pruned: now,
             saved: now,
             took: Span::ZERO,
+        }
+    }
+
+    /// Where what was restored is not the newest there is: a base is owed before anything is committed, for
+    /// what is ahead of the rows now would by and by seem to fit.
+    #[must_use]
+    pub fn falling_back(self, is_fallback: bool) -> Self {
+        Self {
+            is_fallback,
+            ..self
         }
     }
 
@@ -135,6 +148,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
     /// # Errors
     /// Something could not be made durable; nothing that stands behind it is done.
     pub fn settle(&mut self) -> Result<(), Trouble> {
+        self.supersede()?;
         self.adopt()?;
         self.bury()?;
         self.tell()?;
@@ -170,13 +184,14 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             held: &held,
             holds: &holds,
         });
-        let changed = reload::changed(&before.program, &rules.program);
         let (noise, now) = (self.settings.noise, self.effects.now());
-        // Going back is not on probation again.
-        self.probation = match self.probation.take() {
-            Some(_) => None,
-            None => Some(Probation::begin(before, changed, noise, now)),
-        };
+        // What is on probation itself is nothing to go back to; and going back is not on probation again.
+        let current = self.probation.take();
+        let before = current.map_or(before, Probation::into_before);
+        self.probation = (!Arc::ptr_eq(&before, rules)).then(|| {
+            let changed = reload::changed(&before.program, &rules.program);
+            Probation::begin(before, changed, noise, now)
+        });
     }
 
     /// Takes a new set of detectors back that alerts without end.
@@ -190,6 +205,15 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         } else if probation.is_over(self.effects.now()) {
             self.probation = None;
         }
+    }
+
+    /// Puts a base behind the snapshots that were left out.
+    fn supersede(&mut self) -> Result<(), Trouble> {
+        if self.is_fallback {
+            self.keep()?;
+            self.is_fallback = false;
+        }
+        Ok(())
     }
 
     /// The desk goes over to the detectors in force.
@@ -254,11 +278,12 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         }
     }
 
-    /// Where a partition begins that no snapshot knows is kept before anything more is read of it: after a
-    /// kill, "from now on" must not mean from then on.
+    /// Where a partition begins that no snapshot knows is kept before anything more is read of it, also if that
+    /// has to wait for a disk: after a kill, "from now on" must not mean from then on.
     fn begin(&mut self) -> Result<(), Trouble> {
-        if std::mem::take(&mut self.begins) {
-            self.snapshot()?;
+        if self.begins {
+            self.keep()?;
+            self.begins = false;
         }
         if std::mem::take(&mut self.reads) {
             self.effects.hear(&Happening::Reading);

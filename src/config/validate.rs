@@ -138,18 +138,30 @@ fn sources(config: &Config, reading: &mut Reading) {
             "keep one `kind: stdin`",
         );
     }
+    let mut streams: Vec<(String, &str)> = Vec::new();
     for (i, source) in config.sources.iter().enumerate() {
-        let Source::Kafka(kafka) = source else {
-            continue;
-        };
         let path = format!("sources[{i}]");
-        connect::security(reading, &format!("{path}.security"), &kafka.security);
-        connect::properties(reading, &format!("{path}.properties"), &kafka.properties);
-        let topics = kafka.topics.iter().enumerate();
-        let names =
-            topics.map(|(t, topic)| (format!("{path}.topics[{t}].name"), topic.name.as_str()));
-        unique(reading, names, "name each topic once");
+        match source {
+            Source::Kafka(kafka) => {
+                connect::security(reading, &format!("{path}.security"), &kafka.security);
+                connect::properties(reading, &format!("{path}.properties"), &kafka.properties);
+                let topics = kafka.topics.iter().enumerate();
+                streams.extend(
+                    topics.map(|(t, topic)| {
+                        (format!("{path}.topics[{t}].name"), topic.name.as_str())
+                    }),
+                );
+            }
+            Source::File(file) => {
+                let name = file.path.to_str().unwrap_or_default();
+                streams.push((format!("{path}.path"), name));
+            }
+            Source::Stdin(_) => {}
+        }
     }
+    // Positions are kept by these names: two logs of one name would share one.
+    let hint = "name each topic and file once; of two clusters with the same topic, mirror one under another name or run a tidegate for each";
+    unique(reading, streams.into_iter(), hint);
     let lists = config.enrich.lists.iter().enumerate();
     let names = lists.map(|(i, l)| (format!("enrich.lists[{i}].name"), l.name.as_str()));
     unique(reading, names, "give each list a name of its own");

@@ -58,21 +58,28 @@ impl<S: Shards, E: Effects> Turn<S, E> {
     /// # Errors
     /// It cannot be written, and will not be. Of one that may be later only `hear` tells.
     pub fn snapshot(&mut self) -> Result<(), Trouble> {
+        match self.keep() {
+            // The one before it still stands; after a crash a little more is read again.
+            Err(trouble) if trouble.may_pass() => {
+                self.effects.hear(&Happening::Unsaved(&trouble));
+                Ok(())
+            }
+            kept => kept,
+        }
+    }
+
+    /// Writes a snapshot; nothing goes on without it.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub(super) fn keep(&mut self) -> Result<(), Trouble> {
         let began = self.effects.now();
         let written = self.write_snapshot();
         self.saved = self.effects.now();
         self.took = self.saved - began;
-        match written {
-            Ok(None) => {}
-            Ok(Some((kind, size))) => {
-                let took = self.took;
-                self.effects.hear(&Happening::Saved { kind, size, took });
-            }
-            // The one before it still stands; after a crash a little more is read again.
-            Err(trouble) if trouble.may_pass() => {
-                self.effects.hear(&Happening::Unsaved(&trouble));
-            }
-            Err(trouble) => return Err(trouble),
+        if let Some((kind, size)) = written? {
+            let took = self.took;
+            self.effects.hear(&Happening::Saved { kind, size, took });
         }
         Ok(())
     }

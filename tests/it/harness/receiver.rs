@@ -89,6 +89,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether the receiver has taken it.
+    pub fn is_believed(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     fn of(line: &str) -> Self {
         let seen: Value = serde_json::from_str(line).unwrap();
         assert_eq!(

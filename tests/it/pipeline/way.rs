@@ -50,7 +50,7 @@ fn run(mode: &str) -> Outcome {
     let daemon = home.start().ready();
     daemon.settled(48);
     daemon.stop();
-    let believed = |r: &Request| (200..300).contains(&r.status);
+    let believed = Request::is_believed;
     Outcome {
         file: lines(&home.file("alerts.ndjson")),
         topic: broker.consume(&alerts_topic),
