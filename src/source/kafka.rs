@@ -22,15 +22,17 @@ use super::{
     Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
     Topic,
 };
-use crate::model::{Fingerprint, HashKey, WallTime};
+use crate::model::{HashKey, WallTime};
 
 mod broken;
 mod client;
 mod context;
+mod drain;
 pub mod embedded;
 mod ends;
 mod headers;
 mod hearing;
+mod lane;
 mod missing;
 pub mod packed;
 pub mod place;
@@ -43,7 +45,8 @@ mod unread;
 pub use settings::{Settings, Start};
 
 use client::Client;
-use hearing::Ear;
+use drain::Drain;
+use lane::Lane;
 use survey::Leaders;
 use unread::Unread;
 
@@ -54,66 +57,6 @@ const PUBLISH: Duration = Duration::from_secs(5);
 /// How long the same trouble is not said again.
 const REPEAT: Duration = Duration::from_secs(10);
 const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
-
-/// One partition that is, or was, read.
-#[derive(Clone, Copy, Debug)]
-struct Lane {
-    next: i64,
-    /// What the record before `next` was, until the log has shown that it holds it still.
-    proof: Option<Fingerprint>,
-    /// The first offset in the log, as it was at first.
-    low: i64,
-    /// One past the last offset in the log, as far as is known.
-    high: i64,
-    /// From `next` to here the log holds nothing to read: marks of transactions.
-    empty_to: i64,
-    ended: bool,
-    /// Whether its broker answers, and when it last did.
-    ear: Ear,
-    heard_at: Instant,
-    /// It has been silent for so long that nobody waits for it: its end stands all the same.
-    given_up: bool,
-    halted: Option<Halt>,
-    /// The batch that was last passed over, and how often.
-    passed: (i64, u8),
-    /// When a record last came, or the broker last said that there is none.
-    moved_at: Instant,
-    /// How often the client was made anew for want of one since then.
-    stalls: u32,
-}
-
-impl Lane {
-    /// Where reading begins: one record earlier where that one has something to show.
-    const fn from(&self) -> i64 {
-        if self.proof.is_some() {
-            self.next - 1
-        } else {
-            self.next
-        }
-    }
-
-    /// Takes a record in unless it is old; false where it shows that the log is another one.
-    fn take(&mut self, record: Record<'_>, key: Option<&HashKey>, batch: &mut Batch) -> bool {
-        if self.halted.is_some() {
-            return true;
-        }
-        if record.offset + 1 == self.next {
-            let proof = self.proof.take().zip(key);
-            return proof.is_none_or(|(proof, key)| record.fingerprint(key) == proof);
-        }
-        if record.offset < self.next {
-            return true;
-        }
-        // Where compaction has taken the record that was to be looked at, nothing is claimed.
-        self.proof = None;
-        self.next = record.offset + 1;
-        self.high = self.high.max(self.next);
-        self.ended = false;
-        (self.moved_at, self.stalls) = (Instant::now(), 0);
-        batch.push(record);
-        true
-    }
-}
 
 /// A Kafka consumer as a source. Used by one thread.
 pub struct KafkaSource {
@@ -126,6 +69,8 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: Client,
     lanes: BTreeMap<Partition, Lane>,
+    /// What this client has given of what it had fetched.
+    drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
     first: BTreeMap<u16, BTreeSet<i32>>,
     /// Partitions that the brokers no longer name, and since when.
@@ -179,6 +124,7 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
+            drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
             unread: BTreeMap::new(),
@@ -338,19 +284,9 @@ impl KafkaSource {
                 };
             let known = self.last.as_ref().filter(|_| low < next);
             let lane = Lane {
-                next,
                 proof: known.and_then(|(_, last)| last.before(&name, number, next)),
-                low,
-                high,
-                empty_to: next,
-                ended: false,
-                ear: Ear::Fresh,
-                heard_at: Instant::now(),
-                given_up: false,
                 halted,
-                passed: (-1, 0),
-                moved_at: Instant::now(),
-                stalls: 0,
+                ..Lane::new(next, (low, high))
             };
             if halted.is_none() {
                 // Fails only for offsets that are none.
@@ -532,7 +468,7 @@ impl KafkaSource {
     /// has let go of it once, ends the process by an assertion (`rd_kafka_assignment_partition_stopped`).
     fn reassign(&mut self, batch: &mut Batch) {
         match self.consumer.another() {
-            Ok(consumer) => self.consumer = consumer,
+            Ok(consumer) => (self.consumer, self.drain) = (consumer, Drain::default()),
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
         let now = Instant::now();
@@ -608,9 +544,16 @@ impl Source for KafkaSource {
         } else {
             Duration::ZERO
         };
+        self.drain.begin();
         while !batch.is_full() {
-            let odd = match self.consumer.poll(wait) {
-                None => break,
+            let polled = self.consumer.poll(std::mem::take(&mut wait));
+            let reports = self.consumer.context().reports();
+            if self.drain.is_empty(polled.is_some(), reports) {
+                break;
+            }
+            let odd = match polled {
+                // It took a report, which comes before the records that wait.
+                None => continue,
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
                     let key = self.last.as_ref().map(|(key, _)| key);
@@ -632,7 +575,6 @@ impl Source for KafkaSource {
                 Ok(Some(Odd::Replaced(partition))) => self.replaced(partition, batch),
                 Err(error) => self.fault(&error, batch)?,
             }
-            wait = Duration::ZERO;
         }
         self.observe(batch);
         self.watch(batch);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -23,6 +23,8 @@ use super::hearing::{Heard, patience};
 pub(super) struct Bounds {
     pub high: i64,
     pub eof: i64,
+    /// How much had been fetched and not given, of all partitions.
+    pub waiting: u64,
     /// Its broker, if that has answered lately.
     pub heard: Option<Heard>,
 }
@@ -56,6 +58,7 @@ struct TopicStatistics {
 struct PartitionStatistics {
     hi_offset: i64,
     eof_offset: i64,
+    fetchq_cnt: u64,
     /// Whom it is read from; -1 for nobody.
     broker: i32,
 }
@@ -93,6 +96,7 @@ fn parse(statistics: &[u8], patience: Duration) -> Option<Seen> {
             let bounds = Bounds {
                 high: partition.hi_offset,
                 eof: partition.eof_offset,
+                waiting: partition.fetchq_cnt,
                 heard: heard.iter().find(|h| h.broker == partition.broker).copied(),
             };
             seen.push((name.clone(), number, bounds));
@@ -113,6 +117,8 @@ pub(super) struct Context {
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
+    /// How many reports have come.
+    reports: AtomicU64,
     /// The batch that the error told last was about.
     about: Mutex<Option<About>>,
     /// The group's coordinator has not taken the last offsets.
@@ -125,6 +131,7 @@ impl Context {
         Self {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             newest: Mutex::new(None),
+            reports: AtomicU64::new(0),
             about: Mutex::new(None),
             unpublished: AtomicBool::new(false),
         }
@@ -133,6 +140,11 @@ impl Context {
     /// The newest statistics, once.
     pub(super) fn take(&self) -> Option<Seen> {
         self.newest.lock().ok()?.take()
+    }
+
+    /// How many reports have come: a poll that takes one looks like one that found nothing.
+    pub(super) fn reports(&self) -> u64 {
+        self.reports.load(Ordering::Relaxed)
     }
 
     /// The batch that the last error was about, once.
@@ -152,6 +164,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.reports.fetch_add(1, Ordering::Relaxed);
         if let Some(seen) = parse(statistics, self.patience)
             && let Ok(mut newest) = self.newest.lock()
         {
@@ -206,9 +219,9 @@ mod tests {
             "b:9092/2":{{"name":"b:9092/2","nodeid":2,"source":"configured","state":"UP","rxidle":9,"req":{{"Fetch":4}}}},
             "GroupCoordinator":{{"name":"GroupCoordinator","nodeid":1,"source":"logical","state":"UP","rxidle":1,"req":{{}}}}}},
             "topics":{{"t":{{"topic":"t","partitions":{{
-            "0":{{"partition":0,"broker":1,"leader":1,"hi_offset":5,"eof_offset":5}},
-            "1":{{"partition":1,"broker":2,"leader":2,"hi_offset":8,"eof_offset":-1001}},
-            "-1":{{"partition":-1,"broker":-1,"leader":-1,"hi_offset":-1001,"eof_offset":-1001}}}}}}}}}}"#
+            "0":{{"partition":0,"broker":1,"leader":1,"hi_offset":5,"eof_offset":5,"fetchq_cnt":3}},
+            "1":{{"partition":1,"broker":2,"leader":2,"hi_offset":8,"eof_offset":-1001,"fetchq_cnt":3}},
+            "-1":{{"partition":-1,"broker":-1,"leader":-1,"hi_offset":-1001,"eof_offset":-1001,"fetchq_cnt":3}}}}}}}}}}"#
         )
     }
 

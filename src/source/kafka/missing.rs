@@ -8,33 +8,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::{Batch, Halt, Notice, Partition};
-use super::hearing::Ear;
 use super::survey::Leaders;
 use super::{KafkaSource, Lane};
 
 /// How long a partition may be missing in what the brokers say of its topic.
 const MISSING_MAX: Duration = Duration::from_secs(5);
-
-impl Lane {
-    /// A lane without a log.
-    fn missing(next: i64) -> Self {
-        Self {
-            next,
-            proof: None,
-            low: next,
-            high: next,
-            empty_to: next,
-            ended: false,
-            ear: Ear::Deaf,
-            heard_at: Instant::now(),
-            given_up: false,
-            halted: Some(Halt::Missing),
-            passed: (-1, 0),
-            moved_at: Instant::now(),
-            stalls: 0,
-        }
-    }
-}
 
 impl KafkaSource {
     /// Stops partitions that the brokers have not named for long though state knows them, since

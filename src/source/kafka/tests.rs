@@ -445,3 +445,5 @@ fn a_full_queue_is_told() {
     assert_eq!(reports.len(), 2);
     assert!(reports.iter().all(|r| r.result.is_err()));
 }
+
+mod ends;
