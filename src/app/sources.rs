@@ -78,18 +78,6 @@ impl Source for Sources {
         })
     }
 
-    fn pause(&mut self) {
-        self.parts
-            .iter_mut()
-            .for_each(|(_, source, _)| source.pause());
-    }
-
-    fn resume(&mut self) {
-        self.parts
-            .iter_mut()
-            .for_each(|(_, source, _)| source.resume());
-    }
-
     fn publish(&mut self, frontier: &Frontier) {
         self.parts
             .iter_mut()

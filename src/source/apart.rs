@@ -19,7 +19,6 @@ type Read = (Batch, Result<Polled, Error>);
 pub struct Apart {
     topics: Vec<Topic>,
     read: Receiver<Read>,
-    paused: bool,
     /// The source has ended, or failed, and said so.
     over: bool,
 }
@@ -39,7 +38,6 @@ impl Apart {
         Ok(Self {
             topics,
             read,
-            paused: false,
             over: false,
         })
     }
@@ -67,9 +65,6 @@ impl Source for Apart {
     }
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
-        if self.paused {
-            return Ok(Polled::Nothing);
-        }
         match self.read.recv_timeout(wait) {
             Ok((mut read, polled)) => {
                 self.over = is_over(&polled);
@@ -85,14 +80,6 @@ impl Source for Apart {
             Err(RecvTimeoutError::Disconnected) if self.over => Ok(Polled::End),
             Err(RecvTimeoutError::Disconnected) => Err(Error::Died),
         }
-    }
-
-    fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
     }
 }
 

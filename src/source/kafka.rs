@@ -37,6 +37,7 @@ mod missing;
 pub mod packed;
 pub mod place;
 pub mod producer;
+mod said;
 pub mod settings;
 mod stall;
 mod survey;
@@ -47,6 +48,7 @@ pub use settings::{Settings, Start};
 use client::Client;
 use drain::Drain;
 use lane::Lane;
+use said::Said;
 use survey::Leaders;
 use unread::Unread;
 
@@ -54,8 +56,7 @@ use unread::Unread;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the group's offsets are set.
 const PUBLISH: Duration = Duration::from_secs(5);
-/// How long the same trouble is not said again.
-const REPEAT: Duration = Duration::from_secs(10);
+const PUBLISH_AGAIN: Duration = Duration::from_secs(30);
 const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
 
 /// A Kafka consumer as a source. Used by one thread.
@@ -75,9 +76,10 @@ pub struct KafkaSource {
     first: BTreeMap<u16, BTreeSet<i32>>,
     /// Partitions that the brokers no longer name, and since when.
     missing: BTreeMap<Partition, Instant>,
+    /// Those among them that an operator has given up, until they are named again.
+    gone: BTreeSet<Partition>,
     /// Partitions that cannot be read yet.
     unread: BTreeMap<Partition, Unread>,
-    paused: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
@@ -86,7 +88,7 @@ pub struct KafkaSource {
     /// When a new client is given its partitions, and when one last was.
     anew_at: Option<Instant>,
     reassigned_at: Option<Instant>,
-    trouble: Option<(String, Instant)>,
+    said: Said,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -127,15 +129,15 @@ impl KafkaSource {
             drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
+            gone: BTreeSet::new(),
             unread: BTreeMap::new(),
-            paused: false,
             assigned: false,
             refresh_at: now,
             published: (now, Frontier::default()),
             reported_at: now,
             anew_at: None,
             reassigned_at: None,
-            trouble: None,
+            said: Said::default(),
         })
     }
 
@@ -175,13 +177,7 @@ impl KafkaSource {
     }
 
     fn say(&mut self, batch: &mut Batch, detail: String) {
-        let now = Instant::now();
-        let fresh = self
-            .trouble
-            .as_ref()
-            .is_none_or(|(last, at)| *last != detail || now - *at > REPEAT);
-        if fresh {
-            self.trouble = Some((detail.clone(), now));
+        if self.said.is_news(&detail, Instant::now()) {
             batch.notices.push(Notice::Trouble { detail });
         }
     }
@@ -192,11 +188,13 @@ impl KafkaSource {
             return;
         }
         let mut list = TopicPartitionList::new();
-        let mut complete = true;
+        let (mut complete, mut silent) = (true, BTreeSet::new());
         for topic in 0..self.topics.len() {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
             match survey::leaders(&self.consumer, self.name(topic)) {
-                Ok(found) => complete &= self.discover(topic, found, &mut list, batch),
+                Ok(found) => {
+                    complete &= self.discover(topic, found, (&mut silent, &mut list), batch);
+                }
                 Err(detail) => {
                     complete = false;
                     self.say(batch, detail);
@@ -215,9 +213,6 @@ impl KafkaSource {
                 Ok(()) => self.assigned = true,
                 Err(e) => self.say(batch, format!("partitions could not be assigned: {e}")),
             }
-            if self.paused {
-                self.pause();
-            }
         }
         let pause = if complete {
             self.settings.refresh_every()
@@ -227,12 +222,13 @@ impl KafkaSource {
         self.refresh_at = Instant::now() + pause;
     }
 
-    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found.
+    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found. `silent`
+    /// leaders are not asked.
     fn discover(
         &mut self,
         topic: u16,
         mut found: Leaders,
-        list: &mut TopicPartitionList,
+        (silent, list): (&mut BTreeSet<i32>, &mut TopicPartitionList),
         batch: &mut Batch,
     ) -> bool {
         let name = self.name(topic).to_owned();
@@ -249,7 +245,7 @@ impl KafkaSource {
             let number = *number;
             !self.lanes.contains_key(&Partition { topic, number })
         });
-        let (ends, trouble) = survey::ends(&self.consumer, &name, &found);
+        let (ends, trouble) = survey::ends(&self.consumer, &name, &found, silent);
         if let Some(detail) = trouble {
             complete = false;
             self.say(batch, detail);
@@ -258,7 +254,11 @@ impl KafkaSource {
         self.await_leaders(topic, unread, batch);
         for (number, (low, high)) in ends {
             let partition = Partition { topic, number };
-            let known = first.as_ref().is_none_or(|f| !f.contains(&number));
+            let is_back = self.gone.remove(&partition);
+            if is_back {
+                batch.notices.push(Notice::Behind { partition });
+            }
+            let known = is_back || first.as_ref().is_none_or(|f| !f.contains(&number));
             let kept = self.start.next(&name, number);
             let accepted = self.is_accepted(partition);
             let (next, halted, notice) =
@@ -329,6 +329,12 @@ impl KafkaSource {
 
     /// Goes on at `next`: what is lost was accepted.
     fn go_on(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
+        self.accept(partition, next, cause, batch);
+        self.reassign(batch);
+    }
+
+    /// As `go_on`, once all is assigned anew.
+    fn accept(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
         if let Some(lane) = self.lanes.get_mut(&partition) {
             (lane.next, lane.empty_to, lane.proof) = (next, next, None);
         }
@@ -337,7 +343,6 @@ impl KafkaSource {
             next,
             cause,
         });
-        self.reassign(batch);
     }
 
     /// What becomes of an error the consumer reports.
@@ -350,7 +355,6 @@ impl KafkaSource {
                 if let (Some((partition, lane)), None) = (same.next(), same.next())
                     && !lane.ended
                     && lane.ear.is_sure()
-                    && !self.paused
                 {
                     lane.ended = true;
                     batch.notices.push(Notice::End {
@@ -386,37 +390,34 @@ impl KafkaSource {
 
     /// A position was refused: finds out whose and stops those; the others are assigned anew.
     fn check_bounds(&mut self, batch: &mut Batch) {
-        let (mut found, mut silent) = (false, false);
-        let mut unsure = Vec::new();
-        for topic in 0..self.topics.len() {
-            let topic = u16::try_from(topic).unwrap_or(u16::MAX);
-            let lanes = self.lanes.iter().filter(|(p, _)| p.topic == topic);
-            let running: Vec<(Partition, i64)> = lanes
-                .filter(|(_, l)| l.halted.is_none())
-                .map(|(p, l)| (*p, l.next))
-                .collect();
-            // Where nobody answers, the other topics are not waited for.
-            let ends = (!silent).then(|| self.ends(topic, &running)).flatten();
-            silent |= ends.is_none();
-            let ends = ends.unwrap_or_default();
-            for (partition, next) in running {
-                let bounds = ends.get(&partition.number).copied();
-                if let Some((low, _)) = bounds
-                    && let Some(lane) = self.lanes.get_mut(&partition)
-                    && lane.from() < low
-                {
-                    // Retention has taken the record that was to be looked at.
-                    lane.proof = None;
-                }
-                match bounds.map(|ends| place::begin(Some(next), true, ends, self.settings.start)) {
-                    Some(Ok(_)) => {}
-                    Some(Err(cause)) => {
-                        found = true;
-                        self.halt(partition, cause, batch);
-                    }
-                    None => unsure.push(partition),
-                }
+        let running = self.lanes.iter().filter(|(_, l)| l.halted.is_none());
+        let running: Vec<(Partition, i64)> = running.map(|(p, l)| (*p, l.next)).collect();
+        let mut asked = survey::Asked::new();
+        for (partition, _) in &running {
+            let numbers = asked.entry(partition.topic).or_default();
+            numbers.push(partition.number);
+        }
+        let (ends, _open) = self.ask(&self.consumer, &asked);
+        let (mut found, mut unsure) = (false, Vec::new());
+        for (partition, next) in running {
+            let Some((low, high)) = ends.get(&partition).copied() else {
+                unsure.push(partition);
+                continue;
+            };
+            if let Some(lane) = self.lanes.get_mut(&partition)
+                && lane.from() < low
+            {
+                // Retention has taken the record that was to be looked at.
+                lane.proof = None;
             }
+            match place::begin(Some(next), true, (low, high), self.settings.start) {
+                Ok(_) => continue,
+                Err(cause) if self.is_accepted(partition) => {
+                    self.accept(partition, low, cause, batch);
+                }
+                Err(cause) => self.halt(partition, cause, batch),
+            }
+            found = true;
         }
         if !found {
             if let [only] = unsure.as_slice()
@@ -431,19 +432,6 @@ impl KafkaSource {
         }
         // The consumer holds a refused partition back until it is assigned anew, and it may not be the one found.
         self.reassign(batch);
-    }
-
-    /// The bounds of these partitions of one topic, as far as they can be had now; `None` if nobody
-    /// answers.
-    fn ends(
-        &self,
-        topic: u16,
-        partitions: &[(Partition, i64)],
-    ) -> Option<BTreeMap<i32, survey::Ends>> {
-        let name = self.name(topic);
-        let mut leaders = survey::leaders(&self.consumer, name).ok()?;
-        leaders.retain(|number, _| partitions.iter().any(|(p, _)| p.number == *number));
-        Some(survey::ends(&self.consumer, name, &leaders).0)
     }
 
     fn halt(&mut self, partition: Partition, cause: Halt, batch: &mut Batch) {
@@ -488,9 +476,6 @@ impl KafkaSource {
         if let Err(e) = self.consumer.assign(&self.positions()) {
             self.say(batch, format!("partitions could not be assigned: {e}"));
         }
-        if self.paused {
-            self.pause();
-        }
     }
 }
 
@@ -531,9 +516,6 @@ impl Source for KafkaSource {
         self.listen(batch);
         self.assign_anew(batch);
         self.refresh(batch);
-        if self.paused {
-            self.forget_ends(batch);
-        }
         // Before the first record, so that whoever keeps state can keep where it begins.
         let begins = |n: &Notice| matches!(n, Notice::Assigned { .. });
         if batch.notices.iter().any(begins) {
@@ -585,25 +567,16 @@ impl Source for KafkaSource {
         })
     }
 
-    fn pause(&mut self) {
-        self.paused = true;
-        let _ = self.consumer.pause(&self.positions());
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
-        let now = Instant::now();
-        self.lanes.values_mut().for_each(|lane| lane.moved_at = now);
-        let _ = self.consumer.resume(&self.positions());
-    }
-
     fn publish(&mut self, frontier: &Frontier) {
         let now = Instant::now();
-        if now - self.published.0 < PUBLISH {
-            return;
-        }
-        // A coordinator that moves takes none: the same are given again.
-        if !self.consumer.context().was_refused() && self.published.1 == *frontier {
+        // Whether they were taken nobody tells, and a coordinator that moves takes none: the same are given again.
+        let (at, before) = &self.published;
+        let pause = if before == frontier {
+            PUBLISH_AGAIN
+        } else {
+            PUBLISH
+        };
+        if now - *at < pause {
             return;
         }
         let mut list = TopicPartitionList::new();

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::error::KafkaError;
 use serde::Deserialize;
 use unpack::Refusal;
 
@@ -121,8 +121,6 @@ pub(super) struct Context {
     reports: AtomicU64,
     /// The batch that the error told last was about.
     about: Mutex<Option<About>>,
-    /// The group's coordinator has not taken the last offsets.
-    unpublished: AtomicBool,
 }
 
 impl Context {
@@ -133,7 +131,6 @@ impl Context {
             newest: Mutex::new(None),
             reports: AtomicU64::new(0),
             about: Mutex::new(None),
-            unpublished: AtomicBool::new(false),
         }
     }
 
@@ -150,11 +147,6 @@ impl Context {
     /// The batch that the last error was about, once.
     pub(super) fn about(&self) -> Option<About> {
         self.about.lock().ok()?.take()
-    }
-
-    /// Whether offsets were not taken since the last call.
-    pub(super) fn was_refused(&self) -> bool {
-        self.unpublished.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -182,14 +174,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!(target: "kafka", %error, "the group's offsets were not taken");
-            self.unpublished.store(true, Ordering::Relaxed);
-        }
-    }
-}
+impl ConsumerContext for Context {}
 
 /// The client's own log lines; they hold addresses of brokers, never credentials or payloads.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

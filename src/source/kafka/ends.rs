@@ -1,7 +1,7 @@
 //! Ends of logs: when one is told, and when it is taken back.
 //!
 //! An end lets event time pass without a record, so it must be known, not assumed. Invariant: no end
-//! stands while its partition has records to be read, its broker is not heard, or nobody reads.
+//! stands while its partition has records to be read or its broker is not heard.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ impl KafkaSource {
         if !at_end && !lane.given_up && (lane.high > lane.reached() || !lane.ear.is_sure()) {
             lane.take_back(partition, batch);
         }
-        if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
+        if at_end && !lane.ended && lane.halted.is_none() {
             lane.ended = true;
             batch.notices.push(Notice::End {
                 partition,
@@ -92,7 +92,7 @@ impl KafkaSource {
     fn give_up(&mut self, batch: &mut Batch) {
         let limit = self.settings.stall_after();
         let running = || self.lanes.values().filter(|l| l.halted.is_none());
-        if self.paused || !running().any(|l| l.ear.is_sure()) {
+        if !running().any(|l| l.ear.is_sure()) {
             return;
         }
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {

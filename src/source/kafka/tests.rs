@@ -223,12 +223,6 @@ fn a_partition_that_the_brokers_no_longer_name_halts_and_the_others_go_on() {
         .filter(|n| matches!(n, Notice::Halted { .. }));
     assert_eq!(told.count(), 1, "{got:?}");
     assert_eq!(source.halted().collect::<Vec<_>>(), [(gone, Halt::Missing)]);
-
-    let accepted = [("t".to_owned(), 3)];
-    let source = KafkaSource::new(settings, frontier, NO_ENV).unwrap();
-    let mut source = source.accepting(&accepted);
-    let got = poll(&mut source, |got| ended(got, gone, 0));
-    assert!(!got.notices.contains(&halted), "{got:?}");
 }
 
 /// A topic that is looked at piece by piece is not half old, and what lacks hides nothing.
@@ -349,28 +343,6 @@ fn a_log_that_holds_another_record_before_the_frontier_halts() {
 }
 
 #[test]
-fn a_paused_source_gives_nothing_and_no_end() {
-    let cluster = cluster(&[("t", 1)]);
-    let settings = settings(&cluster, &["t"], Start::Earliest);
-    let p = Partition {
-        topic: 0,
-        number: 0,
-    };
-    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
-    poll(&mut source, |got| ended(got, p, 0));
-    source.pause();
-    produce(&settings, "t", ["x".to_owned()]);
-    let mut batch = Batch::default();
-    for _ in 0..30 {
-        source.poll(&mut batch, WAIT).unwrap();
-    }
-    assert!(batch.records().next().is_none(), "{batch:?}");
-    assert_eq!(batch.notices, [Notice::Behind { partition: p }]);
-    source.resume();
-    assert_eq!(poll(&mut source, |got| ended(got, p, 1)).records.len(), 1);
-}
-
-#[test]
 fn a_missing_topic_and_missing_brokers_are_said_and_waited_for() {
     let settings = Settings {
         start: Start::Earliest,
@@ -447,3 +419,4 @@ fn a_full_queue_is_told() {
 }
 
 mod ends;
+mod losses;
