@@ -380,6 +380,14 @@ pub trait Source {
     /// read back.
     fn publish(&mut self, _frontier: &ledger::Frontier) {}
 
+    /// Whether what it reads from answers: where that is so, this machine is not cut off.
+    fn is_heard(&self) -> bool {
+        false
+    }
+
+    /// Tells it whether another source is heard: then one whose brokers are all silent need not be waited for.
+    fn beside(&mut self, _heard: bool) {}
+
     /// How far each partition is behind; empty where that is not known.
     fn lag(&self) -> Vec<Lag> {
         Vec::new()

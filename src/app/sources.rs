@@ -44,12 +44,17 @@ impl Source for Sources {
         let mut all_ended = true;
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
+            let others = self.parts.iter().enumerate();
+            let heard = others
+                .filter(|(at, _)| *at != self.turn)
+                .any(|(_, (_, source, ended))| !ended && source.is_heard());
             let Some((first, source, ended)) = self.parts.get_mut(self.turn) else {
                 break;
             };
             if *ended {
                 continue;
             }
+            source.beside(heard);
             self.scratch.clear();
             let polled = source.poll(&mut self.scratch, share)?;
             *ended = polled == Polled::End && self.scratch.is_empty();

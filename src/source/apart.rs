@@ -81,6 +81,11 @@ impl Source for Apart {
             Err(RecvTimeoutError::Disconnected) => Err(Error::Died),
         }
     }
+
+    /// Until it has ended, it holds event time back itself.
+    fn is_heard(&self) -> bool {
+        !self.over
+    }
 }
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ pub struct KafkaSource {
     gone: BTreeSet<Partition>,
     /// Partitions that cannot be read yet.
     unread: BTreeMap<Partition, Unread>,
+    /// Some broker of its own is heard; another source is.
+    hears: bool,
+    heard_beside: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
@@ -131,6 +134,8 @@ impl KafkaSource {
             missing: BTreeMap::new(),
             gone: BTreeSet::new(),
             unread: BTreeMap::new(),
+            hears: false,
+            heard_beside: false,
             assigned: false,
             refresh_at: now,
             published: (now, Frontier::default()),
@@ -198,6 +203,7 @@ impl KafkaSource {
                 Err(detail) => {
                     complete = false;
                     self.say(batch, detail);
+                    self.await_known(batch);
                     // Most likely nobody answers: do not wait for the other topics, too.
                     break;
                 }
@@ -588,6 +594,14 @@ impl Source for KafkaSource {
         // A gauge: if it fails, the next one tells.
         let _ = self.consumer.commit(&list, CommitMode::Async);
         self.published = (now, frontier.clone());
+    }
+
+    fn is_heard(&self) -> bool {
+        self.hears && self.reported_at.elapsed() <= ends::REPORT_MAX
+    }
+
+    fn beside(&mut self, heard: bool) {
+        self.heard_beside = heard;
     }
 
     fn lag(&self) -> Vec<Lag> {

@@ -12,7 +12,7 @@ use super::KafkaSource;
 use super::hearing::Ear;
 
 /// The client reports every second; after so long without a report nothing is known to be heard.
-const REPORT_MAX: Duration = Duration::from_secs(3);
+pub(super) const REPORT_MAX: Duration = Duration::from_secs(3);
 
 impl KafkaSource {
     /// Takes back the ends that were told: nobody looks for new ones, or could see them.
@@ -87,12 +87,14 @@ impl KafkaSource {
         }
     }
 
-    /// One broker that stays away must not stop what the others tell: where some are heard, those that
-    /// have been silent for as long as a stall takes hold event time back no longer.
+    /// One broker that stays away must not stop what the others tell, nor all brokers of a source what other
+    /// sources tell: where somebody is heard, those that have been silent for as long as a stall takes hold event
+    /// time back no longer. Where nobody is, it is this machine that is cut off.
     fn give_up(&mut self, batch: &mut Batch) {
         let limit = self.settings.stall_after();
-        let running = || self.lanes.values().filter(|l| l.halted.is_none());
-        if !running().any(|l| l.ear.is_sure()) {
+        let mut running = self.lanes.values().filter(|l| l.halted.is_none());
+        self.hears = running.any(|l| l.ear.is_sure());
+        if !self.hears && !self.heard_beside {
             return;
         }
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {

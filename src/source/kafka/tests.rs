@@ -399,6 +399,36 @@ fn all_assigned_anew_again_at_once_does_not_end_the_process() {
     assert_eq!(got.records.len(), 10, "nothing is read twice");
 }
 
+/// An idempotent producer that was once refused its id took nothing more for as long as the process lived.
+#[test]
+fn a_producer_that_has_failed_for_good_is_made_anew() {
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    let cluster = cluster(&[("t", 1)]);
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[refused]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    let producer = Producer::new(&settings, NO_ENV).unwrap();
+    let (begun, mut reports) = (Instant::now(), Vec::new());
+    let mut ticket = 0;
+    while !reports.iter().any(|r: &Report| r.result.is_ok()) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{reports:?}");
+        if producer.send("t", None, b"x", &[], ticket).is_ok() {
+            ticket += 1;
+        }
+        reports.extend(producer.poll(WAIT));
+    }
+    while reports.len() < ticket {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{reports:?}");
+        reports.extend(producer.poll(WAIT));
+    }
+    let refused = reports.iter().filter(|r| r.result.is_err()).count();
+    assert!(refused > 0, "what the first one held is told as not sent");
+    let mut tickets: Vec<usize> = reports.iter().map(|r| r.ticket).collect();
+    tickets.sort_unstable();
+    assert_eq!(tickets, Vec::from_iter(0..ticket), "each is told once");
+}
+
 #[test]
 fn a_full_queue_is_told() {
     let mut settings = Settings::new(&["127.0.0.1:1"], &["t"]);

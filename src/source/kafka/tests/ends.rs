@@ -114,3 +114,32 @@ fn records_behind_an_end_take_it_back() {
     assert_eq!(batch.notices, [Notice::Behind { partition: P }], "once");
     assert!(!lane.ended);
 }
+
+/// All of its brokers were silent, so none was heard, nobody was given up, and detection stood still on all sources.
+#[test]
+fn a_source_whose_brokers_are_all_silent_is_given_up_beside_one_that_is_heard() {
+    let mut settings = Settings::new(&["127.0.0.1:1"], &["t"]);
+    settings.stall_after = crate::model::Span::seconds(2);
+    let mut frontier = Frontier::default();
+    frontier.advance("t", 0, 7);
+    let waits = |heard: bool| {
+        let mut source = KafkaSource::new(settings.clone(), frontier.clone(), NO_ENV).unwrap();
+        let (mut all, begun) = (Vec::new(), Instant::now());
+        let silent = Notice::Silent { partition: P };
+        let mut batch = Batch::default();
+        while begun.elapsed() < Duration::from_secs(12) && !all.contains(&silent) {
+            batch.clear();
+            source.beside(heard);
+            source.poll(&mut batch, WAIT).unwrap();
+            all.append(&mut batch.notices);
+        }
+        assert!(!source.is_heard());
+        assert!(all.contains(&Notice::Behind { partition: P }), "{all:?}");
+        !all.contains(&silent)
+    };
+    std::thread::scope(|scope| {
+        let alone = scope.spawn(|| waits(false));
+        assert!(!waits(true), "another one is heard");
+        assert!(alone.join().unwrap(), "it may be this machine");
+    });
+}
