@@ -33,6 +33,15 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Whether anybody but the part at `turn` is heard.
+    fn is_heard_beside(&self, turn: usize) -> bool {
+        let parts = self.parts.iter().enumerate();
+        let mut others = parts.filter(|(at, (.., ended))| *at != turn && !ended);
+        others.any(|(_, (_, source, _))| source.is_heard())
+    }
+}
+
 impl Source for Sources {
     fn topics(&self) -> &[Topic] {
         &self.topics
@@ -44,10 +53,7 @@ impl Source for Sources {
         let mut all_ended = true;
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
-            let others = self.parts.iter().enumerate();
-            let heard = others
-                .filter(|(at, _)| *at != self.turn)
-                .any(|(_, (_, source, ended))| !ended && source.is_heard());
+            let heard = self.is_heard_beside(self.turn);
             let Some((first, source, ended)) = self.parts.get_mut(self.turn) else {
                 break;
             };

@@ -19,6 +19,8 @@ type Read = (Batch, Result<Polled, Error>);
 pub struct Apart {
     topics: Vec<Topic>,
     read: Receiver<Read>,
+    /// It has given a record.
+    has_begun: bool,
     /// The source has ended, or failed, and said so.
     over: bool,
 }
@@ -38,6 +40,7 @@ impl Apart {
         Ok(Self {
             topics,
             read,
+            has_begun: false,
             over: false,
         })
     }
@@ -68,6 +71,7 @@ impl Source for Apart {
         match self.read.recv_timeout(wait) {
             Ok((mut read, polled)) => {
                 self.over = is_over(&polled);
+                self.has_begun |= read.records().next().is_some();
                 if batch.is_empty() {
                     std::mem::swap(batch, &mut read);
                 } else {
@@ -82,9 +86,9 @@ impl Source for Apart {
         }
     }
 
-    /// Until it has ended, it holds event time back itself.
+    /// From its first record to its end it holds event time back itself.
     fn is_heard(&self) -> bool {
-        !self.over
+        self.has_begun && !self.over
     }
 }
 
@@ -111,11 +115,14 @@ mod tests {
             Polled::Nothing,
             "the pipe is open and silent"
         );
+        assert!(source.is_heard());
+        let mut poll = |batch: &mut Batch| source.poll(batch, short).unwrap();
         writer.write_all(b"{\"a\":2}\n").unwrap();
         while poll(&mut batch) == Polled::Nothing {}
         assert_eq!(batch.len(), 2, "added to what was there");
         drop(writer);
         while poll(&mut batch) != Polled::End {}
         assert_eq!((batch.len(), batch.notices.len()), (2, 1));
+        assert!(!source.is_heard());
     }
 }

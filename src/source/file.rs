@@ -170,11 +170,6 @@ impl Source for FileSource {
         }
         Ok(Polled::Some)
     }
-
-    /// Until it has ended, it holds event time back itself.
-    fn is_heard(&self) -> bool {
-        true
-    }
 }
 
 enum Step {

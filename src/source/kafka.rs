@@ -56,7 +56,7 @@ use unread::Unread;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the group's offsets are set.
 const PUBLISH: Duration = Duration::from_secs(5);
-const PUBLISH_AGAIN: Duration = Duration::from_secs(30);
+const PUBLISH_AGAIN: Duration = Duration::from_secs(15);
 const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
 
 /// A Kafka consumer as a source. Used by one thread.

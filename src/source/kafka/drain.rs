@@ -61,11 +61,15 @@ impl Drain {
 
     /// The ends before which all has been given, each once.
     pub(super) fn proven(&mut self) -> Vec<(Partition, i64)> {
-        let (empty, given) = (self.empty, self.given);
-        let ends = self
-            .ends
-            .extract_if(.., |_, (_, due)| empty || *due <= given);
-        ends.map(|(partition, (eof, _))| (partition, eof)).collect()
+        let (mut proven, empty, given) = (Vec::new(), self.empty, self.given);
+        self.ends.retain(|partition, (eof, due)| {
+            let is_due = empty || *due <= given;
+            if is_due {
+                proven.push((*partition, *eof));
+            }
+            !is_due
+        });
+        proven
     }
 }
 
