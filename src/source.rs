@@ -116,6 +116,9 @@ pub enum Notice {
         next: i64,
         cause: Halt,
     },
+    /// The brokers no longer name the partition, and an operator has accepted that: it has no place any more.
+    /// Should they name it again, it is read from the beginning of its log.
+    Gone { partition: Partition },
     /// For long nobody has answered for the partition while others are heard: event time goes on
     /// without it. Taken back by `Behind`, as an end is.
     Silent { partition: Partition },
@@ -139,6 +142,9 @@ impl Notice {
                 next,
             },
             Self::Behind { partition } => Self::Behind {
+                partition: lift(partition),
+            },
+            Self::Gone { partition } => Self::Gone {
                 partition: lift(partition),
             },
             Self::Silent { partition } => Self::Silent {
@@ -370,15 +376,17 @@ pub trait Source {
     /// If the source as a whole cannot go on. What was read before is in the batch.
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error>;
 
-    /// Stops reading until `resume`. A paused partition is never at its end: where one was told, the
-    /// next poll takes it back.
-    fn pause(&mut self);
-
-    fn resume(&mut self);
-
     /// Tells the outside how far state has come, where anybody can hear it. A gauge for others; never
     /// read back.
     fn publish(&mut self, _frontier: &ledger::Frontier) {}
+
+    /// Whether what it reads from answers: where that is so, this machine is not cut off.
+    fn is_heard(&self) -> bool {
+        false
+    }
+
+    /// Tells it whether another source is heard: then one whose brokers are all silent need not be waited for.
+    fn beside(&mut self, _heard: bool) {}
 
     /// How far each partition is behind; empty where that is not known.
     fn lag(&self) -> Vec<Lag> {

@@ -9,6 +9,7 @@ use super::state_dir::Place;
 use crate::engine::alert::Alert;
 use crate::engine::exchange::Routed;
 use crate::engine::snapshot::{Kind, Taken};
+use crate::engine::watermark::UNREAD;
 use crate::engine::{Engine, Input, Output, Shards};
 use crate::model::{Fingerprint, WallTime};
 use crate::source::ledger::{Frontier, Last};
@@ -73,6 +74,11 @@ impl<S: Shards> Course<S> {
                     partition: partition.number,
                     next: *next,
                 }),
+                Notice::Gone { partition } => self.engine.handle(&Input::Restart {
+                    source: partition.topic,
+                    partition: partition.number,
+                    next: UNREAD,
+                }),
                 Notice::Behind { partition } => self.engine.handle(&Input::Behind {
                     source: partition.topic,
                     partition: partition.number,
@@ -110,6 +116,7 @@ impl<S: Shards> Course<S> {
         match notice {
             Notice::End { partition, .. }
             | Notice::Halted { partition, .. }
+            | Notice::Gone { partition }
             | Notice::Silent { partition } => {
                 self.engine.handle(&Input::Idle {
                     source: partition.topic,

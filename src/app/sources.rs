@@ -36,6 +36,15 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Whether anybody but the part at `turn` is heard.
+    fn is_heard_beside(&self, turn: usize) -> bool {
+        let parts = self.parts.iter().enumerate();
+        let mut others = parts.filter(|(at, (.., ended))| *at != turn && !ended);
+        others.any(|(_, (_, source, _))| source.is_heard())
+    }
+}
+
 impl Source for Sources {
     fn topics(&self) -> &[Topic] {
         &self.topics
@@ -50,12 +59,14 @@ impl Source for Sources {
         let mut all_ended = true;
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
+            let heard = self.is_heard_beside(self.turn);
             let Some((first, source, ended)) = self.parts.get_mut(self.turn) else {
                 break;
             };
             if *ended {
                 continue;
             }
+            source.beside(heard);
             self.scratch.clear();
             let polled = source.poll(&mut self.scratch, share);
             *ended = matches!(polled, Ok(Polled::End)) && self.scratch.is_empty();
@@ -87,18 +98,6 @@ impl Source for Sources {
         } else {
             Polled::Nothing
         })
-    }
-
-    fn pause(&mut self) {
-        self.parts
-            .iter_mut()
-            .for_each(|(_, source, _)| source.pause());
-    }
-
-    fn resume(&mut self) {
-        self.parts
-            .iter_mut()
-            .for_each(|(_, source, _)| source.resume());
     }
 
     fn publish(&mut self, frontier: &Frontier) {

@@ -857,3 +857,38 @@ fn a_partition_that_is_behind_again_holds_event_time_back() {
     engine.handle(&Input::Batch(&of(1, &[210, 5001])));
     assert_eq!(engine.counts().late, 0);
 }
+
+/// A partition that is gone for good is in no frontier, and after a restart nothing waits for it.
+#[test]
+fn a_partition_that_is_gone_leaves_the_frontier_and_holds_nothing_back() {
+    let rules = vec![rule(window(Function::Count, Op::Gte, 9.0), 1, 100, true)];
+    let p = program(rules, 0, Settings::default());
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    for (partition, next) in [(0, 0), (1, 7)] {
+        engine.handle(&Input::Expect {
+            source: 0,
+            partition,
+            next,
+        });
+    }
+    let (source, partition) = (0, 1);
+    engine.handle(&Input::Restart {
+        source,
+        partition,
+        next: watermark::UNREAD,
+    });
+    engine.handle(&Input::Idle { source, partition });
+    engine.handle(&Input::Batch(&routed(&[(1000, 1, 0, 0)], 0, &[0])));
+    engine.handle(&Input::Batch(&routed(&[(2000, 1, 0, 0)], 1, &[0])));
+    assert_eq!(engine.frontier().collect::<Vec<_>>(), [(0, 0, 2)]);
+    let before = engine.stats().watermark;
+    assert!(before > EventTime::MIN, "{before:?}");
+    let bytes = engine.snapshot(Extent::Base).body.concat();
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let names = ["input".to_owned()];
+    let restored = engine.restore(Saved::read(&[bytes]).unwrap(), &names);
+    assert!(restored.is_ok());
+    assert_eq!(engine.frontier().collect::<Vec<_>>(), [(0, 0, 2)]);
+    engine.handle(&Input::Batch(&routed(&[(9000, 1, 0, 0)], 2, &[0])));
+    assert!(engine.stats().watermark > before, "nothing holds it back");
+}

@@ -23,8 +23,8 @@ const FAR_AHEAD: i64 = Span::hours(24).0;
 /// Between two looks at the clock no more than this passes: who stood still, or could not look, does
 /// not know what came meanwhile (ms).
 const WATCHED_MAX: i64 = Span::seconds(2).0;
-/// The next offset of a partition that is not read yet: it is in no frontier.
-const UNREAD: i64 = -1;
+/// The next offset of a partition that is not read yet, or is gone: it is in no frontier, nor known after a restart.
+pub const UNREAD: i64 = -1;
 /// Most observations held back for order; beyond it the oldest go on early, and are counted.
 const HELD_MAX: usize = 1 << 21;
 
@@ -406,6 +406,8 @@ impl Sequencer {
     /// After a restore: records before the frontier are inside, and no partition is known to be at
     /// its end.
     pub fn resume(&mut self) {
+        self.partitions.retain(|p| p.next != UNREAD);
+        self.lowest = 0;
         for p in &mut self.partitions {
             p.floor = p.next;
             p.idle = false;

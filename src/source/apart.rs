@@ -19,7 +19,8 @@ type Read = (Batch, Result<Polled, Error>);
 pub struct Apart {
     topics: Vec<Topic>,
     read: Receiver<Read>,
-    paused: bool,
+    /// It has given a record.
+    has_begun: bool,
     /// The source has ended, or failed, and said so.
     over: bool,
 }
@@ -39,7 +40,7 @@ impl Apart {
         Ok(Self {
             topics,
             read,
-            paused: false,
+            has_begun: false,
             over: false,
         })
     }
@@ -67,12 +68,10 @@ impl Source for Apart {
     }
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
-        if self.paused {
-            return Ok(Polled::Nothing);
-        }
         match self.read.recv_timeout(wait) {
             Ok((mut read, polled)) => {
                 self.over = is_over(&polled);
+                self.has_begun |= read.records().next().is_some();
                 if batch.is_empty() {
                     std::mem::swap(batch, &mut read);
                 } else {
@@ -87,12 +86,9 @@ impl Source for Apart {
         }
     }
 
-    fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
+    /// From its first record to its end it holds event time back itself.
+    fn is_heard(&self) -> bool {
+        self.has_begun && !self.over
     }
 }
 
@@ -119,11 +115,14 @@ mod tests {
             Polled::Nothing,
             "the pipe is open and silent"
         );
+        assert!(source.is_heard());
+        let mut poll = |batch: &mut Batch| source.poll(batch, short).unwrap();
         writer.write_all(b"{\"a\":2}\n").unwrap();
         while poll(&mut batch) == Polled::Nothing {}
         assert_eq!(batch.len(), 2, "added to what was there");
         drop(writer);
         while poll(&mut batch) != Polled::End {}
         assert_eq!((batch.len(), batch.notices.len()), (2, 1));
+        assert!(!source.is_heard());
     }
 }

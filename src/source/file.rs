@@ -29,7 +29,6 @@ pub struct FileSource {
     current: usize,
     open: Option<Lines>,
     line_max: usize,
-    paused: bool,
 }
 
 impl FileSource {
@@ -68,7 +67,6 @@ impl FileSource {
             current: 0,
             open: None,
             line_max,
-            paused: false,
         })
     }
 
@@ -94,7 +92,6 @@ impl FileSource {
             current: 0,
             open: Some(lines),
             line_max,
-            paused: false,
         })
     }
 
@@ -137,9 +134,6 @@ impl Source for FileSource {
     }
 
     fn poll(&mut self, batch: &mut Batch, _wait: Duration) -> Result<Polled, Error> {
-        if self.paused {
-            return Ok(Polled::Nothing);
-        }
         let (partition, line_max) = (self.partition(), self.line_max);
         while !batch.is_full() {
             let may_wait = batch.is_empty();
@@ -175,14 +169,6 @@ impl Source for FileSource {
             }
         }
         Ok(Polled::Some)
-    }
-
-    fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
     }
 }
 

@@ -22,19 +22,22 @@ use super::{
     Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
     Topic,
 };
-use crate::model::{Fingerprint, HashKey, WallTime};
+use crate::model::{HashKey, WallTime};
 
 mod broken;
 mod client;
 mod context;
+mod drain;
 pub mod embedded;
 mod ends;
 mod headers;
 mod hearing;
+mod lane;
 mod missing;
 pub mod packed;
 pub mod place;
 pub mod producer;
+mod said;
 pub mod settings;
 mod stall;
 mod survey;
@@ -43,7 +46,9 @@ mod unread;
 pub use settings::{Settings, Start};
 
 use client::Client;
-use hearing::Ear;
+use drain::Drain;
+use lane::Lane;
+use said::Said;
 use survey::Leaders;
 use unread::Unread;
 
@@ -51,69 +56,8 @@ use unread::Unread;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the group's offsets are set.
 const PUBLISH: Duration = Duration::from_secs(5);
-/// How long the same trouble is not said again.
-const REPEAT: Duration = Duration::from_secs(10);
+const PUBLISH_AGAIN: Duration = Duration::from_secs(15);
 const HEADERS: &str = "a record's headers cannot be read, since one has a name that is no UTF-8; it goes on without them";
-
-/// One partition that is, or was, read.
-#[derive(Clone, Copy, Debug)]
-struct Lane {
-    next: i64,
-    /// What the record before `next` was, until the log has shown that it holds it still.
-    proof: Option<Fingerprint>,
-    /// The first offset in the log, as it was at first.
-    low: i64,
-    /// One past the last offset in the log, as far as is known.
-    high: i64,
-    /// From `next` to here the log holds nothing to read: marks of transactions.
-    empty_to: i64,
-    ended: bool,
-    /// Whether its broker answers, and when it last did.
-    ear: Ear,
-    heard_at: Instant,
-    /// It has been silent for so long that nobody waits for it: its end stands all the same.
-    given_up: bool,
-    halted: Option<Halt>,
-    /// The batch that was last passed over, and how often.
-    passed: (i64, u8),
-    /// When a record last came, or the broker last said that there is none.
-    moved_at: Instant,
-    /// How often the client was made anew for want of one since then.
-    stalls: u32,
-}
-
-impl Lane {
-    /// Where reading begins: one record earlier where that one has something to show.
-    const fn from(&self) -> i64 {
-        if self.proof.is_some() {
-            self.next - 1
-        } else {
-            self.next
-        }
-    }
-
-    /// Takes a record in unless it is old; false where it shows that the log is another one.
-    fn take(&mut self, record: Record<'_>, key: Option<&HashKey>, batch: &mut Batch) -> bool {
-        if self.halted.is_some() {
-            return true;
-        }
-        if record.offset + 1 == self.next {
-            let proof = self.proof.take().zip(key);
-            return proof.is_none_or(|(proof, key)| record.fingerprint(key) == proof);
-        }
-        if record.offset < self.next {
-            return true;
-        }
-        // Where compaction has taken the record that was to be looked at, nothing is claimed.
-        self.proof = None;
-        self.next = record.offset + 1;
-        self.high = self.high.max(self.next);
-        self.ended = false;
-        (self.moved_at, self.stalls) = (Instant::now(), 0);
-        batch.push(record);
-        true
-    }
-}
 
 /// A Kafka consumer as a source. Used by one thread.
 pub struct KafkaSource {
@@ -126,13 +70,19 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: Client,
     lanes: BTreeMap<Partition, Lane>,
+    /// What this client has given of what it had fetched.
+    drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
     first: BTreeMap<u16, BTreeSet<i32>>,
     /// Partitions that the brokers no longer name, and since when.
     missing: BTreeMap<Partition, Instant>,
+    /// Those among them that an operator has given up, until they are named again.
+    gone: BTreeSet<Partition>,
     /// Partitions that cannot be read yet.
     unread: BTreeMap<Partition, Unread>,
-    paused: bool,
+    /// Some broker of its own is heard; another source is.
+    hears: bool,
+    heard_beside: bool,
     assigned: bool,
     /// When partitions are looked for next, offsets were last published.
     refresh_at: Instant,
@@ -141,7 +91,7 @@ pub struct KafkaSource {
     /// When a new client is given its partitions, and when one last was.
     anew_at: Option<Instant>,
     reassigned_at: Option<Instant>,
-    trouble: Option<(String, Instant)>,
+    said: Said,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -179,17 +129,20 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
+            drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
+            gone: BTreeSet::new(),
             unread: BTreeMap::new(),
-            paused: false,
+            hears: false,
+            heard_beside: false,
             assigned: false,
             refresh_at: now,
             published: (now, Frontier::default()),
             reported_at: now,
             anew_at: None,
             reassigned_at: None,
-            trouble: None,
+            said: Said::default(),
         })
     }
 
@@ -229,13 +182,7 @@ impl KafkaSource {
     }
 
     fn say(&mut self, batch: &mut Batch, detail: String) {
-        let now = Instant::now();
-        let fresh = self
-            .trouble
-            .as_ref()
-            .is_none_or(|(last, at)| *last != detail || now - *at > REPEAT);
-        if fresh {
-            self.trouble = Some((detail.clone(), now));
+        if self.said.is_news(&detail, Instant::now()) {
             batch.notices.push(Notice::Trouble { detail });
         }
     }
@@ -246,14 +193,17 @@ impl KafkaSource {
             return;
         }
         let mut list = TopicPartitionList::new();
-        let mut complete = true;
+        let (mut complete, mut silent) = (true, BTreeSet::new());
         for topic in 0..self.topics.len() {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
             match survey::leaders(&self.consumer, self.name(topic)) {
-                Ok(found) => complete &= self.discover(topic, found, &mut list, batch),
+                Ok(found) => {
+                    complete &= self.discover(topic, found, (&mut silent, &mut list), batch);
+                }
                 Err(detail) => {
                     complete = false;
                     self.say(batch, detail);
+                    self.await_known(batch);
                     // Most likely nobody answers: do not wait for the other topics, too.
                     break;
                 }
@@ -269,9 +219,6 @@ impl KafkaSource {
                 Ok(()) => self.assigned = true,
                 Err(e) => self.say(batch, format!("partitions could not be assigned: {e}")),
             }
-            if self.paused {
-                self.pause();
-            }
         }
         let pause = if complete {
             self.settings.refresh_every()
@@ -281,12 +228,13 @@ impl KafkaSource {
         self.refresh_at = Instant::now() + pause;
     }
 
-    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found.
+    /// Adds the topic's partitions that are new to us to `list`; false if some are still to be found. `silent`
+    /// leaders are not asked.
     fn discover(
         &mut self,
         topic: u16,
         mut found: Leaders,
-        list: &mut TopicPartitionList,
+        (silent, list): (&mut BTreeSet<i32>, &mut TopicPartitionList),
         batch: &mut Batch,
     ) -> bool {
         let name = self.name(topic).to_owned();
@@ -303,7 +251,7 @@ impl KafkaSource {
             let number = *number;
             !self.lanes.contains_key(&Partition { topic, number })
         });
-        let (ends, trouble) = survey::ends(&self.consumer, &name, &found);
+        let (ends, trouble) = survey::ends(&self.consumer, &name, &found, silent);
         if let Some(detail) = trouble {
             complete = false;
             self.say(batch, detail);
@@ -312,7 +260,11 @@ impl KafkaSource {
         self.await_leaders(topic, unread, batch);
         for (number, (low, high)) in ends {
             let partition = Partition { topic, number };
-            let known = first.as_ref().is_none_or(|f| !f.contains(&number));
+            let is_back = self.gone.remove(&partition);
+            if is_back {
+                batch.notices.push(Notice::Behind { partition });
+            }
+            let known = is_back || first.as_ref().is_none_or(|f| !f.contains(&number));
             let kept = self.start.next(&name, number);
             let accepted = self.is_accepted(partition);
             let (next, halted, notice) =
@@ -338,19 +290,9 @@ impl KafkaSource {
                 };
             let known = self.last.as_ref().filter(|_| low < next);
             let lane = Lane {
-                next,
                 proof: known.and_then(|(_, last)| last.before(&name, number, next)),
-                low,
-                high,
-                empty_to: next,
-                ended: false,
-                ear: Ear::Fresh,
-                heard_at: Instant::now(),
-                given_up: false,
                 halted,
-                passed: (-1, 0),
-                moved_at: Instant::now(),
-                stalls: 0,
+                ..Lane::new(next, (low, high))
             };
             if halted.is_none() {
                 // Fails only for offsets that are none.
@@ -393,6 +335,12 @@ impl KafkaSource {
 
     /// Goes on at `next`: what is lost was accepted.
     fn go_on(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
+        self.accept(partition, next, cause, batch);
+        self.reassign(batch);
+    }
+
+    /// As `go_on`, once all is assigned anew.
+    fn accept(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
         if let Some(lane) = self.lanes.get_mut(&partition) {
             (lane.next, lane.empty_to, lane.proof) = (next, next, None);
         }
@@ -401,7 +349,6 @@ impl KafkaSource {
             next,
             cause,
         });
-        self.reassign(batch);
     }
 
     /// What becomes of an error the consumer reports.
@@ -414,7 +361,6 @@ impl KafkaSource {
                 if let (Some((partition, lane)), None) = (same.next(), same.next())
                     && !lane.ended
                     && lane.ear.is_sure()
-                    && !self.paused
                 {
                     lane.ended = true;
                     batch.notices.push(Notice::End {
@@ -450,37 +396,34 @@ impl KafkaSource {
 
     /// A position was refused: finds out whose and stops those; the others are assigned anew.
     fn check_bounds(&mut self, batch: &mut Batch) {
-        let (mut found, mut silent) = (false, false);
-        let mut unsure = Vec::new();
-        for topic in 0..self.topics.len() {
-            let topic = u16::try_from(topic).unwrap_or(u16::MAX);
-            let lanes = self.lanes.iter().filter(|(p, _)| p.topic == topic);
-            let running: Vec<(Partition, i64)> = lanes
-                .filter(|(_, l)| l.halted.is_none())
-                .map(|(p, l)| (*p, l.next))
-                .collect();
-            // Where nobody answers, the other topics are not waited for.
-            let ends = (!silent).then(|| self.ends(topic, &running)).flatten();
-            silent |= ends.is_none();
-            let ends = ends.unwrap_or_default();
-            for (partition, next) in running {
-                let bounds = ends.get(&partition.number).copied();
-                if let Some((low, _)) = bounds
-                    && let Some(lane) = self.lanes.get_mut(&partition)
-                    && lane.from() < low
-                {
-                    // Retention has taken the record that was to be looked at.
-                    lane.proof = None;
-                }
-                match bounds.map(|ends| place::begin(Some(next), true, ends, self.settings.start)) {
-                    Some(Ok(_)) => {}
-                    Some(Err(cause)) => {
-                        found = true;
-                        self.halt(partition, cause, batch);
-                    }
-                    None => unsure.push(partition),
-                }
+        let running = self.lanes.iter().filter(|(_, l)| l.halted.is_none());
+        let running: Vec<(Partition, i64)> = running.map(|(p, l)| (*p, l.next)).collect();
+        let mut asked = survey::Asked::new();
+        for (partition, _) in &running {
+            let numbers = asked.entry(partition.topic).or_default();
+            numbers.push(partition.number);
+        }
+        let (ends, _open) = self.ask(&self.consumer, &asked);
+        let (mut found, mut unsure) = (false, Vec::new());
+        for (partition, next) in running {
+            let Some((low, high)) = ends.get(&partition).copied() else {
+                unsure.push(partition);
+                continue;
+            };
+            if let Some(lane) = self.lanes.get_mut(&partition)
+                && lane.from() < low
+            {
+                // Retention has taken the record that was to be looked at.
+                lane.proof = None;
             }
+            match place::begin(Some(next), true, (low, high), self.settings.start) {
+                Ok(_) => continue,
+                Err(cause) if self.is_accepted(partition) => {
+                    self.accept(partition, low, cause, batch);
+                }
+                Err(cause) => self.halt(partition, cause, batch),
+            }
+            found = true;
         }
         if !found {
             if let [only] = unsure.as_slice()
@@ -495,19 +438,6 @@ impl KafkaSource {
         }
         // The consumer holds a refused partition back until it is assigned anew, and it may not be the one found.
         self.reassign(batch);
-    }
-
-    /// The bounds of these partitions of one topic, as far as they can be had now; `None` if nobody
-    /// answers.
-    fn ends(
-        &self,
-        topic: u16,
-        partitions: &[(Partition, i64)],
-    ) -> Option<BTreeMap<i32, survey::Ends>> {
-        let name = self.name(topic);
-        let mut leaders = survey::leaders(&self.consumer, name).ok()?;
-        leaders.retain(|number, _| partitions.iter().any(|(p, _)| p.number == *number));
-        Some(survey::ends(&self.consumer, name, &leaders).0)
     }
 
     fn halt(&mut self, partition: Partition, cause: Halt, batch: &mut Batch) {
@@ -532,7 +462,7 @@ impl KafkaSource {
     /// has let go of it once, ends the process by an assertion (`rd_kafka_assignment_partition_stopped`).
     fn reassign(&mut self, batch: &mut Batch) {
         match self.consumer.another() {
-            Ok(consumer) => self.consumer = consumer,
+            Ok(consumer) => (self.consumer, self.drain) = (consumer, Drain::default()),
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
         let now = Instant::now();
@@ -551,9 +481,6 @@ impl KafkaSource {
         (self.anew_at, self.reassigned_at) = (None, Some(now));
         if let Err(e) = self.consumer.assign(&self.positions()) {
             self.say(batch, format!("partitions could not be assigned: {e}"));
-        }
-        if self.paused {
-            self.pause();
         }
     }
 }
@@ -595,9 +522,6 @@ impl Source for KafkaSource {
         self.listen(batch);
         self.assign_anew(batch);
         self.refresh(batch);
-        if self.paused {
-            self.forget_ends(batch);
-        }
         // Before the first record, so that whoever keeps state can keep where it begins.
         let begins = |n: &Notice| matches!(n, Notice::Assigned { .. });
         if batch.notices.iter().any(begins) {
@@ -608,9 +532,16 @@ impl Source for KafkaSource {
         } else {
             Duration::ZERO
         };
+        self.drain.begin();
         while !batch.is_full() {
-            let odd = match self.consumer.poll(wait) {
-                None => break,
+            let polled = self.consumer.poll(std::mem::take(&mut wait));
+            let reports = self.consumer.context().reports();
+            if self.drain.is_empty(polled.is_some(), reports) {
+                break;
+            }
+            let odd = match polled {
+                // It took a report, which comes before the records that wait.
+                None => continue,
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
                     let key = self.last.as_ref().map(|(key, _)| key);
@@ -632,7 +563,6 @@ impl Source for KafkaSource {
                 Ok(Some(Odd::Replaced(partition))) => self.replaced(partition, batch),
                 Err(error) => self.fault(&error, batch)?,
             }
-            wait = Duration::ZERO;
         }
         self.observe(batch);
         self.watch(batch);
@@ -643,25 +573,16 @@ impl Source for KafkaSource {
         })
     }
 
-    fn pause(&mut self) {
-        self.paused = true;
-        let _ = self.consumer.pause(&self.positions());
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
-        let now = Instant::now();
-        self.lanes.values_mut().for_each(|lane| lane.moved_at = now);
-        let _ = self.consumer.resume(&self.positions());
-    }
-
     fn publish(&mut self, frontier: &Frontier) {
         let now = Instant::now();
-        if now - self.published.0 < PUBLISH {
-            return;
-        }
-        // A coordinator that moves takes none: the same are given again.
-        if !self.consumer.context().was_refused() && self.published.1 == *frontier {
+        // Whether they were taken nobody tells, and a coordinator that moves takes none: the same are given again.
+        let (at, before) = &self.published;
+        let pause = if before == frontier {
+            PUBLISH_AGAIN
+        } else {
+            PUBLISH
+        };
+        if now - *at < pause {
             return;
         }
         let mut list = TopicPartitionList::new();
@@ -673,6 +594,14 @@ impl Source for KafkaSource {
         // A gauge: if it fails, the next one tells.
         let _ = self.consumer.commit(&list, CommitMode::Async);
         self.published = (now, frontier.clone());
+    }
+
+    fn is_heard(&self) -> bool {
+        self.hears && self.reported_at.elapsed() <= ends::REPORT_MAX
+    }
+
+    fn beside(&mut self, heard: bool) {
+        self.heard_beside = heard;
     }
 
     fn lag(&self) -> Vec<Lag> {

@@ -1,7 +1,7 @@
 //! Records from memory, for tests, the simulation and embedded use.
 //!
 //! Keeps the contract of a log: partitions with offsets that rise from 0, reading from a frontier,
-//! ends reported once, pause and resume. Knows no clock and never waits.
+//! ends reported once. Knows no clock and never waits.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,7 +24,6 @@ pub struct MemorySource {
     queue: VecDeque<Kept>,
     /// Per partition: offsets given out, next to read, whether its end was reported.
     lanes: Vec<(Partition, i64, i64, bool)>,
-    paused: bool,
     closed: bool,
     /// What was last published.
     pub published: Frontier,
@@ -74,20 +73,12 @@ impl Source for MemorySource {
     }
 
     fn poll(&mut self, batch: &mut Batch, _wait: Duration) -> Result<Polled, Error> {
-        let paused = self.paused;
         for (partition, appended, next, reported) in &mut self.lanes {
-            if *reported && (paused || appended != next) {
+            if *reported && appended != next {
                 *reported = false;
                 let partition = *partition;
                 batch.notices.push(Notice::Behind { partition });
             }
-        }
-        if self.paused {
-            return Ok(if batch.is_empty() {
-                Polled::Nothing
-            } else {
-                Polled::Some
-            });
         }
         while !batch.is_full() {
             let Some(kept) = self.queue.pop_front() else {
@@ -121,14 +112,6 @@ impl Source for MemorySource {
         })
     }
 
-    fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
-    }
-
     fn publish(&mut self, frontier: &Frontier) {
         self.published = frontier.clone();
     }
@@ -150,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_ends_and_pause() {
+    fn order_and_ends() {
         let mut source = MemorySource::new(vec![Topic {
             name: "t".into(),
             schema: None,
@@ -159,9 +142,6 @@ mod tests {
         let mut batch = Batch::default();
         assert_eq!(source.append(0, 0, Stamp::None, b"a"), 0);
         assert_eq!(source.append(0, 0, Stamp::None, b"b"), 1);
-        source.pause();
-        assert_eq!(source.poll(&mut batch, wait).unwrap(), Polled::Nothing);
-        source.resume();
         assert_eq!(source.lag()[0].records, 2);
         assert_eq!(source.poll(&mut batch, wait).unwrap(), Polled::Some);
         let seen: Vec<_> = batch.records().map(|r| (r.offset, r.payload)).collect();

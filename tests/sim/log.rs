@@ -146,6 +146,15 @@ impl Reader {
         }
     }
 
+    /// Gives nothing, nor knows an end, until `resume`: as where nothing can be heard.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
+
     /// Takes back ends that are none any more.
     fn take_back(
         next: &mut BTreeMap<usize, (i64, bool)>,
@@ -252,14 +261,6 @@ impl Source for Reader {
         } else {
             Polled::Some
         })
-    }
-
-    fn pause(&mut self) {
-        self.paused = true;
-    }
-
-    fn resume(&mut self) {
-        self.paused = false;
     }
 
     fn publish(&mut self, frontier: &Frontier) {

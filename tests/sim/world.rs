@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use tidegate::engine::program::Program;
 use tidegate::model::Span;
-use tidegate::source::Source as _;
 use tidegate::store::Store;
 use tidegate::store::memory::MemoryStore;
 

@@ -28,10 +28,6 @@ impl Source for Endless {
         });
         Ok(Polled::Some)
     }
-
-    fn pause(&mut self) {}
-
-    fn resume(&mut self) {}
 }
 
 /// A pipeline over an endless source in which every thread waits for the engine.

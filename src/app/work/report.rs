@@ -122,6 +122,13 @@ impl Report {
                 next,
                 cause,
             } => self.halted(*partition, *next, *cause),
+            Notice::Gone { partition } => {
+                self.shared.caught_up(*partition);
+                tracing::warn!(
+                    partition = self.name(*partition),
+                    "the partition is gone and its loss accepted: it has no place any more; should it come back, all it holds is read"
+                );
+            }
             Notice::Silent { partition } => tracing::error!(
                 partition = self.name(*partition),
                 "nobody answers for the partition: event time goes on without it, and what it brings later may be late"

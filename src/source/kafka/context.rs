@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::error::KafkaError;
 use serde::Deserialize;
 use unpack::Refusal;
 
@@ -23,6 +23,8 @@ use super::hearing::{Heard, patience};
 pub(super) struct Bounds {
     pub high: i64,
     pub eof: i64,
+    /// How much had been fetched and not given, of all partitions.
+    pub waiting: u64,
     /// Its broker, if that has answered lately.
     pub heard: Option<Heard>,
 }
@@ -56,6 +58,7 @@ struct TopicStatistics {
 struct PartitionStatistics {
     hi_offset: i64,
     eof_offset: i64,
+    fetchq_cnt: u64,
     /// Whom it is read from; -1 for nobody.
     broker: i32,
 }
@@ -93,6 +96,7 @@ fn parse(statistics: &[u8], patience: Duration) -> Option<Seen> {
             let bounds = Bounds {
                 high: partition.hi_offset,
                 eof: partition.eof_offset,
+                waiting: partition.fetchq_cnt,
                 heard: heard.iter().find(|h| h.broker == partition.broker).copied(),
             };
             seen.push((name.clone(), number, bounds));
@@ -113,10 +117,10 @@ pub(super) struct Context {
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
+    /// How many reports have come.
+    reports: AtomicU64,
     /// The batch that the error told last was about.
     about: Mutex<Option<About>>,
-    /// The group's coordinator has not taken the last offsets.
-    unpublished: AtomicBool,
 }
 
 impl Context {
@@ -125,8 +129,8 @@ impl Context {
         Self {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             newest: Mutex::new(None),
+            reports: AtomicU64::new(0),
             about: Mutex::new(None),
-            unpublished: AtomicBool::new(false),
         }
     }
 
@@ -135,14 +139,14 @@ impl Context {
         self.newest.lock().ok()?.take()
     }
 
+    /// How many reports have come: a poll that takes one looks like one that found nothing.
+    pub(super) fn reports(&self) -> u64 {
+        self.reports.load(Ordering::Relaxed)
+    }
+
     /// The batch that the last error was about, once.
     pub(super) fn about(&self) -> Option<About> {
         self.about.lock().ok()?.take()
-    }
-
-    /// Whether offsets were not taken since the last call.
-    pub(super) fn was_refused(&self) -> bool {
-        self.unpublished.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -152,6 +156,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.reports.fetch_add(1, Ordering::Relaxed);
         if let Some(seen) = parse(statistics, self.patience)
             && let Ok(mut newest) = self.newest.lock()
         {
@@ -169,14 +174,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!(target: "kafka", %error, "the group's offsets were not taken");
-            self.unpublished.store(true, Ordering::Relaxed);
-        }
-    }
-}
+impl ConsumerContext for Context {}
 
 /// The client's own log lines; they hold addresses of brokers, never credentials or payloads.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -206,9 +204,9 @@ mod tests {
             "b:9092/2":{{"name":"b:9092/2","nodeid":2,"source":"configured","state":"UP","rxidle":9,"req":{{"Fetch":4}}}},
             "GroupCoordinator":{{"name":"GroupCoordinator","nodeid":1,"source":"logical","state":"UP","rxidle":1,"req":{{}}}}}},
             "topics":{{"t":{{"topic":"t","partitions":{{
-            "0":{{"partition":0,"broker":1,"leader":1,"hi_offset":5,"eof_offset":5}},
-            "1":{{"partition":1,"broker":2,"leader":2,"hi_offset":8,"eof_offset":-1001}},
-            "-1":{{"partition":-1,"broker":-1,"leader":-1,"hi_offset":-1001,"eof_offset":-1001}}}}}}}}}}"#
+            "0":{{"partition":0,"broker":1,"leader":1,"hi_offset":5,"eof_offset":5,"fetchq_cnt":3}},
+            "1":{{"partition":1,"broker":2,"leader":2,"hi_offset":8,"eof_offset":-1001,"fetchq_cnt":3}},
+            "-1":{{"partition":-1,"broker":-1,"leader":-1,"hi_offset":-1001,"eof_offset":-1001,"fetchq_cnt":3}}}}}}}}}}"#
         )
     }
 

@@ -1,53 +1,18 @@
 //! Ends of logs: when one is told, and when it is taken back.
 //!
 //! An end lets event time pass without a record, so it must be known, not assumed. Invariant: no end
-//! stands while its partition has records to be read, its broker is not heard, or nobody reads.
+//! stands while its partition has records to be read or its broker is not heard.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 
 use super::super::{Batch, Notice, Partition};
-use super::context::Bounds;
+use super::KafkaSource;
 use super::hearing::Ear;
-use super::{KafkaSource, Lane};
 
 /// The client reports every second; after so long without a report nothing is known to be heard.
-const REPORT_MAX: Duration = Duration::from_secs(3);
-
-impl Lane {
-    /// All before it was read.
-    pub(super) fn reached(&self) -> i64 {
-        self.next.max(self.empty_to)
-    }
-
-    /// Takes in what a report says; true if all the log holds was read. `drained`: no record that
-    /// the client has fetched is still to be given.
-    fn see(&mut self, bounds: Bounds, drained: bool) -> bool {
-        self.ear = self.ear.after(bounds.heard);
-        if bounds.heard.is_some() {
-            self.heard_at = Instant::now();
-        }
-        self.given_up &= !self.ear.is_sure();
-        self.high = bounds.high.max(self.next);
-        if drained {
-            self.empty_to = self.empty_to.max(bounds.eof);
-        }
-        let told = bounds.eof == self.next || (drained && bounds.eof > self.next);
-        told && self.high <= self.reached() && self.ear.is_sure()
-    }
-
-    /// The end that was told, perhaps in this very batch, is none.
-    fn take_back(&mut self, partition: Partition, batch: &mut Batch) {
-        if !self.ended {
-            return;
-        }
-        (self.ended, self.given_up) = (false, false);
-        let same = |n: &Notice| matches!(n, Notice::End { partition: p, .. } if *p == partition);
-        batch.notices.retain(|n| !same(n));
-        batch.notices.push(Notice::Behind { partition });
-    }
-}
+pub(super) const REPORT_MAX: Duration = Duration::from_secs(3);
 
 impl KafkaSource {
     /// Takes back the ends that were told: nobody looks for new ones, or could see them.
@@ -68,42 +33,68 @@ impl KafkaSource {
         }
     }
 
-    /// Takes in what the statistics say: ends of logs, how far away they are, and who is heard.
+    /// Takes in what the statistics say: ends of logs, how far away they are, and who is heard. An end that they
+    /// tell of stands behind records that may still wait (`Drain`).
     pub(super) fn observe(&mut self, batch: &mut Batch) {
-        let Some(seen) = self.consumer.context().take() else {
-            return;
-        };
-        self.reported_at = Instant::now();
-        // Records the client has fetched but not yet given stand before the end it tells of.
-        let drained = batch.records().next().is_none();
-        for (topic, number, bounds) in seen {
+        let report = self.consumer.context().take();
+        let is_told = report.is_some();
+        let mut seen = Vec::new();
+        for (topic, number, bounds) in report.into_iter().flatten() {
             let Some(partition) = self.find(&topic, number) else {
                 continue;
             };
             let Some(lane) = self.lanes.get_mut(&partition) else {
                 continue;
             };
-            let at_end = lane.see(bounds, drained);
-            if !at_end && !lane.given_up && (lane.high > lane.reached() || !lane.ear.is_sure()) {
-                lane.take_back(partition, batch);
-            }
-            if at_end && !lane.ended && !self.paused && lane.halted.is_none() {
-                lane.ended = true;
-                batch.notices.push(Notice::End {
-                    partition,
-                    next: lane.reached(),
-                });
+            lane.see(bounds);
+            seen.push(partition);
+            if lane.eof > lane.reached() {
+                self.drain.expect(partition, lane.eof, bounds.waiting);
+            } else {
+                self.drain.forget(partition);
             }
         }
-        self.give_up(batch);
+        for (partition, eof) in self.drain.proven() {
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.empty_to = lane.empty_to.max(eof);
+                seen.push(partition);
+            }
+        }
+        for partition in seen {
+            self.tell_end(partition, batch);
+        }
+        if is_told {
+            self.reported_at = Instant::now();
+            self.give_up(batch);
+        }
     }
 
-    /// One broker that stays away must not stop what the others tell: where some are heard, those that
-    /// have been silent for as long as a stall takes hold event time back no longer.
+    /// Tells whether the partition is at its end, if that is new.
+    fn tell_end(&mut self, partition: Partition, batch: &mut Batch) {
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return;
+        };
+        let at_end = lane.is_at_end();
+        if !at_end && !lane.given_up && (lane.high > lane.reached() || !lane.ear.is_sure()) {
+            lane.take_back(partition, batch);
+        }
+        if at_end && !lane.ended && lane.halted.is_none() {
+            lane.ended = true;
+            batch.notices.push(Notice::End {
+                partition,
+                next: lane.reached(),
+            });
+        }
+    }
+
+    /// One broker that stays away must not stop what the others tell, nor all brokers of a source what other
+    /// sources tell: where somebody is heard, those that have been silent for as long as a stall takes hold event
+    /// time back no longer. Where nobody is, it is this machine that is cut off.
     fn give_up(&mut self, batch: &mut Batch) {
         let limit = self.settings.stall_after();
-        let running = || self.lanes.values().filter(|l| l.halted.is_none());
-        if self.paused || !running().any(|l| l.ear.is_sure()) {
+        let mut running = self.lanes.values().filter(|l| l.halted.is_none());
+        self.hears = running.any(|l| l.ear.is_sure());
+        if !self.hears && !self.heard_beside {
             return;
         }
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {

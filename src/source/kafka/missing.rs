@@ -2,39 +2,17 @@
 //! is gone.
 //!
 //! Invariant: none is passed over in silence. It stops, an operator decides, and it holds event time
-//! back no longer.
+//! back no longer. One whose loss is accepted at the start leaves the frontier, and nothing else is known of it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::{Batch, Halt, Notice, Partition};
-use super::hearing::Ear;
 use super::survey::Leaders;
 use super::{KafkaSource, Lane};
 
 /// How long a partition may be missing in what the brokers say of its topic.
-const MISSING_MAX: Duration = Duration::from_secs(5);
-
-impl Lane {
-    /// A lane without a log.
-    fn missing(next: i64) -> Self {
-        Self {
-            next,
-            proof: None,
-            low: next,
-            high: next,
-            empty_to: next,
-            ended: false,
-            ear: Ear::Deaf,
-            heard_at: Instant::now(),
-            given_up: false,
-            halted: Some(Halt::Missing),
-            passed: (-1, 0),
-            moved_at: Instant::now(),
-            stalls: 0,
-        }
-    }
-}
+pub(super) const MISSING_MAX: Duration = Duration::from_secs(5);
 
 impl KafkaSource {
     /// Stops partitions that the brokers have not named for long though state knows them, since
@@ -66,22 +44,19 @@ impl KafkaSource {
             self.missing.remove(&partition);
             self.unread.remove(&partition);
             let was_read = self.lanes.contains_key(&partition);
-            self.lanes.insert(partition, Lane::missing(next));
-            if self.is_accepted(partition) {
-                let (next, cause) = (0, Halt::Missing);
-                batch.notices.push(Notice::Accepted {
-                    partition,
-                    next,
-                    cause,
-                });
-                batch.notices.push(Notice::End { partition, next });
-            } else {
-                batch.notices.push(Notice::Halted {
-                    partition,
-                    next,
-                    cause: Halt::Missing,
-                });
+            // What was there when the operator accepted a loss is not what he meant.
+            if !was_read && self.is_accepted(partition) {
+                self.start.forget(&name, number);
+                self.gone.insert(partition);
+                batch.notices.push(Notice::Gone { partition });
+                continue;
             }
+            self.lanes.insert(partition, Lane::missing(next));
+            batch.notices.push(Notice::Halted {
+                partition,
+                next,
+                cause: Halt::Missing,
+            });
             is_read |= was_read;
         }
         if is_read {

@@ -1,13 +1,16 @@
 //! Records to Kafka: the alert topic and the dead-letter topic.
 //!
 //! A bounded queue with delivery reports: nothing counts as sent before the broker has said so, and
-//! a full queue is told to the caller instead of waiting or dropping. Knows no formats.
+//! a full queue is told to the caller instead of waiting or dropping. A client that has failed for good, as an
+//! idempotent one does that is refused its id, is made anew; what it held is reported as not sent. Knows no formats.
 
-use std::sync::Mutex;
-use std::time::Duration;
+#![expect(clippy::disallowed_methods, reason = "times how often it is made anew")]
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
@@ -15,6 +18,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use super::super::Error;
 use super::context;
 use super::settings::Settings;
+
+/// A client is not made anew more often: what has ended one mostly lasts.
+const RENEW_PAUSE: Duration = Duration::from_secs(5);
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +40,9 @@ pub enum SendError {
     Refused(String),
 }
 
-#[derive(Default)]
-struct Reports(Mutex<Vec<Report>>);
+/// What one client after the other has reported.
+#[derive(Clone, Default)]
+struct Reports(Arc<Mutex<Vec<Report>>>);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -63,7 +70,10 @@ impl ProducerContext for Reports {
 
 /// A producer. Delivery reports come out of `poll` and `flush`.
 pub struct Producer {
-    inner: BaseProducer<Reports>,
+    config: ClientConfig,
+    reports: Reports,
+    inner: RwLock<BaseProducer<Reports>>,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -79,10 +89,44 @@ impl Producer {
     /// If the settings are not sound; the text says what to change.
     pub fn new(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let config = settings.producer(env).map_err(Error::Settings)?;
+        let reports = Reports::default();
         let inner = config
-            .create_with_context(Reports::default())
+            .create_with_context(reports.clone())
             .map_err(|e| Error::Settings(e.to_string()))?;
-        Ok(Self { inner })
+        Ok(Self {
+            config,
+            reports,
+            inner: RwLock::new(inner),
+            renewed: Mutex::new(None),
+        })
+    }
+
+    fn inner(&self) -> RwLockReadGuard<'_, BaseProducer<Reports>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the client anew if it has failed for good: it takes nothing any more, however long it is asked.
+    fn renew(&self) {
+        let Some((code, why)) = self.inner().client().fatal_error() else {
+            return;
+        };
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewed.is_some_and(|at| at.elapsed() < RENEW_PAUSE) {
+            return;
+        }
+        *renewed = Some(Instant::now());
+        tracing::warn!(target: "kafka", %code, why, "a producer's client has failed for good; it is made anew");
+        match self.config.create_with_context(self.reports.clone()) {
+            Ok(fresh) => {
+                let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+                let old = std::mem::replace(&mut *inner, fresh);
+                drop(inner);
+                // Its end reports what it held, and may wait for a broker that is gone without a word.
+                let aside = std::thread::Builder::new().name("kafka-closing".to_owned());
+                let _none_left = aside.spawn(move || drop(old));
+            }
+            Err(error) => tracing::warn!(target: "kafka", %error, "there is no other client"),
+        }
     }
 
     /// Queues a record. Its report carries `ticket`.
@@ -111,7 +155,7 @@ impl Producer {
             };
             record = record.headers(headers.iter().fold(empty, add));
         }
-        self.inner.send(record).map_err(|(error, _)| match error {
+        self.inner().send(record).map_err(|(error, _)| match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => SendError::Full,
             other => SendError::Refused(other.to_string()),
         })
@@ -120,7 +164,8 @@ impl Producer {
     /// Serves the client for up to `wait` and returns what was reported.
     #[must_use]
     pub fn poll(&self, wait: Duration) -> Vec<Report> {
-        self.inner.poll(wait);
+        self.inner().poll(wait);
+        self.renew();
         self.take()
     }
 
@@ -128,19 +173,18 @@ impl Producer {
     #[must_use]
     pub fn flush(&self, wait: Duration) -> Vec<Report> {
         // A time-out shows in `in_flight`.
-        let _ = self.inner.flush(wait);
+        let _ = self.inner().flush(wait);
         self.take()
     }
 
     /// Records queued and not reported yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
+        usize::try_from(self.inner().in_flight_count()).unwrap_or(0)
     }
 
     fn take(&self) -> Vec<Report> {
-        self.inner
-            .context()
+        self.reports
             .0
             .lock()
             .map(|mut reports| std::mem::take(&mut *reports))

@@ -4,19 +4,16 @@
 //! is asked first, then a fresh one: a connection whose other side is gone without a word answers nobody, and
 //! librdkafka waits a minute for it (`socket.timeout.ms`).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::{Batch, Notice, Partition};
-use super::client::Client;
-use super::{KafkaSource, Lane, survey};
+use super::KafkaSource;
+use super::lane::Lane;
+use super::survey::Asked;
 
 /// A client that was made anew has up to so long until its first record, each time twice as long as before: on
 /// a slow network it would not come to read otherwise, made anew again and again.
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
-
-/// Partitions by topic.
-type Quiet = BTreeMap<u16, Vec<i32>>;
 
 /// After how long without a record a partition is quiet for which the client was made anew so often.
 fn patience(stall_after: Duration, stalls: u32) -> Duration {
@@ -27,9 +24,6 @@ fn patience(stall_after: Duration, stalls: u32) -> Duration {
 impl KafkaSource {
     /// If nothing came from a partition for long though there is more, makes the client anew.
     pub(super) fn watch(&mut self, batch: &mut Batch) {
-        if self.paused {
-            return;
-        }
         let quiet = self.quiet();
         let stalled = self.stalled(&quiet);
         if stalled.is_empty() {
@@ -46,12 +40,12 @@ impl KafkaSource {
 
     /// The partitions from which nothing has come for as long as a stall takes. They are not named again
     /// before as much time has passed.
-    fn quiet(&mut self) -> Quiet {
+    fn quiet(&mut self) -> Asked {
         let (now, limit) = (Instant::now(), self.settings.stall_after());
         let is_due = |lane: &Lane| {
             lane.halted.is_none() && now - lane.moved_at >= patience(limit, lane.stalls)
         };
-        let mut quiet = Quiet::new();
+        let mut quiet = Asked::new();
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, lane)| is_due(lane)) {
             lane.moved_at = now;
             quiet
@@ -63,43 +57,18 @@ impl KafkaSource {
     }
 
     /// Those of them that have more than was read, and what is to be read next.
-    fn stalled(&self, quiet: &Quiet) -> Vec<(Partition, i64)> {
+    fn stalled(&self, quiet: &Asked) -> Vec<(Partition, i64)> {
         let (mut ends, open) = self.ask(&self.consumer, quiet);
         if !open.is_empty()
             && let Ok(fresh) = self.consumer.another()
         {
             ends.extend(self.ask(&fresh, &open).0);
         }
-        let stalled = ends.into_iter().filter_map(|(partition, end)| {
+        let stalled = ends.into_iter().filter_map(|(partition, (_, end))| {
             let next = self.lanes.get(&partition)?.reached();
             (next < end).then_some((partition, next))
         });
         stalled.collect()
-    }
-
-    /// One past the last offset of each partition, as far as this client is told, and the partitions for which
-    /// nobody has answered. Whoever gave no answer is not waited for again.
-    fn ask(&self, client: &Client, quiet: &Quiet) -> (BTreeMap<Partition, i64>, Quiet) {
-        let (mut all, mut open) = (BTreeMap::new(), quiet.clone());
-        let mut silent = BTreeSet::new();
-        for (topic, numbers) in quiet {
-            let topic = *topic;
-            let Ok(mut leaders) = survey::leaders(client, self.name(topic)) else {
-                break;
-            };
-            leaders.retain(|number, _| numbers.contains(number));
-            let mut asked = leaders.clone();
-            asked.retain(|_, leader| leader.is_some_and(|leader| !silent.contains(&leader)));
-            let (ends, _why) = survey::ends(client, self.name(topic), &asked);
-            // One that is not there, or has no leader, has nothing to be asked for.
-            leaders.retain(|number, leader| leader.is_some() && !ends.contains_key(number));
-            silent.extend(leaders.values().flatten().copied());
-            open.insert(topic, leaders.into_keys().collect());
-            let place = |(number, (_low, end))| (Partition { topic, number }, end);
-            all.extend(ends.into_iter().map(place));
-        }
-        open.retain(|_, numbers| !numbers.is_empty());
-        (all, open)
     }
 }
 

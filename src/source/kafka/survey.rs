@@ -3,18 +3,25 @@
 //! Asks a broker once for all the partitions it leads, so that many cost no more than one and those
 //! of a broker that is gone hide no others. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::super::Partition;
+use super::KafkaSource;
+use super::client::Client;
+
 /// How long a question to the brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(3);
 
 /// A topic's partitions and their leaders; `None` where there is none at the time.
 pub(super) type Leaders = BTreeMap<i32, Option<i32>>;
+
+/// Partitions by topic.
+pub(super) type Asked = BTreeMap<u16, Vec<i32>>;
 
 /// First offset and one past the last.
 pub(super) type Ends = (i64, i64);
@@ -49,11 +56,13 @@ pub(super) fn leaders<C: ConsumerContext>(
         .collect())
 }
 
-/// The bounds of these partitions' logs, as far as they can be had, and why some cannot.
+/// The bounds of these partitions' logs, as far as they can be had, and why some cannot. Leaders known to be
+/// `silent` are not asked, and those that give no answer become so.
 pub(super) fn ends<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     name: &str,
     partitions: &Leaders,
+    silent: &mut BTreeSet<i32>,
 ) -> (BTreeMap<i32, Ends>, Option<String>) {
     let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     let mut leaderless = Vec::new();
@@ -66,7 +75,10 @@ pub(super) fn ends<C: ConsumerContext>(
     let mut found = BTreeMap::new();
     let mut trouble = (!leaderless.is_empty())
         .then(|| format!("partitions {leaderless:?} of {name} have no leader"));
-    for numbers in by_leader.values() {
+    for (leader, numbers) in &by_leader {
+        if silent.contains(leader) {
+            continue;
+        }
         let both = at(consumer, name, numbers, Offset::Beginning)
             .and_then(|low| Ok((low, at(consumer, name, numbers, Offset::End)?)));
         match both {
@@ -75,6 +87,7 @@ pub(super) fn ends<C: ConsumerContext>(
                     .filter_map(|(number, low)| Some((number, (low, *high.get(&number)?)))),
             ),
             Err(e) => {
+                silent.insert(*leader);
                 trouble = Some(format!(
                     "the bounds of partitions {numbers:?} of {name} cannot be read: {e}"
                 ));
@@ -92,6 +105,30 @@ pub(super) fn ends<C: ConsumerContext>(
         ));
     }
     (found, trouble)
+}
+
+impl KafkaSource {
+    /// The bounds of these partitions, as far as this client is told, and those for which nobody has answered.
+    /// Whoever gave no answer is not waited for again.
+    pub(super) fn ask(&self, client: &Client, asked: &Asked) -> (BTreeMap<Partition, Ends>, Asked) {
+        let (mut all, mut open) = (BTreeMap::new(), asked.clone());
+        let mut silent = BTreeSet::new();
+        for (topic, numbers) in asked {
+            let topic = *topic;
+            let Ok(mut leaders) = leaders(client, self.name(topic)) else {
+                break;
+            };
+            leaders.retain(|number, _| numbers.contains(number));
+            let (ends, _why) = ends(client, self.name(topic), &leaders, &mut silent);
+            // One that is not there, or has no leader, has nothing to be asked for.
+            leaders.retain(|number, leader| leader.is_some() && !ends.contains_key(number));
+            open.insert(topic, leaders.into_keys().collect());
+            let place = |(number, ends)| (Partition { topic, number }, ends);
+            all.extend(ends.into_iter().map(place));
+        }
+        open.retain(|_, numbers| !numbers.is_empty());
+        (all, open)
+    }
 }
 
 /// One end of the logs of partitions that one broker leads.

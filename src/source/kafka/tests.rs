@@ -223,12 +223,6 @@ fn a_partition_that_the_brokers_no_longer_name_halts_and_the_others_go_on() {
         .filter(|n| matches!(n, Notice::Halted { .. }));
     assert_eq!(told.count(), 1, "{got:?}");
     assert_eq!(source.halted().collect::<Vec<_>>(), [(gone, Halt::Missing)]);
-
-    let accepted = [("t".to_owned(), 3)];
-    let source = KafkaSource::new(settings, frontier, NO_ENV).unwrap();
-    let mut source = source.accepting(&accepted);
-    let got = poll(&mut source, |got| ended(got, gone, 0));
-    assert!(!got.notices.contains(&halted), "{got:?}");
 }
 
 /// A topic that is looked at piece by piece is not half old, and what lacks hides nothing.
@@ -349,28 +343,6 @@ fn a_log_that_holds_another_record_before_the_frontier_halts() {
 }
 
 #[test]
-fn a_paused_source_gives_nothing_and_no_end() {
-    let cluster = cluster(&[("t", 1)]);
-    let settings = settings(&cluster, &["t"], Start::Earliest);
-    let p = Partition {
-        topic: 0,
-        number: 0,
-    };
-    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
-    poll(&mut source, |got| ended(got, p, 0));
-    source.pause();
-    produce(&settings, "t", ["x".to_owned()]);
-    let mut batch = Batch::default();
-    for _ in 0..30 {
-        source.poll(&mut batch, WAIT).unwrap();
-    }
-    assert!(batch.records().next().is_none(), "{batch:?}");
-    assert_eq!(batch.notices, [Notice::Behind { partition: p }]);
-    source.resume();
-    assert_eq!(poll(&mut source, |got| ended(got, p, 1)).records.len(), 1);
-}
-
-#[test]
 fn a_missing_topic_and_missing_brokers_are_said_and_waited_for() {
     let settings = Settings {
         start: Start::Earliest,
@@ -427,6 +399,36 @@ fn all_assigned_anew_again_at_once_does_not_end_the_process() {
     assert_eq!(got.records.len(), 10, "nothing is read twice");
 }
 
+/// An idempotent producer that was once refused its id took nothing more for as long as the process lived.
+#[test]
+fn a_producer_that_has_failed_for_good_is_made_anew() {
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    let cluster = cluster(&[("t", 1)]);
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[refused]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    let producer = Producer::new(&settings, NO_ENV).unwrap();
+    let (begun, mut reports) = (Instant::now(), Vec::new());
+    let mut ticket = 0;
+    while !reports.iter().any(|r: &Report| r.result.is_ok()) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{reports:?}");
+        if producer.send("t", None, b"x", &[], ticket).is_ok() {
+            ticket += 1;
+        }
+        reports.extend(producer.poll(WAIT));
+    }
+    while reports.len() < ticket {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{reports:?}");
+        reports.extend(producer.poll(WAIT));
+    }
+    let refused = reports.iter().filter(|r| r.result.is_err()).count();
+    assert!(refused > 0, "what the first one held is told as not sent");
+    let mut tickets: Vec<usize> = reports.iter().map(|r| r.ticket).collect();
+    tickets.sort_unstable();
+    assert_eq!(tickets, Vec::from_iter(0..ticket), "each is told once");
+}
+
 #[test]
 fn a_full_queue_is_told() {
     let mut settings = Settings::new(&["127.0.0.1:1"], &["t"]);
@@ -445,3 +447,6 @@ fn a_full_queue_is_told() {
     assert_eq!(reports.len(), 2);
     assert!(reports.iter().all(|r| r.result.is_err()));
 }
+
+mod ends;
+mod losses;

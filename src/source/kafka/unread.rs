@@ -39,6 +39,18 @@ impl KafkaSource {
         }
     }
 
+    /// Nobody answers: waits for all partitions that state knows and that are not read.
+    pub(super) fn await_known(&mut self, batch: &mut Batch) {
+        let known = self.start.iter().filter_map(|(topic, number, _)| {
+            let partition = self.find(topic, number)?;
+            (!self.lanes.contains_key(&partition)).then_some(partition)
+        });
+        let known: Vec<Partition> = known.collect();
+        for partition in known {
+            self.await_leaders(partition.topic, [&partition.number].into_iter(), batch);
+        }
+    }
+
     /// It is read from now on.
     pub(super) fn is_read(&mut self, partition: Partition, batch: &mut Batch) {
         if self.unread.remove(&partition).is_some_and(|u| u.given_up) {

@@ -3,7 +3,6 @@
 use tidegate::engine::containment::Record;
 use tidegate::engine::containment::policy::Answer;
 use tidegate::model::ids::Id;
-use tidegate::source::Source as _;
 
 use crate::disk::Tear;
 use crate::fault::Fault;
