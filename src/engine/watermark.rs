@@ -167,7 +167,7 @@ impl Sequencer {
         for o in &batch.passed {
             self.reach(o.source, o.partition, o.offset + 1);
         }
-        self.arenas.push(batch.text.clone(), held);
+        self.arenas.push(&batch.text, held);
         if self.newest() != newest {
             self.idle.begin();
         }
@@ -207,9 +207,9 @@ impl Sequencer {
 
     fn release(&mut self, limit: i64, packet: &mut Packet) {
         while let Some((_, held)) = self.queue.pop_until(limit) {
-            if let Some(text) = self.arenas.take(held.arena) {
-                packet.push(held.observation, held.observation.text_in(text));
-            }
+            let o = held.observation;
+            self.arenas
+                .take(held.arena, |text| packet.push(o, o.text_in(text)));
         }
         self.arenas.trim();
     }
@@ -410,6 +410,7 @@ impl Sequencer {
     /// After a restore: records before the frontier are inside, and no partition is known to be at
     /// its end. What had passed has passed; of the time since then nothing is known.
     pub fn resume(&mut self) {
+        self.arenas.tidy();
         for p in &mut self.partitions {
             p.floor = p.next;
             p.idle = false;
