@@ -858,3 +858,36 @@ fn a_partition_that_is_behind_again_holds_event_time_back() {
     engine.handle(&Input::Batch(&of(1, &[210, 5001])));
     assert_eq!(engine.counts().late, 0);
 }
+
+/// [C4] A partition that could not be read when a snapshot was written, and is never named again: the topic was
+/// made anew with fewer. It has brought nothing, and held event time back for ever.
+#[test]
+fn a_partition_that_nobody_has_read_is_forgotten_at_a_restart() {
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 9.0), 1, 100, true)],
+        0,
+        Settings::default(),
+    );
+    let list: Vec<Fact> = vec![(1_000_000, 1, 0, 0), (2_000_000, 1, 0, 0)];
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let behind = |partition| Input::Behind {
+        source: 0,
+        partition,
+    };
+    engine.handle(&behind(7));
+    engine.handle(&Input::Batch(&routed(&list, 0, &[0])));
+    assert_eq!(engine.stats().watermark, EventTime::MIN);
+    for is_named_again in [false, true] {
+        let saved = [engine.snapshot(Extent::Base).body.concat()];
+        let mut again = Engine::new(Arc::clone(&p), 1);
+        let saved = Saved::read(&saved).unwrap();
+        again.restore(saved, &["input".to_owned()]).unwrap();
+        assert_eq!(again.frontier().collect::<Vec<_>>(), [(0, 0, 2)]);
+        if is_named_again {
+            again.handle(&behind(7));
+        }
+        again.handle(&Input::Batch(&routed(&[(3_000_000, 1, 0, 0)], 2, &[0])));
+        let waits = again.stats().watermark == EventTime::MIN;
+        assert_eq!(waits, is_named_again);
+    }
+}

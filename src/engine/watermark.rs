@@ -410,11 +410,14 @@ impl Sequencer {
     /// After a restore: records before the frontier are inside, and no partition is known to be at
     /// its end. What had passed has passed; of the time since then nothing is known.
     pub fn resume(&mut self) {
+        // One that nobody has read is named again if there is still such a one; else nothing ever came of it.
+        self.partitions.retain(|p| p.next != UNREAD);
         self.arenas.tidy();
         for p in &mut self.partitions {
             p.floor = p.next;
             p.idle = false;
         }
+        self.lowest = 0;
         self.idle.interrupt();
     }
 
