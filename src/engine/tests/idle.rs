@@ -170,7 +170,8 @@ fn time_that_has_passed_survives_a_restart() {
         .unwrap();
     waiting.now += 3_600_000;
     waiting.engine.advance(WallTime(waiting.now));
-    [SOURCE, OTHER].map(|partition| waiting.end(partition));
+    waiting.end(SOURCE);
+    waiting.end(OTHER);
     assert_eq!(waiting.engine.stats().watermark, watermark);
     let left = waiting.until_alert(QUIET, |_| None);
     let half = QUIET / 2;

@@ -113,14 +113,17 @@ mod tests {
     #[test]
     fn what_was_not_known_does_not_count_and_what_has_passed_has() {
         let mut idle = Idle::default();
-        [0, 1000, 2000].map(|now| idle.look(now, true));
+        let look =
+            |idle: &mut Idle, clock: [i64; 2]| clock.iter().for_each(|at| idle.look(*at, true));
+        look(&mut idle, [0, 1000]);
+        look(&mut idle, [1500, 2000]);
         idle.interrupt();
         idle.look(3000, false);
-        [4000, 5000].map(|now| idle.look(now, true));
+        look(&mut idle, [4000, 5000]);
         assert_eq!(idle.passed(), 3000);
         idle.begin();
         assert_eq!(idle.passed(), 0);
-        [6000, 7000].map(|now| idle.look(now, true));
+        look(&mut idle, [6000, 7000]);
         assert_eq!(idle.passed(), 1000);
     }
 }
