@@ -204,6 +204,12 @@ impl<S: Shards> Engine<S> {
         self.run();
     }
 
+    /// The wall clock says `now`, and a batch is about to be taken in: where that brings nothing new, time
+    /// has passed up to it. Alerts of it come with the batch.
+    pub fn watch(&mut self, now: WallTime) {
+        self.sequencer.tick(now.0, &self.program.settings);
+    }
+
     /// The wall clock says `now`: where every partition is at its end, event time passes with it.
     pub fn advance(&mut self, now: WallTime) {
         self.packet.observations.clear();

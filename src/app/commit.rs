@@ -3,7 +3,8 @@
 //!
 //! Invariant: policy runs once for each alert revision, in the transaction that first inserts it.
 //! A replayed revision is found in the store and changes nothing, so nothing is decided or sent
-//! twice; nothing is sent that is not committed. `mutes` has what people keep from being told.
+//! twice; one of a changed detector is no replay of what the detector before it told
+//! (`alerts::kept_as`). Nothing is sent that is not committed. `mutes` has what people keep from being told.
 
 mod mutes;
 
@@ -127,10 +128,14 @@ impl Desk {
         now: WallTime,
         done: &mut Committed,
     ) -> Result<(), StoreError> {
-        if alert_rows::exists(tx, alert.alert_id, alert.revision)? {
+        let alert_id = alert_rows::kept_as(tx, alert.alert_id, alert.revision)?;
+        if alert_rows::exists(tx, alert_id, alert.revision)? {
             return Ok(());
         }
-        let mut alert = alert.clone();
+        let mut alert = Alert {
+            alert_id,
+            ..alert.clone()
+        };
         let voice = self.mutes.voice(tx, &alert, now)?;
         alert.silenced = voice.silenced_by;
         if voice.silenced_by.is_none() {
@@ -227,7 +232,7 @@ impl Desk {
                 return Ok(all);
             };
             behind = Some((last.time, last.alert_id));
-            let closed: Vec<Alert> = open.into_iter().map(closed_as_lost).collect();
+            let closed: Vec<Alert> = open.into_iter().map(Alert::lost).collect();
             let committed = self.record(&closed, now)?;
             all.alerts.extend(committed.alerts);
             all.messages += committed.messages;
@@ -309,15 +314,6 @@ impl Desk {
             messages,
         })
     }
-}
-
-fn closed_as_lost(mut alert: Alert) -> Alert {
-    alert.revision += 1;
-    alert.status = Status::Closed;
-    alert
-        .summary
-        .push_str("; closed because its detector was changed or taken out");
-    alert
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::engine::snapshot::{Refused, Saved};
 use crate::engine::{Engine, snapshot};
 use crate::model::HashKey;
 use crate::source::apart::Apart;
-use crate::source::file::FileSource;
+use crate::source::file::{self, FileSource, STDIN};
 use crate::source::kafka::KafkaSource;
 use crate::source::ledger::{Frontier, Last};
 use crate::source::{RECORD_BYTES_MAX, Source, Topic};
@@ -108,7 +108,7 @@ pub fn restore(
         let shards = shard_count(config, saved.as_ref());
         let mut engine = Engine::over(Arc::clone(&program), Threads::start(&program, shards)?);
         if let Some(saved) = saved {
-            match engine.restore(saved, &place.topics) {
+            match engine.restore(saved, &still_read(config, &state.key, &place)?) {
                 Ok(snapshot::Restored { kept, fresh }) => {
                     tracing::info!(kept, fresh, "state restored");
                 }
@@ -129,6 +129,34 @@ pub fn restore(
             engine,
         });
     }
+}
+
+/// The topics of a snapshot by their numbers there; without a name is one whose positions mean nothing any more:
+/// standard input is another stream in each process, and a file may be another one of the same name.
+fn still_read(config: &Config, key: &HashKey, place: &Place) -> anyhow::Result<Vec<String>> {
+    let mut topics = place.topics.clone();
+    for source in &config.sources {
+        let name = match source {
+            SourceShape::Kafka(_) => continue,
+            SourceShape::Stdin(_) => STDIN.to_owned(),
+            SourceShape::File(s) => s.path.display().to_string(),
+        };
+        let Some(next) = place.frontier.next(&name, 0) else {
+            continue;
+        };
+        if let SourceShape::File(s) = source {
+            let last = place.last.before(&name, 0, next);
+            if file::goes_on(&s.path, next, last, key)? {
+                continue;
+            }
+        }
+        tracing::warn!(source = %name, lines = next - 1, "another input than before: all its lines are read");
+        topics
+            .iter_mut()
+            .filter(|t| **t == name)
+            .for_each(String::clear);
+    }
+    Ok(topics)
 }
 
 fn shard_count(config: &Config, saved: Option<&Saved<'_>>) -> usize {
@@ -164,7 +192,7 @@ fn open_sources(
                 Opened::Kafka(Box::new(source))
             }
             SourceShape::File(s) => file(&s.path, &s.schema)?,
-            SourceShape::Stdin(s) => file(Path::new("-"), &s.schema)?,
+            SourceShape::Stdin(s) => file(Path::new(STDIN), &s.schema)?,
         });
     }
     if sources.is_empty() {

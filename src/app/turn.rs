@@ -108,6 +108,8 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         if !Arc::ptr_eq(&intake.rules, &self.rules) {
             self.change_rules(&intake.rules);
         }
+        // Where batches leave no pause to look in, too, time passes.
+        self.course.engine.watch(self.effects.now());
         self.course.take(&intake.routed, &intake.notices);
         self.course.note_last(&intake.last);
         self.effects.point("batch-taken")?;

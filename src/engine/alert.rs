@@ -50,6 +50,31 @@ pub struct Alert {
     pub silenced: Option<Id>,
 }
 
+/// Why an alert is closed whose detector is not as it was.
+const LOST: &str = "; closed because its detector was changed or taken out";
+
+impl Alert {
+    /// The revision behind this one that closes it, since its detector is not as it was and nothing watches
+    /// the episode any more.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        self.revision += 1;
+        self.status = Status::Closed;
+        self.summary.push_str(LOST);
+        self
+    }
+
+    /// Whether this is what `lost` made of `before`. A summary may end in what somebody chose as a key, so
+    /// that its end alone says nothing.
+    #[must_use]
+    pub fn is_loss_of(&self, before: &Self) -> bool {
+        let said = self.summary.strip_suffix(LOST);
+        self.status == Status::Closed
+            && self.revision.checked_sub(1) == Some(before.revision)
+            && said == Some(before.summary.as_str())
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 pub(super) const fn is_none(count: &u64) -> bool {
     *count == 0

@@ -1,6 +1,7 @@
 //! The engine against its definition: an oracle of a few lines per rule kind, and the promise that
 //! packets, shards, disorder and restarts change nothing.
 
+mod idle;
 mod live;
 mod memory;
 
@@ -891,4 +892,37 @@ fn a_partition_that_is_gone_leaves_the_frontier_and_holds_nothing_back() {
     assert_eq!(engine.frontier().collect::<Vec<_>>(), [(0, 0, 2)]);
     engine.handle(&Input::Batch(&routed(&[(9000, 1, 0, 0)], 2, &[0])));
     assert!(engine.stats().watermark > before, "nothing holds it back");
+}
+
+/// [C4] A partition that could not be read when a snapshot was written, and is never named again: the topic was
+/// made anew with fewer. It has brought nothing, and held event time back for ever.
+#[test]
+fn a_partition_that_nobody_has_read_is_forgotten_at_a_restart() {
+    let p = program(
+        vec![rule(window(Function::Count, Op::Gte, 9.0), 1, 100, true)],
+        0,
+        Settings::default(),
+    );
+    let list: Vec<Fact> = vec![(1_000_000, 1, 0, 0), (2_000_000, 1, 0, 0)];
+    let mut engine = Engine::new(Arc::clone(&p), 1);
+    let behind = |partition| Input::Behind {
+        source: 0,
+        partition,
+    };
+    engine.handle(&behind(7));
+    engine.handle(&Input::Batch(&routed(&list, 0, &[0])));
+    assert_eq!(engine.stats().watermark, EventTime::MIN);
+    for is_named_again in [false, true] {
+        let saved = [engine.snapshot(Extent::Base).body.concat()];
+        let mut again = Engine::new(Arc::clone(&p), 1);
+        let saved = Saved::read(&saved).unwrap();
+        again.restore(saved, &["input".to_owned()]).unwrap();
+        assert_eq!(again.frontier().collect::<Vec<_>>(), [(0, 0, 2)]);
+        if is_named_again {
+            again.handle(&behind(7));
+        }
+        again.handle(&Input::Batch(&routed(&[(3_000_000, 1, 0, 0)], 2, &[0])));
+        let waits = again.stats().watermark == EventTime::MIN;
+        assert_eq!(waits, is_named_again);
+    }
 }

@@ -5,12 +5,14 @@
 //! One event dated far ahead never moves it alone.
 
 mod arenas;
+mod idle;
 pub mod queue;
 pub mod seen;
 
 use serde::{Deserialize, Serialize};
 
 use self::arenas::Arenas;
+use self::idle::Idle;
 use self::queue::TimeQueue;
 use self::seen::Seen;
 use super::exchange::{Mark, Observation, Packet, Progress, Routed};
@@ -20,9 +22,6 @@ use crate::model::{EventTime, Span};
 
 /// A time this far ahead of everything before it needs a second witness.
 const FAR_AHEAD: i64 = Span::hours(24).0;
-/// Between two looks at the clock no more than this passes: who stood still, or could not look, does
-/// not know what came meanwhile (ms).
-const WATCHED_MAX: i64 = Span::seconds(2).0;
 /// The next offset of a partition that is not read yet, or is gone: it is in no frontier, nor known after a restart.
 pub const UNREAD: i64 = -1;
 /// Most observations held back for order; beyond it the oldest go on early, and are counted.
@@ -82,11 +81,8 @@ pub struct Sequencer {
     watermark: i64,
     /// The partition that holds the watermark back.
     lowest: usize,
-    /// Since when, by the clock, all partitions have been at their ends; later by what was not watched.
-    idle_since: Option<i64>,
-    /// The clock at the last look.
-    #[serde(skip)]
-    looked: Option<i64>,
+    /// Time that has passed since the latest event.
+    idle: Idle,
     pub counts: Counts,
     /// By number of source.
     #[serde(skip)]
@@ -102,8 +98,7 @@ impl Default for Sequencer {
             seen: Seen::default(),
             watermark: EventTime::MIN.0,
             lowest: 0,
-            idle_since: None,
-            looked: None,
+            idle: Idle::default(),
             counts: Counts::default(),
             passed: Vec::new(),
         }
@@ -127,7 +122,7 @@ impl Sequencer {
         packet: &mut Packet,
     ) {
         self.counts.keyless += batch.keyless.iter().sum::<u64>();
-        self.idle_since = None;
+        let newest = self.newest();
         let arena = self.arenas.next();
         let mut held = 0;
         let mut rest = batch.observations.as_slice();
@@ -172,7 +167,10 @@ impl Sequencer {
         for o in &batch.passed {
             self.reach(o.source, o.partition, o.offset + 1);
         }
-        self.arenas.push(batch.text.clone(), held);
+        self.arenas.push(&batch.text, held);
+        if self.newest() != newest {
+            self.idle.begin();
+        }
         self.watermark = self.watermark.max(self.low(settings.lateness.0));
         let limit = self.limit(settings);
         self.release(limit, packet);
@@ -209,9 +207,9 @@ impl Sequencer {
 
     fn release(&mut self, limit: i64, packet: &mut Packet) {
         while let Some((_, held)) = self.queue.pop_until(limit) {
-            if let Some(text) = self.arenas.take(held.arena) {
-                packet.push(held.observation, held.observation.text_in(text));
-            }
+            let o = held.observation;
+            self.arenas
+                .take(held.arena, |text| packet.push(o, o.text_in(text)));
         }
         self.arenas.trim();
     }
@@ -314,7 +312,10 @@ impl Sequencer {
         match self.partitions.iter_mut().find(same) {
             Some(known) if known.next == UNREAD => known.next = next,
             Some(_) => {}
-            None => self.partitions.push(fresh),
+            None => {
+                self.partitions.push(fresh);
+                self.idle.interrupt();
+            }
         }
     }
 
@@ -342,6 +343,7 @@ impl Sequencer {
                 (p.next, p.floor, p.idle) = (next, 0, false);
             }
         }
+        self.idle.interrupt();
     }
 
     /// A partition has been read to the end of its log (and not because we paused it), or is no
@@ -353,31 +355,33 @@ impl Sequencer {
             }
         }
         if !idle {
-            self.idle_since = None;
+            self.idle.interrupt();
         }
     }
 
     /// The clock says `now`. Where all partitions are at the end of their logs, event time passes
-    /// as fast as the clock, from the last event on: a deadline comes without any event, and a
-    /// stream that lags behind the clock is not made late by it. A clock that leaps, or that nobody
-    /// looked at for long, brings event time no further than `WATCHED_MAX`.
+    /// as fast as the clock, from the latest event on: a deadline comes without any event, and a
+    /// stream that lags behind the clock is not made late by it. Only an event later than all before it
+    /// begins anew; whatever else comes, at whatever rhythm, holds nothing back.
     pub fn tick(&mut self, now: i64, settings: &Settings) {
-        let step = now - self.looked.replace(now).unwrap_or(now);
-        let unwatched = step - step.clamp(0, WATCHED_MAX);
-        if self.partitions.is_empty() || !self.partitions.iter().all(|p| p.idle) {
-            self.idle_since = None;
+        let at_ends = !self.partitions.is_empty() && self.partitions.iter().all(|p| p.idle);
+        self.idle.look(now, at_ends);
+        if !at_ends {
             return;
         }
-        let since = self.idle_since.map_or(now, |since| since + unwatched);
-        self.idle_since = Some(since);
+        let before = self.newest();
         // The clock is a witness, too: of the only record there is.
         for p in self.partitions.iter_mut().filter(|p| p.newest.is_none()) {
             p.newest = p.doubtful.take_if(|first| *first <= now + FAR_AHEAD);
         }
-        let newest = self.partitions.iter().filter_map(|p| p.newest).max();
+        let newest = self.newest();
+        if newest != before {
+            self.idle.begin();
+            self.idle.look(now, true);
+        }
         if let Some(newest) = newest {
-            let passed = (now - since).max(0);
-            self.watermark = self.watermark.max(newest - settings.lateness.0 + passed);
+            let front = newest.0.saturating_add(self.idle.passed());
+            self.watermark = self.watermark.max(front - settings.lateness.0);
         }
     }
 
@@ -404,15 +408,17 @@ impl Sequencer {
     }
 
     /// After a restore: records before the frontier are inside, and no partition is known to be at
-    /// its end.
+    /// its end. What had passed has passed; of the time since then nothing is known.
     pub fn resume(&mut self) {
+        // One that nobody has read is named again if there is still such a one; else nothing ever came of it.
         self.partitions.retain(|p| p.next != UNREAD);
-        self.lowest = 0;
+        self.arenas.tidy();
         for p in &mut self.partitions {
             p.floor = p.next;
             p.idle = false;
         }
-        self.idle_since = None;
+        self.lowest = 0;
+        self.idle.interrupt();
     }
 
     /// After a restore or a reload: rules have the numbers `keep` says, sources those of `sources` (by their
@@ -467,7 +473,7 @@ impl Sequencer {
 /// Its partitions and numbers are few: only what it holds and remembers is told by what has changed.
 impl Changing for Sequencer {
     fn write(&self, to: &mut Writer) -> Result<(), postcard::Error> {
-        let times = (self.watermark, self.lowest, self.idle_since);
+        let times = (self.watermark, self.lowest, self.idle);
         to.put(&(&self.partitions, times, &self.counts))?;
         self.queue.write(to)?;
         self.arenas.write(to)?;
@@ -477,7 +483,7 @@ impl Changing for Sequencer {
     fn apply(&mut self, from: &mut Reader<'_>) -> Result<(), postcard::Error> {
         let times;
         (self.partitions, times, self.counts) = from.take()?;
-        (self.watermark, self.lowest, self.idle_since) = times;
+        (self.watermark, self.lowest, self.idle) = times;
         self.queue.apply(from)?;
         self.arenas.apply(from)?;
         self.seen.apply(from)

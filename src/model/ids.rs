@@ -80,6 +80,14 @@ impl HashKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Id(pub [u8; 32]);
 
+impl Id {
+    /// The id of what comes after something that had this one and is over, where it would have the same.
+    #[must_use]
+    pub fn successor(self) -> Self {
+        Self(blake3::derive_key("tidegate 2026 successor", &self.0))
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

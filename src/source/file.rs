@@ -2,7 +2,8 @@
 //!
 //! Streams: memory stays at one batch however large the input or what it unpacks to. A line beyond
 //! the limit is handed out cut one byte after it, so that its reader refuses it, and the rest goes
-//! on. Positions are line numbers from 1; blank lines are counted and not handed out.
+//! on. Positions are line numbers from 1; blank lines are counted and not handed out. They mean nothing in
+//! another input of the same name (`goes_on`).
 
 #![expect(clippy::disallowed_methods, reason = "opens the files it reads")]
 
@@ -13,8 +14,13 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Batch, Error, Notice, Partition, Polled, Record, Source, Stamp, Topic};
+use super::{
+    Batch, Error, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp, Topic,
+};
+use crate::model::{Fingerprint, HashKey};
 
+/// The name of standard input.
+pub const STDIN: &str = "-";
 const BUFFER: usize = 128 << 10;
 /// The largest zstd window that is unpacked (2^25 = 32 MiB); every level below `--ultra` needs less.
 const WINDOW_LOG_MAX: u32 = 25;
@@ -46,7 +52,7 @@ impl FileSource {
         for path in paths {
             let path = path.as_ref();
             let name = path.display().to_string();
-            if name != "-" {
+            if name != STDIN {
                 let folder = std::fs::metadata(path).map(|found| found.is_dir());
                 let cause = match folder {
                     Ok(false) => None,
@@ -101,7 +107,7 @@ impl FileSource {
             let Some(topic) = self.topics.get(self.current) else {
                 return Ok(None);
             };
-            let reader: io::Result<Box<dyn Read + Send>> = if topic.name == "-" {
+            let reader: io::Result<Box<dyn Read + Send>> = if topic.name == STDIN {
                 Ok(Box::new(io::stdin()))
             } else {
                 File::open(&topic.name).map(|file| Box::new(file) as Box<dyn Read + Send>)
@@ -169,6 +175,36 @@ impl Source for FileSource {
             }
         }
         Ok(Polled::Some)
+    }
+}
+
+/// Whether the lines that were read of a path before are those that it still begins with, so that their numbers say
+/// where to go on: it is a file, and the line before `next` is the one that was read, as far as that is known.
+/// Anything else that can be read is another stream each time. Reads up to there.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn goes_on(
+    path: &Path,
+    next: i64,
+    last: Option<Fingerprint>,
+    key: &HashKey,
+) -> Result<bool, Error> {
+    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let Some(last) = last.filter(|_| is_file) else {
+        return Ok(is_file);
+    };
+    let mut source = FileSource::new([path], None, RECORD_BYTES_MAX)?;
+    let mut batch = Batch::default();
+    loop {
+        batch.clear();
+        let polled = source.poll(&mut batch, Duration::ZERO)?;
+        if let Some(found) = batch.records().find(|r| r.offset >= next - 1) {
+            return Ok(found.offset == next - 1 && found.fingerprint(key) == last);
+        }
+        if polled == Polled::End {
+            return Ok(false);
+        }
     }
 }
 

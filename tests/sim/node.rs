@@ -224,6 +224,8 @@ impl Node {
         }
         self.decode(&rules, now)?;
         self.spoil();
+        // The time since the last look is told when nothing more comes.
+        self.turn.effects.now = now - self.awake;
         self.turn.take(&mut self.intake)?;
         self.misbehave(now, early)?;
         self.settle(now)?;

@@ -49,7 +49,14 @@ impl Found {
         let mut alerts = self.alerts.borrow_mut();
         store::read(&self.store, |view| {
             while let Some((id, revision)) = alerts.first().copied() {
-                if !rows::alerts::exists(view, id, revision)? {
+                // Of a changed detector: behind those that were closed when it changed.
+                let mut kept = id;
+                while !rows::alerts::exists(view, kept, revision)?
+                    && rows::alerts::newest(view, kept.successor())?.is_some()
+                {
+                    kept = kept.successor();
+                }
+                if !rows::alerts::exists(view, kept, revision)? {
                     return Ok(Some(format!("{id}, revision {revision}")));
                 }
                 alerts.pop_first();

@@ -1,9 +1,15 @@
 use super::*;
+use crate::app::course::Course;
 use crate::app::meta;
+use crate::app::stage::{Beside, Stage};
+use crate::engine::Engine;
 use crate::engine::alert::Number;
 use crate::engine::containment::policy::Settings;
 use crate::engine::detector::{Options, SourceFile, compile};
+use crate::engine::exchange::Routed;
 use crate::engine::program::Settings as ProgramSettings;
+use crate::engine::shard::Local;
+use crate::enrich::Tables;
 use crate::model::HashKey;
 use crate::store::memory::MemoryStore;
 use crate::store::rows::tests::alert;
@@ -194,4 +200,120 @@ fn what_another_definition_opened_is_closed_at_the_start() {
     ));
     assert_eq!(gone.plan.detectors.len(), 2);
     assert_eq!(start(&gone, 5).1, [format!("decoy{why}")]);
+}
+
+/// The engine and the desk through changes of the detectors, as the turn has them.
+struct Changing {
+    course: Course<Local>,
+    rules: Arc<Program>,
+    line: i64,
+}
+
+impl Changing {
+    fn new(store: &Arc<MemoryStore>, rules: &Arc<Program>) -> Self {
+        let engine = Engine::new(Arc::clone(rules), 1);
+        let course = Course::new(engine, desk(store, &rules.plan), vec!["t".to_owned()]);
+        let mut all = Self {
+            course,
+            rules: Arc::clone(rules),
+            line: 0,
+        };
+        all.course.desk.adopt(rules, WallTime(0)).unwrap();
+        all
+    }
+
+    /// Goes over to other detectors; tells the alerts that are closed by it.
+    fn change(&mut self, rules: &Arc<Program>) -> Vec<Alert> {
+        self.rules = Arc::clone(rules);
+        self.course.engine.reload(Arc::clone(rules));
+        self.course.desk.adopt(rules, WallTime(0)).unwrap().alerts
+    }
+
+    /// So many requests for a reset, one in each second; tells the alerts that are new.
+    fn requests(&mut self, many: i64) -> Vec<Alert> {
+        let mut stage = Stage::new(
+            &self.rules,
+            self.rules.projection(&[]),
+            Arc::new(Tables::default()),
+        );
+        let (mut routed, mut dead) = (Routed::default(), Vec::new());
+        for _ in 0..many {
+            let line = format!(
+                r#"{{"event.kind":"recovery.requested","time":"2026-01-12T08:00:{:02}Z","source.ip":"203.0.113.7"}}"#,
+                self.line
+            );
+            self.line += 1;
+            let beside = Beside::line(self.line);
+            stage.work(line.as_bytes(), &beside, &mut routed, &mut dead);
+        }
+        self.course.take(&routed, &[]);
+        self.course.commit(WallTime(0)).unwrap().alerts
+    }
+}
+
+fn revisions(alerts: &[Alert]) -> Vec<(Id, u32, Status)> {
+    let told = |a: &Alert| (a.alert_id, a.revision, a.status);
+    alerts.iter().map(told).collect()
+}
+
+/// [A6] A detector that was changed without a new version gives its first episode of a key the id of the one that was
+/// closed by the change: it was taken for a replay, and nobody heard of it.
+#[test]
+fn what_a_changed_detector_opens_is_no_replay_of_what_was_closed_when_it_changed() {
+    let program = |bound: &str| {
+        let plan = compiled(&KINDS.replace("gte: 5", bound));
+        let settings = ProgramSettings {
+            sorted: false,
+            ..ProgramSettings::default()
+        };
+        Arc::new(Program::new(plan, HashKey::fixed(), settings))
+    };
+    let (five, six) = (program("gte: 5"), program("gte: 6"));
+    let store = Arc::new(MemoryStore::default());
+    let mut all = Changing::new(&store, &five);
+    let first = all.requests(5);
+    let [(id, 0, Status::Open)] = revisions(&first)[..] else {
+        panic!("{first:?}")
+    };
+    assert_eq!(
+        revisions(&all.change(&six)),
+        [(id, 1, Status::Closed)],
+        "its detector has changed"
+    );
+
+    // In the same slot, with the same key: one of its own, and so are its revisions.
+    let second = all.requests(6);
+    let next = id.successor();
+    assert_eq!(revisions(&second), [(next, 0, Status::Open)]);
+    assert_eq!(revisions(&all.requests(6)), [(next, 1, Status::Open)]);
+
+    // A replay of it by the same detectors changes nothing.
+    let mut again = Changing::new(&store, &six);
+    again.line = 5;
+    assert_eq!(revisions(&again.requests(12)), []);
+
+    // And back to the first ones.
+    assert_eq!(revisions(&all.change(&five)), [(next, 2, Status::Closed)]);
+    let third = all.requests(5);
+    assert_eq!(
+        revisions(&third),
+        [(next.successor(), 0, Status::Open)],
+        "the second has ended, too"
+    );
+    let newest = |id| store::read(&*store, |v| alert_rows::newest(v, id)).unwrap();
+    assert_eq!(newest(id).unwrap().status, Status::Closed);
+    assert_eq!(newest(next).unwrap().status, Status::Closed);
+
+    // Unchanged detectors name their alerts as ever, also those that somebody's key makes look closed so.
+    let mut fresh = Changing::new(&Arc::default(), &five);
+    assert_eq!(revisions(&fresh.requests(5)), [(id, 0, Status::Open)]);
+    let mut feigned = newest(next).unwrap();
+    feigned.alert_id = Id([7; 32]);
+    feigned.revision = 0;
+    let mut desk = desk(&store, &five.plan);
+    assert_eq!(
+        desk.record(&[feigned.clone()], WallTime(0)).unwrap().alerts,
+        [feigned.clone()]
+    );
+    assert!(desk.record(&[feigned], WallTime(0)).unwrap().is_empty());
 }

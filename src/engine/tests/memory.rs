@@ -46,3 +46,29 @@ fn sets_that_grow_stay_within_the_memory_and_survive_a_restart() {
         .unwrap();
     assert_eq!(bytes_and_keys(&mut again).1, keys);
 }
+
+/// [B1] One record of a backlog that is dated far ahead waits for the end of it; the texts of all that came behind
+/// it waited, too, in memory and in every base.
+#[test]
+fn one_record_from_the_future_keeps_no_other_texts() {
+    let size = |time: i64| {
+        let count = window(Function::Count, Op::Gte, 1_000.0);
+        let settings = Settings {
+            lateness: Span(1000),
+            ..Settings::default()
+        };
+        let p = program(vec![rule(count, 1, 1000, true)], 0, settings);
+        let mut engine = Engine::new(p, 1);
+        let first = [(0, 1, 0, 0), (time, 1, 0, 0)];
+        engine.handle(&Input::Batch(&routed(&first, 0, &[0])));
+        for batch in 0..300 {
+            let facts: Vec<Fact> = (0..20).map(|n| (batch * 100 + n, n as u64, 0, 0)).collect();
+            let offset = usize::try_from(2 + batch * 20).unwrap();
+            engine.handle(&Input::Batch(&routed(&facts, offset, &[0])));
+        }
+        engine.snapshot(Extent::Base).body.concat().len()
+    };
+    let (plain, one) = (size(1), size(Span::days(7).0));
+    // A place of two bytes for each batch.
+    assert!(one < plain + 300 * 2 + 100, "{plain}, {one} bytes");
+}

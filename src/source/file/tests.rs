@@ -173,3 +173,42 @@ fn a_pipe_is_not_waited_for_once_there_is_a_record() {
     assert_eq!(all, [b"abc".to_vec(), b"de".to_vec(), b"fgh".to_vec()]);
     assert!(sizes.len() >= 3, "{sizes:?}");
 }
+
+/// [A3] A file of the same name whose lines are others, or fewer, is read from its beginning.
+#[test]
+fn a_file_goes_on_if_the_last_line_that_was_read_still_stands_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.jsonl");
+    let key = HashKey::fixed();
+    let write = |lines: &[&str]| std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    write(&["one", "", "two", "three"]);
+    let of = |offset, payload| {
+        let record = Record {
+            partition: Partition::default(),
+            offset,
+            stamp: Stamp::None,
+            payload,
+            event_id: None,
+            traceparent: None,
+        };
+        Some(record.fingerprint(&key))
+    };
+    let (two, three) = (of(3, b"two".as_slice()), of(4, b"three"));
+    let goes_on = |next, last| goes_on(&path, next, last, &key).unwrap();
+    assert!(goes_on(5, three) && goes_on(4, two));
+    assert!(goes_on(6, None), "blank lines at the end say nothing");
+    write(&["one", "", "two", "three", "four"]);
+    assert!(goes_on(5, three), "it has grown");
+    for other in [
+        &["five", "six"][..],
+        &["a", "b", "c", "d", "e"],
+        &["three"],
+        &[],
+    ] {
+        write(other);
+        assert!(!goes_on(5, three), "{other:?}");
+    }
+    let pipe = Path::new("/dev/stdin");
+    let is_file = std::fs::metadata(pipe).is_ok_and(|m| m.is_file());
+    assert_eq!(super::goes_on(pipe, 5, None, &key).unwrap(), is_file);
+}

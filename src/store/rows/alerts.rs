@@ -103,6 +103,35 @@ pub fn exists(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool
     Ok(view.get(Table::Alerts, &alert_key(id, revision))?.is_some())
 }
 
+/// The id under which an alert is kept that its detector calls `id`. It is another one where the episode of
+/// that id was closed because its detector was changed: the changed one knows nothing of it and gives its
+/// first episode of the key in the same slot the same id, if its version is the same. That episode is no
+/// replay of the other one, and a replay of it finds it.
+///
+/// # Errors
+/// When an alert is damaged.
+pub fn kept_as(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<Id, StoreError> {
+    let mut last = id;
+    while newest(view, last.successor())?.is_some() {
+        last = last.successor();
+    }
+    // What goes on is of an episode that has begun.
+    let is_over = revision == 0 && is_lost(view, last)?;
+    Ok(if is_over { last.successor() } else { last })
+}
+
+/// Whether an alert was closed because its detector was changed or taken out.
+fn is_lost(view: &(impl View + ?Sized), id: Id) -> Result<bool, StoreError> {
+    let Some(newest) = newest(view, id)? else {
+        return Ok(false);
+    };
+    let Some(before) = newest.revision.checked_sub(1) else {
+        return Ok(false);
+    };
+    let before: Option<Alert> = super::get(view, Table::Alerts, &alert_key(id, before))?;
+    Ok(before.is_some_and(|before| newest.is_loss_of(&before)))
+}
+
 /// The newest revision of an alert.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! (3) A restart goes on where it was, whether it was asked to end or killed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -86,6 +87,30 @@ fn after_sigterm_counting_goes_on_in_the_middle_of_a_window() {
     );
     store_agrees(&daemon, &got);
     daemon.stop();
+}
+
+/// [A3] Each process has a standard input of its own: as many lines as the one before had read were left out,
+/// uncounted.
+#[test]
+fn what_standard_input_brings_after_a_restart_is_new() {
+    let sinks = "alerts: {sinks: [{kind: file, path: alerts.ndjson}]}\n";
+    let source = "sources: [{kind: stdin}]\n";
+    let home = Home::new("restart-stdin", &format!("{source}{}{sinks}", detectors()));
+    let events = home.file("events.jsonl");
+    let all = morning(&[(RESET, "203.0.113.7"), (RESET, "198.51.100.23")], 20);
+    std::fs::write(&events, &all).unwrap();
+    let (first, second) = all.split_at(all.match_indices('\n').nth(7).unwrap().0 + 1);
+    for (part, lines) in [(first, 8), (second, 32)] {
+        let (daemon, mut pipe) = home.spawn_piped();
+        let daemon = daemon.addressed();
+        pipe.write_all(part.as_bytes()).unwrap();
+        daemon.until("all lines", |d| (d.received() >= lines).then_some(()));
+        daemon.stop();
+    }
+    let got = comparable(&home.file("alerts.ndjson"));
+    let want = replayed(&events, Some(fixture("detectors")));
+    assert!(!want.is_empty());
+    alerts::assert_same_set("alerts over both runs", &got, &want);
 }
 
 #[test]
