@@ -58,7 +58,10 @@ pub fn restore(
         let saved = match chain.as_slice() {
             [] => None,
             chain => match Saved::read(chain) {
-                Ok(saved) => Some(saved),
+                Ok(saved) => {
+                    crate::crash::point("state-read");
+                    Some(saved)
+                }
                 Err(Refused::Damaged(why)) => {
                     state.snapshots.pass_over(why);
                     continue;
@@ -82,6 +85,7 @@ pub fn restore(
         if let Some(saved) = saved {
             match engine.restore(saved, &place.topics) {
                 Ok(snapshot::Restored { kept, fresh }) => {
+                    crate::crash::point("state-restored");
                     tracing::info!(kept, fresh, "state restored");
                 }
                 Err(Refused::Damaged(why)) => {
