@@ -35,6 +35,7 @@ const SELDOM: &[(&str, u64)] = &[
     ("draining", 1),
     ("input-read", 1),
     ("letters-sending", 1),
+    ("reports-served", 2),
 ];
 
 /// `TIDEGATE_TEST_ROUNDS=10` for the long run: at the 1st, 2nd, ... pass of each point.

@@ -40,30 +40,32 @@ fn moment(n: u32) -> Duration {
     Duration::from_millis(u64::from(n) * 787 % 3500)
 }
 
-/// When a kill comes that does not: scattered over the start, which takes that long, and the time just after.
+/// When a kill comes that does not: scattered over the start, which takes that long.
 fn amid(n: u32, start: Duration) -> Duration {
-    start.mul_f64((f64::from(n) * 0.618_034).fract() * 1.25)
+    start.mul_f64((f64::from(n) * 0.618_034).fract())
 }
 
 /// What the lives came to that a kill ended.
 #[derive(Debug, Default)]
 struct Lives {
-    /// Told that they run, and of them those that went on from a snapshot.
+    /// Told that they run, and of these went on from a snapshot.
     running: u32,
     restored: u32,
-    /// Killed before that, and of them those that had not taken up their state yet.
+    /// Did not come so far, and of these had not taken up a state either.
     starting: u32,
     stateless: u32,
 }
 
 impl Lives {
     fn count(&mut self, log: &str) {
-        let has = |text: &str| u32::from(log.contains(text));
-        let (runs, restored) = (has("tidegate is running"), has("state restored"));
-        self.running += runs;
-        self.restored += runs * restored;
-        self.starting += 1 - runs;
-        self.stateless += (1 - runs) * (1 - restored);
+        let is_restored = log.contains("state restored");
+        if log.contains("tidegate is running") {
+            self.running += 1;
+            self.restored += u32::from(is_restored);
+        } else {
+            self.starting += 1;
+            self.stateless += u32::from(!is_restored);
+        }
     }
 }
 
@@ -101,9 +103,9 @@ fn killed_again_and_again_in_the_middle() {
         daemon.kill();
         lives.count(&std::fs::read_to_string(log).unwrap());
     }
-    // Of those at work all but the first few; of those at their start most.
-    assert!(lives.restored >= kills() / 2 * 3 / 4, "{lives:?}");
-    assert!(lives.starting >= kills() / 4, "{lives:?}");
+    // There is a snapshot for all but the first lives.
+    assert!(lives.restored * 3 >= lives.running * 2, "{lives:?}");
+    assert!(lives.stateless > 0, "{lives:?}");
     let tally = scene.recover();
     assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
     assert!(tally.alerts >= 300 && tally.actions > 0, "{tally:?}");
@@ -112,7 +114,7 @@ fn killed_again_and_again_in_the_middle() {
     row(
         "T1 kill -9",
         &format!(
-            "{} kills over {} records: {} at work, {} of them from a snapshot on, {} at the start, {} of them before the state was there; {}",
+            "{} kills over {} records, {} of them at work ({} from a snapshot on), {} at a start ({} before a state was taken up), {}",
             share(kills().into(), LONG.into()),
             share(scene.records, EVENTS),
             lives.running,
