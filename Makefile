@@ -20,16 +20,27 @@ SEEDS ?= 1000
 # For make fuzz: seconds for each function; TARGET=decode for one of them.
 SECONDS ?= 60
 TARGET ?=
-# For make faults: passes of each crash point, kills, reloads under load, some tests only (FAULTS=drain), another store.
-ROUNDS ?= 1
-KILLS ?= 20
-RELOADS ?= 10
+# For make faults: some tests only (FAULTS=drain), another store; and how much of each. LONG=1 is what is asked
+# for once and again (hours); every change has what it can afford, and each row of the table says which it was.
 FAULTS ?=
-# Seconds of the soak and of an endpoint's outage, MiB of a packed batch, for the long run: 7200, 600, 950.
-SOAK ?=
-OUTAGE ?=
-PACKED ?=
 STORE ?= redb
+LONG ?=
+# Passes of each crash point, kills (with 200 of them a million records), reloads under load.
+ROUNDS ?= $(if $(LONG),10,1)
+KILLS ?= $(if $(LONG),200,20)
+RELOADS ?= $(if $(LONG),100,10)
+# Damages to snapshots and to the store; MiB of empty lines in a packed file, MiB of a packed batch.
+DAMAGES ?= $(if $(LONG),10000)
+BOMB ?= $(if $(LONG),10240)
+PACKED ?= $(if $(LONG),950)
+# Made-up keys; seconds of the soak and its events a second, of an endpoint's outage, of each fuzzed function.
+KEYS ?= $(if $(LONG),10000000)
+SOAK ?= $(if $(LONG),7200)
+RATE ?=
+OUTAGE ?= $(if $(LONG),600)
+FUZZ ?= $(if $(LONG),1800)
+# How a small disk to be filled is had, if not as it can be: mount, namespace, or shim for a library in its place.
+DISK ?=
 # An older tidegate to take turns with: make faults FAULTS=upgrade OLDER=/path/to/it
 OLDER ?=
 
@@ -66,14 +77,15 @@ test: ## all tests, with a real Kafka (TESTS=NAME for some; TIDEGATE_TEST_EVENTS
 	@$(CARGO) test --locked --lib --features sled store::contract
 	@$(MAKE) helm-lint
 
-faults: ## what tidegate survives, as one table (ROUNDS=10 KILLS=200 RELOADS=100 for the long run; FAULTS=NAME, STORE=sled)
+# Those that are empty leave a test its own size.
+sizes = ROUNDS=$(ROUNDS) KILLS=$(KILLS) RELOADS=$(RELOADS) DAMAGES=$(DAMAGES) BOMB_MIB=$(BOMB) PACKED_MIB=$(PACKED) \
+  KEYS=$(KEYS) SOAK=$(SOAK) RATE=$(RATE) OUTAGE=$(OUTAGE) FUZZ=$(FUZZ) DISK=$(DISK) STORE=$(STORE) OLDER=$(OLDER)
+
+faults: ## what tidegate survives, as one table (LONG=1 for the long run, or ROUNDS, KILLS, DAMAGES ... alone; FAULTS=NAME, STORE=sled)
 	@dev/setup test
 	@dev/kafka/kafka fetch
 	$(call say,'what tidegate survives (some minutes)')
-	@TIDEGATE_TEST_ROUNDS=$(ROUNDS) TIDEGATE_TEST_KILLS=$(KILLS) TIDEGATE_TEST_RELOADS=$(RELOADS) TIDEGATE_TEST_STORE=$(STORE) \
-	  $(if $(OLDER),TIDEGATE_TEST_OLDER=$(OLDER)) $(if $(SOAK),TIDEGATE_TEST_SOAK=$(SOAK)) \
-	  $(if $(OUTAGE),TIDEGATE_TEST_OUTAGE=$(OUTAGE)) $(if $(PACKED),TIDEGATE_TEST_PACKED_MIB=$(PACKED)) \
-	  dev/faults/table $(FAULTS)
+	@$(foreach size,$(sizes),$(if $(filter-out %=,$(size)),TIDEGATE_TEST_$(size))) dev/faults/table $(FAULTS)
 
 # No sanitizer: this crate has no unsafe code, and librdkafka's configure cannot link with one.
 fuzz: ## libFuzzer at every door for strangers' bytes, with nightly (SECONDS=60 each; TARGET=decode for one)

@@ -4,8 +4,11 @@
 //! Only in builds with debug assertions; in a release a point is nothing at all. `tests/it/faults`
 //! walks through all of them and looks whether anything was lost or came twice.
 
-/// Every point that an event from Kafka to a webhook passes, in the order it meets them.
+/// Every point that an event from Kafka to a webhook passes, in the order it meets them; before them what
+/// its state passes that an earlier life has left.
 pub const POINTS: &[&str] = &[
+    "state-read",
+    "state-restored",
     "source-polled",
     "record-decoding",
     "batch-decoded",

@@ -400,6 +400,10 @@ impl Decoder {
             contacts,
             ..
         } = self;
+        if let Some(path) = work.draft.repeated {
+            let what = "stands twice in one object";
+            return Err(Flaw::new(Reason::RepeatedKey, path, what));
+        }
         let doc = Doc {
             text,
             unescaped: &work.unescaped,

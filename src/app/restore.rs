@@ -83,7 +83,10 @@ pub fn restore(
         let saved = match chain.as_slice() {
             [] => None,
             chain => match Saved::read(chain) {
-                Ok(saved) => Some(saved),
+                Ok(saved) => {
+                    crate::crash::point("state-read");
+                    Some(saved)
+                }
                 Err(Refused::Damaged(why)) => {
                     state.snapshots.pass_over(why);
                     continue;
@@ -110,6 +113,7 @@ pub fn restore(
         if let Some(saved) = saved {
             match engine.restore(saved, &still_read(config, &state.key, &place)?) {
                 Ok(snapshot::Restored { kept, fresh }) => {
+                    crate::crash::point("state-restored");
                     tracing::info!(kept, fresh, "state restored");
                 }
                 Err(Refused::Damaged(why)) => {

@@ -31,12 +31,14 @@ pub enum Reason {
     WrongType,
     /// A field's text cannot be what the field stands for.
     InvalidValue,
+    /// One object has a key twice that the schema reads: who reads it otherwise sees another event.
+    RepeatedKey,
     /// Decoding itself failed: a fault of tidegate, not of the record.
     Defect,
 }
 
 impl Reason {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Empty,
         Self::TooLarge,
         Self::InvalidUtf8,
@@ -49,6 +51,7 @@ impl Reason {
         Self::InvalidTime,
         Self::WrongType,
         Self::InvalidValue,
+        Self::RepeatedKey,
         Self::Defect,
     ];
 
@@ -68,6 +71,7 @@ impl Reason {
             Self::InvalidTime => "invalid_time",
             Self::WrongType => "wrong_type",
             Self::InvalidValue => "invalid_value",
+            Self::RepeatedKey => "repeated_key",
             Self::Defect => "defect",
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! `Collect` is the JSON reader's visitor. Inputs go to the `Draft` (positions in the text, nothing
 //! copied); fields that detectors read by their raw path go straight to the event, made fit to
-//! keep. A repeated key takes back what its first value left: the last one wins.
+//! keep. A key that stands twice in one object is noted if the schema reads it: two readers of such a
+//! document may see two events, so it is refused. Of another one the last value stands.
 
 use crate::model::redact::Redactor;
 use crate::model::{Event, Value, field};
@@ -47,6 +48,8 @@ pub(crate) struct Draft {
     last: Vec<u32>,
     /// Which of the paths that tell schemas apart were there.
     pub marks: u16,
+    /// A path of the schema that one object has twice.
+    pub repeated: Option<&'static str>,
     /// Per node, the object it was last seen in.
     stamps: Vec<u32>,
     /// Makes object numbers unique across documents, so that stamps need no clearing.
@@ -61,6 +64,7 @@ impl Draft {
         self.last.clear();
         self.last.resize(INPUTS_MAX, 0);
         self.marks = 0;
+        self.repeated = None;
         self.base += self.objects + 1;
         self.objects = 0;
         if self.base > u32::MAX / 2 {
@@ -72,7 +76,8 @@ impl Draft {
         }
     }
 
-    fn capture(&mut self, input: u8, node: NodeId, place: Place, slot: Slot) {
+    /// Whether there was one of the input before.
+    fn capture(&mut self, input: u8, node: NodeId, place: Place, slot: Slot) -> bool {
         self.log.push(Capture {
             input,
             node,
@@ -83,8 +88,9 @@ impl Draft {
             self.last.get_mut(usize::from(input)),
             u32::try_from(self.log.len()),
         ) {
-            *last = n;
+            return std::mem::replace(last, n) > 0;
         }
+        false
     }
 }
 
@@ -276,6 +282,7 @@ impl<'a> Collect<'a> {
     /// A key seen before in the same object: takes back what its value left.
     #[cold]
     fn take_back(&mut self, at: At, place: Place) {
+        self.note(at);
         // Objects inside this one have higher numbers, those before it lower ones.
         for capture in &mut self.draft.log {
             let inside = capture.place.object() >= place.object();
@@ -292,6 +299,30 @@ impl<'a> Collect<'a> {
             }
             self.event
                 .remove_extras(self.scratch.path.get(..at.path()).unwrap_or_default());
+        }
+    }
+
+    /// A path was there twice in one object.
+    fn note(&mut self, at: At) {
+        if let Some(path) = self.paths.node(at.node()).and_then(|node| node.read) {
+            self.draft.repeated.get_or_insert(path);
+        }
+    }
+
+    #[inline]
+    fn capture(&mut self, input: u8, at: At, place: Place, slot: Slot) {
+        // In an array each element has its own.
+        if self.draft.capture(input, at.node(), place, slot) && !place.in_array() {
+            self.captured_again(at, place);
+        }
+    }
+
+    /// The stamp of a path in one object is gone where it also stood in another, `a.b`, `a: {b}`, `a.b`.
+    #[cold]
+    fn captured_again(&mut self, at: At, place: Place) {
+        let same = |c: &&Capture| c.node == at.node() && c.place.object() == place.object();
+        if self.draft.log.iter().filter(same).count() > 1 {
+            self.note(at);
         }
     }
 
@@ -426,7 +457,7 @@ impl Visitor for Collect<'_> {
                 Container::Object => Slot::Object(short(begin)),
                 Container::Array => Slot::Array(short(begin)),
             };
-            self.draft.capture(hot.input, at.node(), place, slot);
+            self.capture(hot.input, at, place, slot);
         }
     }
 
@@ -443,7 +474,7 @@ impl Visitor for Collect<'_> {
                 Scalar::Bool(b) => Slot::Bool(b),
                 Scalar::Null => Slot::Null,
             };
-            self.draft.capture(hot.input, at.node(), place, slot);
+            self.capture(hot.input, at, place, slot);
         }
         if hot.raw || self.all {
             self.keep(at, place, value);

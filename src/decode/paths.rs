@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub raw: Vec<FieldId>,
     /// How a raw value is made fit to keep, from the names on its path.
     pub policy: Policy,
+    /// The path as the schema writes it, where it reads something at or below it.
+    pub read: Option<&'static str>,
     path: String,
 }
 
@@ -118,6 +120,7 @@ impl Paths {
             parent: Self::DEAD,
             raw: Vec::new(),
             policy: Policy::Text,
+            read: None,
             path: String::new(),
         };
         Self {
@@ -130,18 +133,31 @@ impl Paths {
     }
 
     /// The schema reads `path` as its input number `input`.
-    pub(crate) fn add_input(&mut self, path: &str, input: u8) {
+    pub(crate) fn add_input(&mut self, path: &'static str, input: u8) {
         let node = self.insert(path);
+        self.reads(node, path);
         if let Some(hot) = self.hot.get_mut(usize::from(node)) {
             hot.input = input;
         }
     }
 
     /// The presence of `path` tells something about the schema.
-    pub(crate) fn add_mark(&mut self, path: &str, mark: u16) {
+    pub(crate) fn add_mark(&mut self, path: &'static str, mark: u16) {
         let node = self.insert(path);
+        self.reads(node, path);
         if let Some(hot) = self.hot.get_mut(usize::from(node)) {
             hot.mark |= mark;
+        }
+    }
+
+    /// The schema itself reads something at `path`, which is this node.
+    fn reads(&mut self, node: NodeId, path: &'static str) {
+        let mut at = (node, Some(path));
+        while let (id, Some(path)) = at
+            && let Some(node) = self.nodes.get_mut(usize::from(id))
+        {
+            node.read.get_or_insert(path);
+            at = (node.parent, path.rsplit_once('.').map(|(above, _)| above));
         }
     }
 
@@ -270,6 +286,7 @@ impl Paths {
             parent,
             raw: Vec::new(),
             policy: Policy::of(prefix),
+            read: None,
             path: prefix.to_owned(),
         });
         self.hot.push(COLD);

@@ -450,16 +450,61 @@ fn a_broken_element_spares_its_siblings() {
 }
 
 #[test]
-fn the_last_of_repeated_keys_wins() {
-    let (fields, mut decoder) = decoder(&["event.kind", "user.id", "x.y", "list"], false);
-    let line = r#"{"event.kind":"a.a","time":1,"user":{"id":"1"},"x":{"y":1},"list":[1,2],
-        "event.kind":"b.b","time":1768205523,"user":{"name":"n"},"x":{"z":2},"list":[3]}"#;
+fn a_key_that_stands_twice_refuses_the_event() {
+    const TIME: &str = "\"time\":1768205523";
+    for (twice, path) in [
+        (r#""event.kind":"a.a","event.kind":"b.b""#, "event.kind"),
+        (r#""event.kind":"a.a","Event.Kind":"a.a""#, "event.kind"),
+        (
+            r#""event.kind":"a.a","event\u002ekind":"b.b""#,
+            "event.kind",
+        ),
+        (
+            r#""event.kind":"a.a","event":{"kind":"b.b"},"event.kind":"c.c""#,
+            "event.kind",
+        ),
+        (r#""event":{"kind":"a.a","kind":"b.b"}"#, "event.kind"),
+        (r#""event.kind":"a.a","time":7"#, "time"),
+        (
+            r#""event.kind":"a.a","user":{"id":"1"},"user":{"name":"n"}"#,
+            "user",
+        ),
+        (
+            r#""event.kind":"a.a","source.ip":"192.0.2.1","source.ip":null"#,
+            "source.ip",
+        ),
+    ] {
+        let (fields, mut decoder) = decoder(&[], false);
+        let line = format!("{{{TIME},{twice}}}");
+        let got = run(&mut decoder, &fields, line.as_bytes(), None);
+        has(
+            &got[0],
+            &json!({"dead": "repeated_key", "detail": format!("{path} stands twice in one object")}),
+        );
+    }
+    // A good one behind it, and one element among others.
+    let good = format!(r#"{{"event.kind":"a.b",{TIME}}}"#);
+    let twice = format!(r#"{{"event.kind":"a.b",{TIME},{TIME}}}"#);
+    assert_eq!(
+        reasons(&format!("[{good},{twice},{good}]")),
+        ["event", "repeated_key", "event"]
+    );
+    let okta = r#"{"eventType":"user.session.start","published":"2026-01-12T08:12:03Z","uuid":"1",
+        "actor":{"id":"a","id":"b"}}"#;
+    assert_eq!(reasons(okta), ["repeated_key"]);
+}
+
+#[test]
+fn what_no_schema_reads_may_stand_twice_and_the_last_one_counts() {
+    let (fields, mut decoder) = decoder(&["event.kind", "x.y", "list"], false);
+    let line = r#"{"event.kind":"b.b","time":1768205523,"x":{"y":1},"list":[1,2],"nobody":1,
+        "x":{"z":2},"list":[3],"nobody":2}"#;
     let events = run(&mut decoder, &fields, line.as_bytes(), None);
     has(
         &events[0],
-        &json!({"event.kind": "b.b", "user.id": "n", "x.y": null, "list": 3,
-        "time": "2026-01-12T08:12:03.000Z"}),
+        &json!({"event.kind": "b.b", "x.y": null, "list": 3, "time": "2026-01-12T08:12:03.000Z"}),
     );
+    // Two ways to write one path are two keys.
     let nested = r#"{"event":{"kind":"a.a"},"time":1768205523,"event.kind":"b.b"}"#;
     has(
         &run(&mut decoder, &fields, nested.as_bytes(), None)[0],

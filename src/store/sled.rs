@@ -1,7 +1,8 @@
 //! The store on sled, behind the cargo feature `sled`: the same contract, a weaker promise.
 //!
 //! Owns the mapping onto one sled tree; a transaction is an overlay that becomes one atomic batch.
-//! Readers hold a lock that commits wait for, so whoever reads must not write until it is done.
+//! Readers hold a lock that commits wait for, so whoever reads must not write until it is done. sled keeps its
+//! first failure for as long as it is open, a full disk too, so none of them passes here.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -10,7 +11,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use ::sled::{Batch, Config, Db, Error, IVec};
 
-use super::disk::{Disk, is_full};
+use super::disk::Disk;
 use super::{Range, Store, StoreError, Table, Tx, View, Visit, format};
 
 /// What the app says at the start when this backend is chosen.
@@ -78,7 +79,7 @@ impl SledStore {
         crate::crash::point("commit-begun");
         let _commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
         self.database.apply_batch(batch).map_err(fault)?;
-        // The rows can be seen by now and not be taken back: also for want of space this is the end.
+        // The rows can be seen by now and not be taken back: whatever it is, this is the end.
         let flushed = self.database.flush();
         flushed.map_err(|error| StoreError::Disk(error.to_string()))?;
         crate::crash::point("commit-done");
@@ -272,7 +273,6 @@ fn open_fault(path: &Path, error: Error) -> StoreError {
 
 fn fault(error: Error) -> StoreError {
     match error {
-        Error::Io(e) if is_full(&e) => StoreError::Full,
         Error::Corruption { .. } => StoreError::Damaged {
             place: "the sled folder".to_owned(),
             what: "a page does not match its checksum".to_owned(),

@@ -91,6 +91,27 @@ pub fn sized(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |n| n.parse().expect("a number"))
 }
 
+/// How much of what is asked for a run did, for its row: `300 of the 10,000`, or all of it.
+pub fn share(did: u64, asked: u64) -> String {
+    if did >= asked {
+        return grouped(did);
+    }
+    format!("{} of the {}", grouped(did), grouped(asked))
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Where the daemon keeps its rows: `TIDEGATE_TEST_STORE=sled` in a build with that feature.
 pub fn store() -> String {
     std::env::var("TIDEGATE_TEST_STORE").unwrap_or_else(|_| "redb".to_owned())

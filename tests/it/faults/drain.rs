@@ -7,15 +7,16 @@ use super::{Scene, floods, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 use crate::harness::proxy::{Fault, Proxy};
-use crate::harness::{kafka, lines, store};
+use crate::harness::{kafka, lines, share, sized, store};
 
 /// `TIDEGATE_TEST_KILLS=200` for the long run.
 fn kills() -> u32 {
-    std::env::var("TIDEGATE_TEST_KILLS").map_or(20, |n| n.parse().expect("a number"))
+    u32::try_from(sized("TIDEGATE_TEST_KILLS", 20)).unwrap()
 }
 
 /// Kills of a long run, which has a million events.
 const LONG: u32 = 200;
+const EVENTS: u64 = 1_000_000;
 
 /// Something new to read for each life.
 fn stream() -> String {
@@ -34,9 +35,38 @@ fn stream() -> String {
 /// arrived without that being noted yet.
 const IN_FLIGHT: u32 = 2 * (1 + 8);
 
-/// When the n-th kill comes: scattered over start, reading, committing, snapshots and the time after.
+/// When a kill comes that waits for a start: scattered over reading, committing, snapshots and the time after.
 fn moment(n: u32) -> Duration {
     Duration::from_millis(u64::from(n) * 787 % 3500)
+}
+
+/// When a kill comes that does not: scattered over the start, which takes that long.
+fn amid(n: u32, start: Duration) -> Duration {
+    start.mul_f64((f64::from(n) * 0.618_034).fract())
+}
+
+/// What the lives came to that a kill ended.
+#[derive(Debug, Default)]
+struct Lives {
+    /// Told that they run, and of these went on from a snapshot.
+    running: u32,
+    restored: u32,
+    /// Did not come so far, and of these had not taken up a state either.
+    starting: u32,
+    stateless: u32,
+}
+
+impl Lives {
+    fn count(&mut self, log: &str) {
+        let is_restored = log.contains("state restored");
+        if log.contains("tidegate is running") {
+            self.running += 1;
+            self.restored += u32::from(is_restored);
+        } else {
+            self.starting += 1;
+            self.stateless += u32::from(!is_restored);
+        }
+    }
 }
 
 #[test]
@@ -51,23 +81,31 @@ fn killed_again_and_again_in_the_middle() {
     let all: Vec<&str> = events.lines().collect();
     let mut parts = all.chunks(all.len().div_ceil(kills() as usize));
     let part = scene.home.file("part.jsonl");
-    let (mut alive, mut restored) = (0, 0);
+    let (mut lives, mut start) = (Lives::default(), Duration::ZERO);
     for n in 0..kills() {
         if let Some(lines) = parts.next() {
             std::fs::write(&part, lines.join("\n") + "\n").unwrap();
             kafka::shared().produce(topic, &part);
         }
-        let mut daemon = scene.home.start();
-        std::thread::sleep(moment(n));
-        alive += u32::from(daemon.is_alive());
-        restored += u32::from(daemon.log().contains("state restored"));
+        // Every other one may be hit while it opens its state, the others once they are at work.
+        let mut daemon = if n % 2 == 0 {
+            let daemon = scene.home.start();
+            start = daemon.began.elapsed();
+            std::thread::sleep(moment(n));
+            daemon
+        } else {
+            let daemon = scene.home.spawn();
+            std::thread::sleep(amid(n, start).saturating_sub(daemon.began.elapsed()));
+            daemon
+        };
+        assert!(daemon.is_alive(), "it died by itself: {}", daemon.log());
+        let log = daemon.log_path();
         daemon.kill();
+        lives.count(&std::fs::read_to_string(log).unwrap());
     }
-    assert_eq!(alive, kills(), "it did not die by itself");
-    assert!(
-        restored >= kills() / 2,
-        "{restored} lives went on from a snapshot"
-    );
+    // There is a snapshot for all but the first lives.
+    assert!(lives.restored * 3 >= lives.running * 2, "{lives:?}");
+    assert!(lives.stateless > 0, "{lives:?}");
     let tally = scene.recover();
     assert_eq!((tally.lost, tally.extra), (0, 0), "{tally:?}");
     assert!(tally.alerts >= 300 && tally.actions > 0, "{tally:?}");
@@ -76,9 +114,13 @@ fn killed_again_and_again_in_the_middle() {
     row(
         "T1 kill -9",
         &format!(
-            "{} kills over {} records, {restored} restarts from a snapshot, {}",
-            kills(),
-            scene.records,
+            "{} kills over {} records, {} of them at work ({} from a snapshot on), {} at a start ({} before a state was taken up), {}",
+            share(kills().into(), LONG.into()),
+            share(scene.records, EVENTS),
+            lives.running,
+            lives.restored,
+            lives.starting,
+            lives.stateless,
             store()
         ),
         &format!(
@@ -94,24 +136,37 @@ fn sigterm_in_a_burst_ends_within_ten_seconds() {
     let events = floods(100, 600);
     kafka::shared().topic(topic, 1);
     let scene = Scene::over(topic, "term", &events);
-    kafka::shared().produce(topic, &scene.home.file("events.jsonl"));
+    let part = scene.home.file("part.jsonl");
+    let produce = |lines: &str| {
+        std::fs::write(&part, lines).unwrap();
+        kafka::shared().produce(topic, &part);
+    };
+    let half = events.match_indices('\n').nth(30_000).unwrap().0 + 1;
+    produce(&events[..half]);
     let mut daemon = scene.home.start();
     let taken = daemon.until("some records", |d| {
         Some(d.received()).filter(|taken| *taken > 5000)
     });
+    // The burst goes on while it stands still: when it is told to end, it cannot have come to the end of the log.
+    daemon.freeze();
+    produce(&events[half..]);
     let began = Instant::now();
     daemon.terminate();
+    daemon.thaw();
     let status = daemon.ended(Duration::from_secs(30));
     let took = began.elapsed();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(10), "{took:?}");
-    let saved = scene.frontier(topic);
-    assert!(saved >= i64::try_from(taken).unwrap(), "{saved} of {taken}");
-    assert!(
-        saved < i64::try_from(scene.records).unwrap(),
-        "it had ended by then"
-    );
-    let tally = scene.recover();
+    let saved = u64::try_from(scene.frontier(topic)).unwrap();
+    assert!(saved >= taken, "{saved} of {taken}");
+    assert!(saved < scene.records, "it had ended by then");
+    let daemon = scene.home.start().ready();
+    daemon.caught_up(|| scene.is_told());
+    let read = daemon.received();
+    daemon.stop();
+    // What was read is saved: one flush might be read again, and none is.
+    assert_eq!(read, scene.records - saved, "read by the second life");
+    let tally = scene.tally();
     tally.assert_once();
     // One line in a thousand is no event: whoever read more than a batch again would bury one again.
     let mut letters = lines(&scene.home.file("state/dead-letters.jsonl"));
@@ -123,7 +178,7 @@ fn sigterm_in_a_burst_ends_within_ten_seconds() {
         "T46 SIGTERM in a burst",
         &format!("after {taken} of {} records", scene.records),
         &format!(
-            "ended in {:.1} s; {saved} of them are never read again; lost 0, extra 0, duplicates 0; no dead letter twice",
+            "ended in {:.1} s; {saved} are saved, and the next life reads the other {read} and none again; lost 0, extra 0, duplicates 0; no dead letter twice",
             took.as_secs_f64()
         ),
     );

@@ -160,7 +160,7 @@ fn every_thread_and_task_is_in_the_table() {
 }
 
 /// A daemon that has every kind of thread and task.
-fn scene(topic: &str, name: &str, events: &str) -> Scene {
+pub(super) fn scene(topic: &str, name: &str, events: &str) -> Scene {
     let scene = Scene::over(topic, name, events);
     let brokers = kafka::shared().bootstrap();
     std::fs::write(scene.home.file("nothing.jsonl"), "").unwrap();
@@ -184,7 +184,7 @@ fn scene(topic: &str, name: &str, events: &str) -> Scene {
 }
 
 /// Asks for everything that HTTP has a task for; an answer may fail to come.
-fn knock(address: &str) {
+pub(super) fn knock(address: &str) {
     for path in ["/api/v1/alerts", "/api/v1/actions/stream"] {
         let Ok(mut stream) = TcpStream::connect(address) else {
             return;

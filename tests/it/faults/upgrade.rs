@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tidegate::engine::snapshot::OLDEST;
 
-use super::corrupt::{FAILED, rows, snapshots};
+use super::corrupt::{FAILED, is_redb, rows, snapshots};
 use super::{Scene, floods, newest, row};
 use crate::harness::daemon::Daemon;
-use crate::harness::{fixture, kafka, lines, scratch, store};
+use crate::harness::{fixture, kafka, lines, scratch};
 
 /// The topic and the stream that the kept folder stands on: changing them makes it worthless. Both
 /// programs have something to tell of it.
@@ -62,7 +62,7 @@ fn form_of(snapshots: &Path) -> u32 {
 
 #[test]
 fn the_state_that_an_older_one_left_goes_on_under_load() {
-    if store() != "redb" {
+    if !is_redb("T45 the state of an older version") {
         return;
     }
     let (events, folder) = (stream(), kept(OLDEST));
@@ -116,6 +116,9 @@ fn the_state_that_an_older_one_left_goes_on_under_load() {
 #[test]
 #[ignore = "needs an older program: make faults FAULTS=upgrade OLDER=/path/to/it"]
 fn an_older_and_a_newer_program_take_turns() {
+    if !is_redb("T45 an older and a newer program take turns") {
+        return;
+    }
     let older = older();
     let topic = "faults-turns";
     let events = floods(100, 600);

@@ -229,6 +229,16 @@ impl Daemon {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Where the log is, also of a daemon that is no more.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    /// The address that it has told by now, if it has.
+    pub fn door(&self) -> Option<String> {
+        self.log().lines().find_map(address_in)
+    }
+
     /// Status and body.
     pub fn get(&self, path: &str) -> (u16, String) {
         let answer = ask(&self.address, path);
