@@ -8,6 +8,7 @@
 
 mod mutes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::mutes::Mutes;
@@ -34,6 +35,8 @@ pub struct Committed {
     pub plans: Vec<ActionPlan>,
     /// Messages put into outboxes: there is something to send.
     pub messages: usize,
+    /// Alerts that gave way in outboxes that were full, by endpoint.
+    pub gave_way: BTreeMap<String, u64>,
 }
 
 impl Committed {
@@ -145,7 +148,7 @@ impl Desk {
         crate::crash::point("alert-written");
         if voice.silenced_by.is_none() {
             let draft = body::alert_to(&alert, voice.told, now);
-            done.messages += self.send(tx, std::iter::once(draft))?;
+            self.send(tx, std::iter::once(draft), done)?;
         }
         done.alerts.push(alert);
         Ok(())
@@ -169,7 +172,7 @@ impl Desk {
         actions::save(tx, &plan, state)?;
         let began_at = Some(alert.first);
         let drafts = plan.changes().iter().filter_map(body::action);
-        done.messages += self.send(tx, drafts.map(|d| Draft { began_at, ..d }))?;
+        self.send(tx, drafts.map(|d| Draft { began_at, ..d }), done)?;
         if !plan.is_empty() {
             done.plans.push(plan);
         }
@@ -180,15 +183,18 @@ impl Desk {
         &self,
         tx: &mut dyn Tx,
         drafts: impl Iterator<Item = Draft>,
-    ) -> Result<usize, StoreError> {
-        let mut sent = 0;
+        done: &mut Committed,
+    ) -> Result<(), StoreError> {
         for draft in drafts {
             for endpoint in self.delivery.route(&draft) {
-                messages::push(tx, endpoint, &draft, self.delivery.outbox_max)?;
-                sent += 1;
+                let pushed = messages::push(tx, endpoint, &draft, self.delivery.outbox_max)?;
+                done.messages += 1;
+                if pushed.gave_way {
+                    *done.gave_way.entry(endpoint.to_owned()).or_default() += 1;
+                }
             }
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Goes on with these detectors, at the start and after a reload, and closes the open alerts of
@@ -236,6 +242,9 @@ impl Desk {
             let committed = self.record(&closed, now)?;
             all.alerts.extend(committed.alerts);
             all.messages += committed.messages;
+            for (endpoint, count) in committed.gave_way {
+                *all.gave_way.entry(endpoint).or_default() += count;
+            }
         }
     }
 
@@ -302,17 +311,16 @@ impl Desk {
     }
 
     fn save(&mut self, plan: ActionPlan, state: State) -> Result<Committed, StoreError> {
-        let (messages, commits) = store::write(&*self.store, |tx| {
+        let (mut done, commits) = store::write(&*self.store, |tx| {
             actions::save(tx, &plan, &state)?;
-            let sent = self.send(tx, plan.changes().iter().filter_map(body::action))?;
-            Ok((sent, rows::count_commit(tx)?))
+            let mut done = Committed::default();
+            let drafts = plan.changes().iter().filter_map(body::action);
+            self.send(tx, drafts, &mut done)?;
+            Ok((done, rows::count_commit(tx)?))
         })?;
         (self.state, self.commits) = (state, commits);
-        Ok(Committed {
-            alerts: Vec::new(),
-            plans: vec![plan],
-            messages,
-        })
+        done.plans.push(plan);
+        Ok(done)
     }
 }
 

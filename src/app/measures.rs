@@ -109,6 +109,14 @@ impl Measures {
         }
     }
 
+    /// Alerts that gave way in outboxes that were full, by endpoint.
+    pub fn gave_way(&self, alerts: &BTreeMap<String, u64>) {
+        for (endpoint, count) in alerts {
+            let labels = [Label::configured(endpoint), "outbox full".into()];
+            self.metrics.messages_dropped.add(labels, *count);
+        }
+    }
+
     /// What a commit decided.
     pub fn decided(&self, committed: &Committed, state: &State) {
         for plan in &committed.plans {

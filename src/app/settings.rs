@@ -37,7 +37,10 @@ fn sink_name(sink: &Sink, index: usize, all: &[Sink]) -> String {
 /// Everything that leaves: SOC sinks get alerts, containment webhooks get actions.
 #[must_use]
 pub fn delivery(config: &Config) -> Delivery {
-    let mut delivery = Delivery::default();
+    let mut delivery = Delivery {
+        outbox_max: config.state.outbox_max,
+        ..Delivery::default()
+    };
     let sinks = &config.alerts.sinks;
     for (i, sink) in sinks.iter().enumerate() {
         let name = sink_name(sink, i, sinks);

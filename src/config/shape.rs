@@ -202,6 +202,10 @@ pub struct State {
     pub snapshot_every: Duration,
     /// How long closed alerts and ended actions are kept.
     pub keep: Duration,
+    /// The most messages that may wait for one endpoint. Beyond, its oldest alert is given up for the new
+    /// one and counted; a message about an action never is.
+    #[schemars(range(min = 100, max = 10_000_000))]
+    pub outbox_max: u64,
 }
 
 impl Default for State {
@@ -211,6 +215,7 @@ impl Default for State {
             store: StoreKind::Redb,
             snapshot_every: Duration(Span::seconds(30)),
             keep: Duration(Span::days(90)),
+            outbox_max: 100_000,
         }
     }
 }

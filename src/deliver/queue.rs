@@ -159,6 +159,16 @@ impl Queue {
         }
     }
 
+    /// Lets go of the alerts up to this number: they have left a full outbox for newer ones.
+    pub fn give_way(&mut self, up_to: u64) {
+        let old = self.entries.range(..=up_to);
+        let old = old.filter(|(_, e)| e.message.draft.slot.is_none() && !e.under_way);
+        let old: Vec<u64> = old.map(|(number, _)| *number).collect();
+        for number in old {
+            self.take_out(number);
+        }
+    }
+
     /// What to do next. `refuse` tells why a target must not be acted on, if it must not.
     pub fn next(&mut self, now: WallTime, refuse: &Refuse<'_>) -> Pick {
         while !self.disabled {
@@ -325,17 +335,20 @@ impl Queue {
             .filter(|last| *last > entry.message.number)
     }
 
-    /// Takes a message out and lets the next of its lane go.
     fn settle(&mut self, number: u64, verdict: Verdict, now: WallTime) {
-        let Some(entry) = self.entries.remove(&number) else {
-            return;
-        };
+        if let Some(entry) = self.take_out(number) {
+            let settled = Settled::of(&entry.message, verdict, entry.attempts, now);
+            self.settled.push(settled);
+        }
+    }
+
+    /// Takes a message out and lets the next of its lane go.
+    fn take_out(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&number)?;
         self.ready.remove(&(entry.not_before, number));
-        let settled = Settled::of(&entry.message, verdict, entry.attempts, now);
-        self.settled.push(settled);
         let name = &entry.message.draft.lane;
         let Some(lane) = self.lanes.get_mut(name) else {
-            return;
+            return Some(entry);
         };
         let was_first = lane.front() == Some(&number);
         if was_first {
@@ -354,6 +367,7 @@ impl Queue {
             }
             Some(_) => {}
         }
+        Some(entry)
     }
 
     /// The endpoint is back: nothing waits for its own turn any longer.

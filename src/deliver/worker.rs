@@ -174,16 +174,18 @@ impl Worker {
         let loaded = blocking(move || {
             let depth = outbox.depth(&endpoint)?;
             let messages = outbox.load(&endpoint, after, room)?;
-            Ok((depth, messages))
+            // Last: of what was loaded some may have given way meanwhile.
+            Ok((depth, messages, outbox.gave_way(&endpoint)?))
         });
         match loaded.await {
-            Ok((depth, messages)) => {
+            Ok((depth, messages, gave_way)) => {
                 if !messages.is_empty() {
                     crate::crash::point("outbox-loaded");
                 }
                 self.stored = depth;
                 self.look_into_store = room > 0 && messages.len() == room;
                 self.queue.accept(messages);
+                self.queue.give_way(gave_way);
                 Ok(())
             }
             Err(error) => self.survive(error),

@@ -214,6 +214,13 @@ pub trait Outbox: Send + Sync {
     /// When it cannot be read.
     fn depth(&self, endpoint: &str) -> Result<u64, OutboxError>;
 
+    /// The newest alert of an endpoint that gave way because the outbox was full: none with this number or a
+    /// lower one is there any more.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn gave_way(&self, endpoint: &str) -> Result<u64, OutboxError>;
+
     /// Takes messages out, all in one durable step.
     ///
     /// # Errors

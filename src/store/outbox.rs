@@ -50,6 +50,12 @@ impl Outbox for StoreOutbox {
         })?)
     }
 
+    fn gave_way(&self, endpoint: &str) -> Result<u64, OutboxError> {
+        Ok(super::read(&*self.store, |view| {
+            messages::gave_way(view, endpoint)
+        })?)
+    }
+
     fn settle(&self, endpoint: &str, settled: &[Settled]) -> Result<(), OutboxError> {
         Ok(super::write(&*self.store, |tx| {
             messages::settle(tx, endpoint, settled)

@@ -96,7 +96,7 @@ catalogue! {
     Counters actions_withheld [reason] "Actions not taken: allow, budget, gate, expired or invariant";
     Counters webhook_attempts [endpoint] "Attempts to deliver a webhook";
     Counters webhook_failures [endpoint, reason] "Attempts that failed, by reason";
-    Counters messages_dropped [endpoint, reason] "Messages not sent: expired, superseded, on the allow-list or given up";
+    Counters messages_dropped [endpoint, reason] "Messages not sent: expired, superseded, on the allow-list, given up, or given up because the outbox was full";
     Counters reloads [what, outcome] "Reloads of detectors and tables, by outcome";
     Counters batches_unpacked [codec] "Batches of Kafka that were unpacked";
     Counters batches_refused [reason] "Batches not unpacked: oversized, damaged, or busy for those that found no room in time and are fetched again";

@@ -191,9 +191,10 @@ impl Desk {
             state = self.state.clone();
             let plan = policy.tick(&mut state, now);
             actions::save(tx, &plan, &state)?;
-            let messages = self.send(tx, plan.changes().iter().filter_map(body::action))?;
             let mut done = Committed::default();
-            (done.messages, done.plans) = (messages, vec![plan]);
+            let drafts = plan.changes().iter().filter_map(body::action);
+            self.send(tx, drafts, &mut done)?;
+            done.plans.push(plan);
             Ok(Some(done))
         })?;
         if done.is_some() {
@@ -271,8 +272,7 @@ impl Desk {
         mutes::unmute(tx, muted.alert_id)?;
         self.act(tx, &mut alert, state, now, done)?;
         let draft = body::alert_to(&alert, muted.told, now);
-        done.messages += self.send(tx, std::iter::once(draft))?;
-        Ok(())
+        self.send(tx, std::iter::once(draft), done)
     }
 }
 

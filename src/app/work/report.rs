@@ -93,6 +93,14 @@ impl Report {
     fn committed(&self, done: &Committed, state: &State) {
         self.measures.silenced(&done.alerts);
         self.measures.decided(done, state);
+        self.measures.gave_way(&done.gave_way);
+        for (endpoint, alerts) in &done.gave_way {
+            tracing::error!(
+                endpoint,
+                alerts,
+                "the outbox is full: the oldest alerts are given up for new ones"
+            );
+        }
         self.shared.committed(done, state.journal().seq());
         if done.messages > 0 {
             self.wakes.iter().for_each(|wake| wake.notify_one());

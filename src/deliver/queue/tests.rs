@@ -364,3 +364,20 @@ fn without_an_outage_every_state_is_told() {
         q.sent(n, &Outcome::Delivered, WallTime(10));
     }
 }
+
+#[test]
+fn alerts_that_gave_way_are_not_sent_and_actions_stay() {
+    let mut q = Queue::new(rules(), 1);
+    let action = message(2, "t", Some("block t"), 0, None);
+    let alerts = [alert(1, "a"), action, alert(3, "a"), alert(4, "a")];
+    q.accept(alerts.to_vec());
+    assert_eq!(pick(&mut q, 10), Some(1));
+    // The first is under way: what comes of it is no longer asked.
+    q.give_way(3);
+    assert_eq!(q.len(), 3);
+    q.sent(1, &fail(Fault::Connection), WallTime(10));
+    q.give_way(3);
+    assert_eq!((q.len(), q.under_way()), (2, 0));
+    let mut next = || pick(&mut q, 10_000);
+    assert_eq!([next(), next(), next()], [Some(2), Some(4), None]);
+}

@@ -20,6 +20,7 @@ struct Memory {
     rows: Mutex<Vec<Message>>,
     settled: Mutex<Vec<Settled>>,
     full: Mutex<u32>,
+    gave_way: Mutex<u64>,
 }
 
 impl Memory {
@@ -51,6 +52,9 @@ impl Outbox for Memory {
             .iter()
             .filter(|m| m.endpoint == endpoint)
             .count() as u64)
+    }
+    fn gave_way(&self, _endpoint: &str) -> Result<u64, OutboxError> {
+        Ok(*self.gave_way.lock().unwrap())
     }
     fn settle(&self, _endpoint: &str, settled: &[Settled]) -> Result<(), OutboxError> {
         let mut full = self.full.lock().unwrap();

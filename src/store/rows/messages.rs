@@ -13,8 +13,6 @@ use crate::store::{Range, StoreError, Table, Tx, View, format};
 
 /// Most dead letters kept; the oldest goes beyond.
 pub const DEAD_LETTERS_MAX: u64 = 10_000;
-/// Default for the most messages that wait for one endpoint.
-pub const PER_ENDPOINT_MAX: u64 = 100_000;
 
 fn prefix(endpoint: &str) -> Vec<u8> {
     // The length in front: one endpoint's name may begin with another's.
@@ -31,6 +29,19 @@ fn message_key(endpoint: &str, number: u64) -> Vec<u8> {
 
 fn depth_key(endpoint: &str) -> Vec<u8> {
     format!("outbox_depth/{endpoint}").into_bytes()
+}
+
+fn gave_way_key(endpoint: &str) -> Vec<u8> {
+    format!("outbox_gave_way/{endpoint}").into_bytes()
+}
+
+/// The newest alert of an endpoint that gave way to another one: none with this number or a lower one is there
+/// any more.
+///
+/// # Errors
+/// When the row is damaged.
+pub fn gave_way(view: &(impl View + ?Sized), endpoint: &str) -> Result<u64, StoreError> {
+    count(view, &gave_way_key(endpoint))
 }
 
 /// How many messages wait for an endpoint.
@@ -50,7 +61,15 @@ fn set_count(tx: &mut dyn Tx, key: &[u8], count: u64) -> Result<(), StoreError> 
     tx.put(Table::Meta, key, &count.to_be_bytes())
 }
 
-/// Puts a message into an endpoint's outbox; returns its number.
+/// What became of a message that was put into an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    pub number: u64,
+    /// The outbox was full: its oldest alert was given up.
+    pub gave_way: bool,
+}
+
+/// Puts a message into an endpoint's outbox.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -59,11 +78,9 @@ pub fn push(
     endpoint: &str,
     draft: &Draft,
     messages_max: u64,
-) -> Result<u64, StoreError> {
-    let depth_now = depth(tx, endpoint)?;
-    if depth_now >= messages_max {
-        make_room(tx, endpoint, draft.created_at)?;
-    }
+) -> Result<Pushed, StoreError> {
+    let is_full = depth(tx, endpoint)? >= messages_max;
+    let gave_way = is_full && make_room(tx, endpoint, draft.created_at)?;
     let number = next_number(tx, "outbox")?;
     let message = Message {
         number,
@@ -73,11 +90,11 @@ pub fn push(
     put(tx, Table::Outbox, &message_key(endpoint, number), &message)?;
     let depth_then = depth(tx, endpoint)? + 1;
     set_count(tx, &depth_key(endpoint), depth_then)?;
-    Ok(number)
+    Ok(Pushed { number, gave_way })
 }
 
-/// Gives up the oldest message that is not about an action.
-fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreError> {
+/// Gives up the oldest message that is not about an action; false if there is none.
+fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<bool, StoreError> {
     let mut oldest = None;
     tx.scan(
         Table::Outbox,
@@ -91,10 +108,14 @@ fn make_room(tx: &mut dyn Tx, endpoint: &str, at: WallTime) -> Result<(), StoreE
             Ok(ControlFlow::Break(()))
         },
     )?;
-    let Some(message) = oldest else { return Ok(()) };
+    let Some(message) = oldest else {
+        return Ok(false);
+    };
     let verdict = Verdict::Dead("the outbox of the endpoint is full".to_owned());
     let settled = Settled::of(&message, verdict, 0, at);
-    settle(tx, endpoint, &[settled])
+    settle(tx, endpoint, &[settled])?;
+    set_count(tx, &gave_way_key(endpoint), message.number)?;
+    Ok(true)
 }
 
 /// Up to `limit` messages of an endpoint with numbers above `after`, in order.

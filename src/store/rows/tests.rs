@@ -207,7 +207,7 @@ fn the_outbox_keeps_order_and_counts() {
         let mut numbers = Vec::new();
         for n in 1..=4 {
             let slot = (n == 2).then_some("slot");
-            numbers.push(messages::push(tx, "a", &draft(n, slot), 100)?);
+            numbers.push(messages::push(tx, "a", &draft(n, slot), 100)?.number);
             messages::push(tx, "ab", &draft(n, None), 100)?;
         }
         Ok(numbers)
@@ -254,9 +254,10 @@ fn a_full_outbox_gives_up_its_oldest_alert_and_never_an_action() {
     let store = MemoryStore::new();
     write(&store, |tx| {
         messages::push(tx, "a", &draft(1, Some("slot")), 3)?;
-        for n in 2..=5 {
-            messages::push(tx, "a", &draft(n, None), 3)?;
-        }
+        let gave_way = (2..=5)
+            .map(|n| Ok(messages::push(tx, "a", &draft(n, None), 3)?.gave_way))
+            .collect::<Result<Vec<bool>, StoreError>>()?;
+        assert_eq!(gave_way, [false, false, true, true]);
         Ok(())
     })
     .unwrap();
@@ -264,6 +265,8 @@ fn a_full_outbox_gives_up_its_oldest_alert_and_never_an_action() {
         let left: Vec<_> = messages::load(view, "a", 0, 9)?;
         let left: Vec<_> = left.iter().map(|m| m.draft.webhook_id.as_str()).collect();
         assert_eq!(left, ["m1", "m4", "m5"]);
+        assert_eq!(messages::gave_way(view, "a")?, 3);
+        assert_eq!(messages::gave_way(view, "ab")?, 0);
         assert_eq!(messages::depth(view, "a")?, 3);
         assert_eq!(messages::dead_letters(view, Some("a"), 9)?.len(), 2);
         Ok(())

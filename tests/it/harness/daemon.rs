@@ -6,9 +6,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
+use tidegate::model::EventTime;
 
 /// The program that is tested.
 const OURS: &str = env!("CARGO_BIN_EXE_tidegate");
@@ -18,6 +19,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 const QUIET: Duration = Duration::from_secs(2);
 /// No record for so long is the end of a log whatever is told.
 const STALLED: Duration = Duration::from_secs(20);
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long one about readiness may take: who asks for that does not wait longer.
+const PROBE_MAX: Duration = Duration::from_secs(2);
 
 /// A folder with a configuration; the daemon runs in it, again and again.
 pub struct Home {
@@ -239,9 +244,17 @@ impl Daemon {
         self.log().lines().find_map(address_in)
     }
 
+    /// When the first line of the log with this text was written.
+    pub fn said(&self, text: &str) -> Option<SystemTime> {
+        self.log()
+            .lines()
+            .find(|l| l.contains(text))
+            .and_then(logged_at)
+    }
+
     /// Status and body.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let answer = ask(&self.address, path);
+        let answer = ask(&self.address, path, ANSWER_MAX);
         answer.unwrap_or_else(|e| panic!("GET {path}: {e}\n{}", super::tail(&self.log)))
     }
 
@@ -249,8 +262,8 @@ impl Daemon {
     pub fn is_ready(&self) -> bool {
         let log = self.log();
         let address = log.lines().find_map(address_in);
-        address
-            .is_some_and(|address| ask(&address, "/readyz").is_ok_and(|(status, _)| status == 200))
+        let status = |address: String| Some(ask(&address, "/readyz", PROBE_MAX).ok()?.0);
+        address.and_then(status) == Some(200)
     }
 
     pub fn json(&self, path: &str) -> Value {
@@ -406,6 +419,12 @@ impl Daemon {
     }
 }
 
+/// When a line of the log was written.
+pub fn logged_at(line: &str) -> Option<SystemTime> {
+    let at = EventTime::parse(line.split(' ').next()?)?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_millis(at.0.unsigned_abs()))
+}
+
 /// The address that a line of the log tells.
 fn address_in(line: &str) -> Option<String> {
     let address = line.split("address=").nth(1)?.split_whitespace().next();
@@ -413,9 +432,9 @@ fn address_in(line: &str) -> Option<String> {
 }
 
 /// Status and body of an answer.
-fn ask(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+fn ask(address: &str, path: &str, limit: Duration) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(limit))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
