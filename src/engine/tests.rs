@@ -1,6 +1,7 @@
 //! The engine against its definition: an oracle of a few lines per rule kind, and the promise that
 //! packets, shards, disorder and restarts change nothing.
 
+mod late;
 mod live;
 mod memory;
 
