@@ -28,8 +28,9 @@ fn check(kind: &Kind, facts: &[Fact], expect: [&[(i64, &str)]; 2], late: u64) {
             }
             engine.handle(&Input::End { until: None });
             assert_eq!(engine.counts().late, late);
-            let (own, others): (Vec<_>, Vec<_>) =
-                drain(&mut engine).into_iter().partition(|a| a.detector.id == "d0");
+            let (own, others): (Vec<_>, Vec<_>) = drain(&mut engine)
+                .into_iter()
+                .partition(|a| a.detector.id == "d0");
             let told = [own, others].map(|alerts| openings(&alerts));
             let expect = expect.map(|all| {
                 let all = all.iter().map(|(time, key)| (*time, (*key).to_owned()));
@@ -77,11 +78,7 @@ fn a_late_token_is_waited_for() {
     let kind = Kind::Absence {
         lookback: Span::ZERO,
     };
-    let facts = [
-        (NOW - 10, 1, 0, 0),
-        (NOW, 1, 1, 0),
-        (NOW - 3000, 2, 0, 0),
-    ];
+    let facts = [(NOW - 10, 1, 0, 0), (NOW, 1, 1, 0), (NOW - 3000, 2, 0, 0)];
     check(&kind, &facts, [&[(NOW - 2900, "k2")], &[]], 1);
 }
 
