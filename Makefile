@@ -97,10 +97,10 @@ fuzz: ## libFuzzer at every door for strangers' bytes, with nightly (SECONDS=60 
 	    -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0; \
 	done
 
-sim: ## the simulation over many seeds (SEEDS=1000); a failure prints the command that repeats it
+sim: ## the simulation over many seeds (SEEDS=1000), and all broken behaviours; a failure prints the command that repeats it
 	@dev/setup build
-	$(call say,'$(SEEDS) seeds')
-	@TIDEGATE_SIM_SEEDS=$(SEEDS) $(CARGO) test --locked --test sim seeds -- --nocapture
+	$(call say,'$(SEEDS) seeds, and the broken behaviours')
+	@TIDEGATE_SIM_SEEDS=$(SEEDS) $(CARGO) test --locked --test sim -- --nocapture
 
 kafka-check: ## does the test broker keep its word (three quarters of a minute)
 	@dev/setup test

@@ -2,6 +2,7 @@
 //! packets, shards, disorder and restarts change nothing.
 
 mod idle;
+mod late;
 mod live;
 mod memory;
 

@@ -10,6 +10,9 @@ use crate::fact::Fact;
 use crate::log::Written;
 use crate::random::Random;
 
+/// How many times as often as others those that lag are late.
+const LAGS: i64 = 30;
+
 /// A record and when it is appended where.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -46,6 +49,8 @@ pub struct Line {
     key: Option<String>,
     /// Goes to the partition of its key in any case.
     together: bool,
+    /// It is often late, where anything is: what is told of all the same is rare.
+    lags: bool,
     fact: Option<usize>,
 }
 
@@ -67,6 +72,7 @@ impl Line {
             key: key.map(str::to_owned),
             // Equal times have an order within a partition only.
             together: fact.get("label") == Some("equal"),
+            lags: fact.kind == "honeytoken.hit",
             fact: Some(index),
         }
     }
@@ -78,6 +84,7 @@ impl Line {
             time,
             key: Some(time.to_string()),
             together: true,
+            lags: false,
             payload,
             fact: None,
         }
@@ -94,7 +101,8 @@ pub fn arrivals(lines: &[Line], producers: &Producers, random: &mut Random) -> V
         } else {
             100
         };
-        let late = random.chance(producers.late);
+        let often = if line.lags { LAGS } else { 1 };
+        let late = random.chance(often * producers.late);
         let disorder = if late {
             producers.lateness + 60_000 + random.between(0, 120_000)
         } else if random.chance(producers.disordered) {

@@ -14,7 +14,7 @@ use tidegate::engine::containment::{Action, Phase};
 use tidegate::engine::outbox::Message;
 use tidegate::model::WallTime;
 
-pub use durable::{Told, lasting};
+pub use durable::{Clean, Told, key, lasting};
 pub use people::HUMAN;
 pub use sight::{Rows, Sight};
 

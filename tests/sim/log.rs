@@ -75,6 +75,12 @@ impl Lane {
         last.map_or_else(Sum::default, |at| self.sums[at])
     }
 
+    /// The records from one offset to before another, as far as they are there.
+    pub fn part(&self, from: i64, to: i64) -> &[Written] {
+        let place = |offset: i64| usize::try_from(offset).unwrap().min(self.records.len());
+        self.records.get(place(from)..place(to)).unwrap_or_default()
+    }
+
     pub fn high(&self) -> i64 {
         i64::try_from(self.records.len()).unwrap()
     }

@@ -27,6 +27,10 @@ pub enum Mutant {
     NoDedupe,
     /// Late events vanish uncounted.
     LateDropped,
+    /// No rule sees late events, though some ask for them.
+    LateLaneShut,
+    /// Every rule sees late events.
+    LateLaneOpen,
     /// Partitions that have not come so far do not hold event time back.
     IdleTakesTime,
     /// An increment does not tell what has changed in the shards.
@@ -77,6 +81,8 @@ pub enum Mutant {
     LettersTell,
     /// Rows are taken out before their time.
     PrunedEarly,
+    /// The process panics at its first batch. It is not for the simulation to survive, but to tell of.
+    Panics,
 }
 
 impl Mutant {
@@ -84,6 +90,7 @@ impl Mutant {
     pub const fn shows_in(self, profile: &Profile) -> bool {
         match self {
             Self::FrontierUnchecked => profile.truncates,
+            Self::LateLaneShut | Self::LateLaneOpen => profile.producers.late > 0,
             Self::ReloadForgets => profile.reloads,
             Self::HoldForgotten => profile.has_humans,
             Self::BudgetIgnored => profile.is_tight,
@@ -105,10 +112,12 @@ impl Mutant {
                 | Self::QuietEdge
                 | Self::StepEdge
                 | Self::NewAtOnce
+                | Self::LateLaneShut
+                | Self::LateLaneOpen
         )
     }
 
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::FrontierUnchecked,
         Self::NoReplay,
         Self::SnapshotBeforeCommit,
@@ -118,6 +127,8 @@ impl Mutant {
         Self::DropDerived,
         Self::NoDedupe,
         Self::LateDropped,
+        Self::LateLaneShut,
+        Self::LateLaneOpen,
         Self::IdleTakesTime,
         Self::ChangesForgotten,
         Self::IncrementMissed,

@@ -313,6 +313,7 @@ impl Node {
     fn spoil(&mut self) {
         let routed = &mut self.intake.routed;
         match self.mutant {
+            Mutant::Panics => panic!("as it should"),
             Mutant::NoDedupe => routed.marks.iter_mut().for_each(|m| m.id = 0),
             Mutant::LateDropped => {
                 let watermark = self.turn.course.engine.stats().watermark.0;

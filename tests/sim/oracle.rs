@@ -8,6 +8,7 @@ mod absence;
 mod first;
 pub mod laws;
 mod score;
+mod unsure;
 mod waits;
 mod window;
 
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::Fact;
 use laws::{Law, Meaning, Stream};
+pub use unsure::{Doubt, Unsure, unsure};
 
 /// An alert that must open: detector, key as `field=value` texts, event time.
 pub type Opening = (String, String, i64);
@@ -39,14 +41,17 @@ struct Found<'a> {
     openings: Vec<Opening>,
 }
 
-/// All openings of the own detectors over these facts, until event time `until`.
-pub fn openings(facts: &[Fact], until: i64) -> BTreeSet<Opening> {
+/// All openings of the own detectors over these facts, of which some came too late for windows, until event
+/// time `until`.
+pub fn openings(facts: &[Fact], late: &BTreeSet<u64>, until: i64) -> BTreeSet<Opening> {
     let mut sorted: Vec<&Fact> = facts.iter().collect();
     // Stable: equal times are in order of arrival.
     sorted.sort_by_key(|f| f.time);
     let mut found: BTreeMap<&str, Found<'_>> = BTreeMap::new();
     let mut all = BTreeSet::new();
     for law in laws::LAWS.iter().chain(laws::newer::LAWS) {
+        let seen = |f: &&&Fact| law.late || !late.contains(&f.id);
+        let sorted: Vec<&Fact> = sorted.iter().filter(seen).copied().collect();
         let items = items(law, &sorted, &found);
         let result = judge(law, items);
         if law.alerts {
@@ -133,6 +138,7 @@ fn judge<'a>(law: &Law, items: Vec<Item<'a>>) -> Found<'a> {
             Meaning::Score(weights) => score::openings(&items, law.span, law.suppress, weights),
             Meaning::Quiet(usual) => waits::silences(&items, law.span, law.suppress, usual),
             Meaning::Chain(within) => waits::missed(&items, law.suppress, within),
+            Meaning::Estimate => unreachable!("{} has no law", law.name),
             Meaning::Absence { lookback } => {
                 let (opened, settled) = absence::openings(&items, law.span, law.suppress, lookback);
                 found.settled.extend(settled);
@@ -155,7 +161,7 @@ fn judge<'a>(law: &Law, items: Vec<Item<'a>>) -> Found<'a> {
 }
 
 /// The group of a fact; none if a field is missing.
-fn key_of(law: &Law, fact: &Fact) -> Option<String> {
+pub fn key_of(law: &Law, fact: &Fact) -> Option<String> {
     let parts: Option<Vec<String>> = law
         .group_by
         .iter()

@@ -114,11 +114,6 @@ impl Profile {
         }
     }
 
-    /// Whether some events come too late for their windows.
-    pub const fn has_late(&self) -> bool {
-        self.producers.late > 0
-    }
-
     /// The program in force, `edited` after a change of the detectors.
     pub fn program(&self, mutant: Mutant, edited: bool) -> Arc<Program> {
         let settings = Settings {
@@ -133,6 +128,13 @@ impl Profile {
         let plan = if mutant.spoils_rules() {
             let mut plan = detectors::compiled(self.set, edited);
             plan.rules.iter_mut().for_each(|rule| spoil(rule, mutant));
+            for detector in &mut plan.detectors {
+                detector.late = match mutant {
+                    Mutant::LateLaneShut => false,
+                    Mutant::LateLaneOpen => true,
+                    _ => detector.late,
+                };
+            }
             Arc::new(plan)
         } else {
             detectors::plan(self.set, edited)
@@ -148,10 +150,10 @@ impl Profile {
         if self.is_tight { TIGHT } else { (5000, 5000) }
     }
 
-    /// Whether the first action on a target is that of the clean run: no human took one back, and
-    /// none was left out for want of budget, which depends on when a fault let it be decided.
+    /// Whether the first action on a target is that of the clean run: none was left out for want of
+    /// budget, which depends on when a fault let it be decided.
     pub const fn acts_alike(&self) -> bool {
-        !self.has_humans && !self.is_tight
+        !self.is_tight
     }
 
     pub fn policy(&self, mutant: Mutant) -> Policy {

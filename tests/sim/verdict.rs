@@ -7,38 +7,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::app::meta;
 use tidegate::engine::alert::Alert;
-use tidegate::engine::containment::policy::Step;
+use tidegate::engine::containment::policy::{Change, Step};
 use tidegate::engine::detector::plan::Detector;
 use tidegate::engine::rule::episode::SLOT_MAX;
 use tidegate::store;
-use tidegate::store::rows::alerts;
+use tidegate::store::rows::{self, alerts};
 
 use crate::detectors::{EDITED, Set};
 use crate::fact::Fact;
-use crate::invariants::{self, Rows, Told};
-use crate::oracle::{self, Opening};
+use crate::invariants::{self, Clean, Rows, Told};
+use crate::oracle::{self, Doubt, Opening, Unsure, laws};
 use crate::world::{Outcome, World};
 
-/// The detectors that the laws do not cover, for they hold against an estimate; their windows, and the
-/// field of their key.
-const ESTIMATES: [(&str, i64, Option<&str>); 3] = [
-    ("mail-spike", 5 * M, None),
-    ("bounce-rise", 5 * M, None),
-    ("rotating", 4 * M, Some("event.reason")),
-];
 const M: i64 = 60_000;
 
+/// How much of a run was held against the clean one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// Alert revisions that had to be the same, and those left out.
+    pub alerts: usize,
+    pub exempt: usize,
+    /// First actions that had to be the same.
+    pub actions: usize,
+}
+
 /// Everything that is wrong with a run, if anything is.
-pub fn judge(faulty: &Outcome, clean: &Outcome) -> Result<(), String> {
+pub fn judge(faulty: &Outcome, clean: &Outcome) -> Result<Held, String> {
     against_laws(faulty)?;
     halts_are_told(&faulty.world)?;
-    if faulty.world.originals.is_none()
-        && !faulty.world.has_late()
-        && !faulty.world.profile.is_small
-    {
-        against_clean(&faulty.world, &clean.world)?;
-    }
-    delivered(&faulty.world)
+    let held = against_clean(&faulty.world, &clean.world)?;
+    delivered(&faulty.world)?;
+    Ok(held)
 }
 
 fn stored(world: &World) -> Vec<Alert> {
@@ -60,22 +59,21 @@ fn openings(world: &World) -> BTreeSet<Opening> {
     let all = stored(world).into_iter();
     let opened = all.filter(|a| a.revision == 0 && !own(a));
     opened
-        .map(|a| {
-            let key: Vec<String> = a.key.0.iter().map(|(n, v)| format!("{n}={v}")).collect();
-            (a.detector.name.clone(), key.join(","), a.time.0)
-        })
+        .map(|a| (a.detector.name.clone(), invariants::key(&a), a.time.0))
         .collect()
 }
 
 /// A rise is told once its burst has begun and before that has left the window; without a burst none
 /// is. An estimate has no more exact law.
 fn against_estimates(told: &BTreeSet<Opening>, outcome: &Outcome) -> Result<(), String> {
-    for (detector, span, field) in ESTIMATES {
-        let key =
-            |f: &Fact| field.map_or_else(String::new, |n| format!("{n}={}", f.get(n).unwrap()));
+    let world = &outcome.world;
+    let all = laws::newer::ESTIMATES.iter();
+    for law in all.filter(|law| !world.unsure.touches(law.name)) {
+        let (detector, span) = (law.name, law.span);
         let mut bursts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-        for fact in outcome.facts.iter().filter(|f| f.burst == Some(detector)) {
-            bursts.entry(key(fact)).or_default().push(fact.time);
+        for fact in world.facts.iter().filter(|f| f.burst == Some(detector)) {
+            let key = oracle::key_of(law, fact).unwrap();
+            bursts.entry(key).or_default().push(fact.time);
         }
         let mut rises: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         for (_, key, time) in told.iter().filter(|o| o.0 == detector) {
@@ -120,7 +118,7 @@ fn against_story(outcome: &Outcome) -> Result<(), String> {
 
 /// Detectors that are not held against the laws: estimates, and those that were edited in mid-run.
 fn is_exempt(opening: &Opening, reloads: bool) -> bool {
-    ESTIMATES.iter().any(|(name, ..)| *name == opening.0)
+    laws::newer::ESTIMATES.iter().any(|l| l.name == opening.0)
         || reloads && EDITED.contains(&opening.0.as_str())
 }
 
@@ -143,8 +141,8 @@ fn read(outcome: &Outcome) -> (Vec<Fact>, Vec<Fact>) {
             .as_ref()
             .filter(|_| world.halted.contains(&number));
         let records = &originals.map_or(lane, |o| &o[index]).records;
-        for (offset, record) in (0..).zip(records).filter(|(_, r)| !r.late && !r.duplicate) {
-            let facts = record.facts.iter().map(|f| outcome.facts[*f].clone());
+        for (offset, record) in (0..).zip(records).filter(|(_, r)| !r.duplicate) {
+            let facts = record.facts.iter().map(|f| world.facts[*f].clone());
             if offset < frontier.get(&number).copied().unwrap_or(0) {
                 surviving.extend(facts.clone());
             }
@@ -161,36 +159,28 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
     if outcome.world.profile.set != Set::Own {
         return against_story(outcome);
     }
-    let told = &openings(&outcome.world);
-    if outcome.world.profile.is_small {
-        // What was evicted is forgotten, and counted; that memory held is an invariant.
-        let evicted = outcome.evicted > 0;
-        return evicted
-            .then_some(())
-            .ok_or_else(|| "nothing was evicted".to_owned());
+    let world = &outcome.world;
+    let told = &openings(world);
+    if world.profile.is_small && outcome.evicted == 0 {
+        return Err("nothing was evicted".to_owned());
     }
-    if !outcome.world.has_late() && outcome.world.originals.is_none() {
-        against_estimates(told, outcome)?;
-    }
+    against_estimates(told, outcome)?;
     let (surviving, ever) = read(outcome);
-    let until = outcome.facts.last().map_or(0, |f| f.time) + 15 * M;
-    let reloads = outcome.world.profile.reloads;
-    let mut must = oracle::openings(&surviving, until);
+    let until = world.facts.last().map_or(0, |f| f.time) + 15 * M;
+    let reloads = world.profile.reloads;
+    let mut must = oracle::openings(&surviving, &world.doubt.late, until);
     must.retain(|o| !is_exempt(o, reloads));
-    let mut may = oracle::openings(&ever, until);
-    if outcome.world.has_late() {
-        // Whether a late event was late depends on how far event time had come: its keys may differ.
-        let late = late_values(outcome);
-        let touched = |o: &Opening| {
-            late.iter()
-                .any(|v| o.1.split(',').any(|part| part.ends_with(v.as_str())))
-                || o.1.is_empty()
-        };
-        must.retain(|o| !touched(o));
-        may.extend(told.iter().filter(|o| touched(o)).cloned());
-    }
+    let mut may = oracle::openings(&ever, &world.doubt.late, until);
+    // Of what was lost the laws themselves say what may be; not so of what came late or not.
+    let timing = Doubt {
+        lost: BTreeSet::new(),
+        ..world.doubt.clone()
+    };
+    let unsure = oracle::unsure(&world.facts, &timing);
+    must.retain(|o| !unsure.has(o));
+    may.extend(told.iter().filter(|o| unsure.has(o)).cloned());
     may.extend(must.iter().cloned());
-    if outcome.world.originals.is_some() {
+    if world.originals.is_some() {
         // A life that had read what was lost may have told it at another time in the same slot: that is
         // the same alert.
         let near = |o: &Opening| {
@@ -219,36 +209,46 @@ pub fn against_laws(outcome: &Outcome) -> Result<(), String> {
     ))
 }
 
-/// Values of fields of late events.
-fn late_values(outcome: &Outcome) -> BTreeSet<String> {
-    let log = outcome.world.log.borrow();
-    let late = log.lanes.iter().flat_map(|l| &l.records).filter(|r| r.late);
-    let facts = late.flat_map(|r| &r.facts).map(|f| &outcome.facts[*f]);
-    facts
-        .flat_map(|f| f.fields.values().map(|v| format!("={v}")))
-        .collect()
-}
-
 /// Every alert revision that was told, as far as that is the same however a run goes.
-pub fn told(world: &World) -> Told {
+fn told(world: &World) -> Told {
     let all = stored(world).into_iter();
     all.filter_map(|a| invariants::lasting(&world.profile, a))
         .collect()
 }
 
-/// The same alerts, and the same actions begun. That none is extra or has other bytes is INV-01.
-fn against_clean(faulty: &World, clean: &World) -> Result<(), String> {
-    let (ours, theirs) = (told(faulty), told(clean));
+/// What a run without a fault is the measure of.
+pub fn clean(world: &World) -> Clean {
+    Clean {
+        told: told(world),
+        doubt: world.doubt.clone(),
+    }
+}
+
+/// The same alerts, and the same actions begun, of all that is not in doubt. That none is extra or has other
+/// bytes is INV-01.
+fn against_clean(faulty: &World, clean: &World) -> Result<Held, String> {
+    let (mut ours, mut theirs) = (told(faulty), told(clean));
+    let all = theirs.len();
+    for told in [&mut ours, &mut theirs] {
+        told.retain(|_, said| !faulty.unsure.covers(&said.detector, &said.key, said.time));
+    }
     if let Some((_, lost)) = theirs.iter().find(|(id, _)| !ours.contains_key(*id)) {
-        return Err(format!("against the clean run: lost {lost}"));
+        return Err(format!("against the clean run: lost {}", lost.json));
     }
     if ours != theirs {
         return Err("against the clean run: not the same".to_owned());
     }
+    let mut held = Held {
+        alerts: theirs.len(),
+        exempt: all - theirs.len(),
+        actions: 0,
+    };
     if faulty.profile.set == Set::Shipped || !faulty.profile.acts_alike() {
-        return Ok(());
+        return Ok(held);
     }
-    let (ours, theirs) = (first_actions(faulty), first_actions(clean));
+    let mut apart = apart(faulty, &faulty.unsure);
+    apart.extend(self::apart(clean, &faulty.unsure));
+    let (ours, theirs) = (first_actions(faulty, &apart), first_actions(clean, &apart));
     if ours != theirs {
         return Err(format!(
             "against the clean run: {} actions begun, not {}",
@@ -256,23 +256,45 @@ fn against_clean(faulty: &World, clean: &World) -> Result<(), String> {
             theirs.len()
         ));
     }
-    Ok(())
+    held.actions = theirs.len();
+    Ok(held)
+}
+
+fn changes(world: &World) -> Vec<Change> {
+    let all = store::read(&world.store, |view| {
+        rows::actions::changes_after(view, 0, usize::MAX)
+    });
+    all.unwrap()
+}
+
+/// Targets about which a human said something, or an alert that is in doubt: what stands there decides what
+/// begins there next.
+fn apart(world: &World, unsure: &Unsure) -> BTreeSet<String> {
+    let alerts = stored(world).into_iter();
+    let of_doubt: BTreeSet<_> = alerts
+        .filter(|a| unsure.covers(&a.detector.name, &invariants::key(a), i64::MAX))
+        .map(|a| a.alert_id)
+        .collect();
+    let asked = |c: &Change| matches!(c.step, Step::Pending | Step::Denied | Step::Reverted);
+    let in_doubt = |c: &Change| {
+        let mut reasons = c.record.action.reason.alerts.iter();
+        reasons.any(|alert| of_doubt.contains(alert))
+    };
+    let all = changes(world).into_iter();
+    let apart = all.filter(|c| asked(c) || in_doubt(c));
+    apart.map(|c| c.record.action.target.to_string()).collect()
 }
 
 /// The first action on each target and verb.
-fn first_actions(world: &World) -> BTreeMap<String, String> {
-    let changes = store::read(&world.store, |view| {
-        tidegate::store::rows::actions::changes_after(view, 0, usize::MAX)
-    });
+fn first_actions(world: &World, apart: &BTreeSet<String>) -> BTreeMap<String, String> {
     let mut first = BTreeMap::new();
-    for change in changes
-        .unwrap()
-        .iter()
-        .filter(|c| c.step == Step::Requested)
-    {
+    for change in changes(world) {
         let action = &change.record.action;
-        let slot = format!("{} {}", action.verb.name(), action.target);
-        first.entry(slot).or_insert(action.action_id.to_string());
+        let target = action.target.to_string();
+        if change.step == Step::Requested && !apart.contains(&target) {
+            let slot = format!("{} {target}", action.verb.name());
+            first.entry(slot).or_insert(action.action_id.to_string());
+        }
     }
     first
 }

@@ -3,6 +3,7 @@
 //! Owns both clocks, the log, the store, the snapshot files and the receivers; carries out the
 //! plan of faults; asks the invariants after every step. Nothing here waits or is random by itself.
 
+mod doubt;
 mod inject;
 
 use std::cell::RefCell;
@@ -21,15 +22,17 @@ use crate::detectors::Set;
 use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::fault::{self, Fault};
-use crate::invariants::{Book, Rows, Sight, Told};
+use crate::invariants::{Book, Clean, Rows, Sight};
 use crate::log::{Lane, Log, SharedLog};
 use crate::mutant::Mutant;
 use crate::node::{Node, Site, Stopped};
+use crate::oracle::{self, Doubt, Unsure};
 use crate::profile::Profile;
 use crate::random::Random;
 use crate::receiver::Receiver;
 use crate::rig::Seen;
 use crate::workload::{self, START};
+use doubt::Stood;
 
 /// Time that passes after the last event, without a fault and in large steps: all deadlines come,
 /// also those of an hour's hold after an hour's window.
@@ -57,7 +60,6 @@ pub struct Outcome {
     pub died: BTreeMap<&'static str, u64>,
     /// Keys that went for want of memory.
     pub evicted: u64,
-    pub facts: Vec<Fact>,
     pub world: World,
 }
 
@@ -81,6 +83,7 @@ impl Chains {
 
 pub struct World {
     pub profile: Profile,
+    pub facts: Vec<Fact>,
     /// The program in force, and the one after the next change of the detectors.
     pub program: Arc<Program>,
     other: Arc<Program>,
@@ -93,7 +96,7 @@ pub struct World {
     arrivals: std::vec::IntoIter<Arrival>,
     next_arrival: Option<Arrival>,
     pub log: SharedLog,
-    /// The log as it was before it lost anything.
+    /// The log as it was before it lost anything, and what would have come to the part that lost its end.
     pub originals: Option<Vec<Lane>>,
     /// The partition whose end was lost.
     cut: Option<usize>,
@@ -123,6 +126,11 @@ pub struct World {
     pub reached: BTreeMap<i32, i64>,
     pub halted: BTreeSet<i32>,
     pub chains: Chains,
+    /// Where the engine stood when it was last asked what was late.
+    stood: Stood,
+    pub doubt: Doubt,
+    /// What that leaves unsaid.
+    pub unsure: Unsure,
 }
 
 /// The facts and lines of a seed, and how they come into the log.
@@ -148,11 +156,12 @@ fn input(profile: &Profile) -> (Vec<Fact>, Vec<Arrival>) {
 }
 
 /// Runs a seed without a fault by one shard, or with faults, given what the run without told.
-pub fn run(profile: &Profile, mutant: Mutant, clean: Option<&Told>) -> Result<Outcome, Violation> {
+pub fn run(profile: &Profile, mutant: Mutant, clean: Option<&Clean>) -> Result<Outcome, Violation> {
     let (facts, arrivals) = input(profile);
     let end = arrivals.last().map_or(START, |a| a.at);
-    let mut world = World::new(profile, arrivals, clean.is_some(), mutant, end);
-    let (mut book, mut rows, mut steps, mut lives) = (Book::new(clean), Rows::default(), 0, 0);
+    let mut world = World::new(profile, (facts, arrivals), clean, mutant, end);
+    let (mut book, mut rows, mut steps, mut lives) =
+        (Book::new(clean.map(|c| &c.told)), Rows::default(), 0, 0);
     while world.now < end + REST || world.owes() {
         world.step();
         if steps != world.store.steps() {
@@ -176,7 +185,6 @@ pub fn run(profile: &Profile, mutant: Mutant, clean: Option<&Told>) -> Result<Ou
         steps,
         injected,
         trace,
-        facts,
         world,
     })
 }
@@ -184,11 +192,14 @@ pub fn run(profile: &Profile, mutant: Mutant, clean: Option<&Told>) -> Result<Ou
 impl World {
     fn new(
         profile: &Profile,
-        arrivals: Vec<Arrival>,
-        faulty: bool,
+        (facts, arrivals): (Vec<Fact>, Vec<Arrival>),
+        clean: Option<&Clean>,
         mutant: Mutant,
         end: i64,
     ) -> Self {
+        let faulty = clean.is_some();
+        let doubt = Doubt::of(&facts, &arrivals, clean);
+        let unsure = oracle::unsure(&facts, &doubt);
         let program = profile.program(mutant, false);
         let store = MemoryStore::new();
         let crashes = Crashes::new(&store);
@@ -213,6 +224,7 @@ impl World {
             next_arrival: arrivals.next(),
             arrivals,
             profile: profile.clone(),
+            facts,
             mutant,
             now: first - 5000,
             end,
@@ -244,17 +256,15 @@ impl World {
             reached: BTreeMap::new(),
             halted: BTreeSet::new(),
             chains: Chains::default(),
+            stood: Stood::default(),
+            doubt,
+            unsure,
         }
     }
 
     /// What the process takes for the time.
     pub fn clock(&self) -> i64 {
         self.now + self.skew
-    }
-
-    /// Whether some events came too late for their windows.
-    pub fn has_late(&self) -> bool {
-        self.profile.has_late()
     }
 
     pub fn lives(&self) -> u64 {
@@ -310,8 +320,10 @@ impl World {
         while let Some(arrival) = self.next_arrival.take_if(|a| a.at <= self.now) {
             // A log that lost its end stays as it is: if it grew beyond what was read, offsets
             // alone could not tell.
-            if self.cut != Some(arrival.partition) {
-                self.log.borrow_mut().lanes[arrival.partition].append(arrival.record);
+            let lane = arrival.partition;
+            match &mut self.originals {
+                Some(lanes) if self.cut == Some(lane) => lanes[lane].append(arrival.record),
+                _ => self.log.borrow_mut().lanes[lane].append(arrival.record),
             }
             self.next_arrival = self.arrivals.next();
         }
@@ -354,6 +366,8 @@ impl World {
             "starts, {} shards, restored {}",
             node.shards, node.restored
         ));
+        self.stood = Stood::of(&node);
+        self.note_lost(&node);
         self.node = Some(node);
     }
 
@@ -376,6 +390,10 @@ impl World {
             .any(|(_, f)| matches!(f, Fault::Lag { .. }));
         node.awake = awake;
         let result = self.work(&mut node, now, lags);
+        self.note_doubt(&node);
+        if self.profile.is_small {
+            self.note_forgotten(&mut node);
+        }
         self.node = Some(node);
         result
     }
@@ -391,16 +409,9 @@ impl World {
         if let Err(Stopped::Died) = read {
             return read;
         }
-        for (_, partition, next) in node.turn.course.engine.frontier() {
-            let reached = self.reached.entry(partition).or_default();
-            *reached = (*reached).max(next);
-        }
         self.kept_house = node.kept_house;
         node.deliver(&mut self.receivers, now, &mut self.random)?;
         let stats = node.turn.course.engine.stats();
-        self.evicted = self
-            .evicted
-            .max(stats.usage.iter().map(|u| u.evicted).sum());
         let counts = stats.counts;
         let told = self
             .receivers

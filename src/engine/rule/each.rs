@@ -65,8 +65,12 @@ impl Each {
                 return;
             }
         }
-        let mut episode =
-            Episode::begin(ctx, o.time, text, self.table.get(o.key).map(|e| &e.episode));
+        let last = self.table.get(o.key).map(|e| &e.episode);
+        let mut episode = if hold == 0 {
+            Episode::begin_alone(o.time, text, last)
+        } else {
+            Episode::begin(ctx, o.time, text, last)
+        };
         episode.events = 1;
         episode.origins = Origins::default();
         episode.origins.add(o.origin);

@@ -66,6 +66,17 @@ impl Episode {
     #[must_use]
     pub fn begin(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
         let slot = time.div_euclid(slot_width(ctx.rule.timespan));
+        Self::begin_in(slot, time, text, previous)
+    }
+
+    /// The episode that one event is: its slot is its moment, for nothing is to be kept together, and who
+    /// overtook it may have had the number that it would have in a wider one.
+    #[must_use]
+    pub fn begin_alone(time: i64, text: &[u8], previous: Option<&Self>) -> Self {
+        Self::begin_in(time, time, text, previous)
+    }
+
+    fn begin_in(slot: i64, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
         let ordinal = previous
             .filter(|p| p.slot == slot)
             .map_or(0, |p| p.ordinal + 1);

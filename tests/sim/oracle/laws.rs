@@ -38,6 +38,8 @@ pub enum Meaning {
     Quiet((usize, i64)),
     /// The time of each step after the first.
     Chain(&'static [i64]),
+    /// A rise against its own past: never judged by items.
+    Estimate,
 }
 
 /// One detector.
@@ -49,6 +51,8 @@ pub struct Law {
     pub suppress: i64,
     pub meaning: Meaning,
     pub alerts: bool,
+    /// It sees events however late they come.
+    pub late: bool,
 }
 
 const S: i64 = 1000;
@@ -71,6 +75,7 @@ const fn law(
         suppress,
         meaning,
         alerts: true,
+        late: false,
     }
 }
 
@@ -78,6 +83,7 @@ const REQUESTED: Stream = Stream::Events(|f| f.kind == "recovery.requested");
 const FAILED: Stream = Stream::Events(|f| f.kind == "login.failure");
 const ISSUED: Stream = Stream::Events(|f| f.kind == "token.issued");
 const PASSWORD: Stream = Stream::Events(|f| f.kind == "password.changed");
+pub const HIT: Stream = Stream::Events(|f| f.kind == "honeytoken.hit");
 const PAYOUT: Stream = Stream::Events(|f| f.kind == "payout.changed");
 
 /// In the order in which they build on each other.
@@ -146,13 +152,16 @@ pub const LAWS: &[Law] = &[
         (5 * M, M),
         Meaning::Holds(|w| in_order(w, 3)),
     ),
-    law(
-        "unused-token",
-        &[ISSUED, Stream::Events(|f| f.kind == "token.used")],
-        &["token.id"],
-        (3 * M, 0),
-        Meaning::Absence { lookback: 0 },
-    ),
+    Law {
+        late: true,
+        ..law(
+            "unused-token",
+            &[ISSUED, Stream::Events(|f| f.kind == "token.used")],
+            &["token.id"],
+            (3 * M, 0),
+            Meaning::Absence { lookback: 0 },
+        )
+    },
     law(
         "unasked-token",
         &[ISSUED, REQUESTED],
@@ -201,13 +210,10 @@ pub const LAWS: &[Law] = &[
         (3 * M, 0),
         Meaning::Holds(|w| in_order(w, 2)),
     ),
-    law(
-        "decoy",
-        &[Stream::Events(|f| f.kind == "honeytoken.hit")],
-        &[],
-        (0, 2 * M),
-        Meaning::Each,
-    ),
+    Law {
+        late: true,
+        ..law("decoy", &[HIT], &[], (0, 2 * M), Meaning::Each)
+    },
 ];
 
 fn unknown(fact: &Fact) -> bool {

@@ -14,6 +14,7 @@ impl Flow {
         self.evidence();
         self.beats();
         self.tickets();
+        self.decoys();
         if minutes >= 30 {
             self.bounces();
             self.steps();
@@ -128,6 +129,15 @@ impl Flow {
                     self.add(passed, "challenge.passed", &[("user.id", &user)]);
                 }
             }
+        }
+    }
+
+    /// Planted tokens that come back, each from an address of its own.
+    fn decoys(&mut self) {
+        for (n, at) in (0..).zip(self.moments(16, 70 * S, 300 * S)) {
+            let ip = format!("198.18.0.{n}");
+            let what = [("source.ip", ip.as_str()), ("honeytoken.kind", "request")];
+            self.add(at, "honeytoken.hit", &what);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FAILED, IP, Item, Law, M, Meaning, PASSWORD, PAYOUT, S, Stream, accounts, law};
+use super::{FAILED, HIT, IP, Item, Law, M, Meaning, PASSWORD, PAYOUT, S, Stream, accounts, law};
 use crate::oracle::first::First;
 use crate::oracle::score::Weights;
 
@@ -143,6 +143,47 @@ pub const LAWS: &[Law] = &[
         ACCOUNT,
         (80 * S, 30 * S),
         Meaning::Holds(|w| steps(w) >= 2 && w.iter().any(|i| i.inputs & 1 != 0)),
+    ),
+    Law {
+        late: true,
+        ..law("planted-token", &[HIT], &[], (0, 0), Meaning::Each)
+    },
+    Law {
+        late: true,
+        ..law(
+            "planted-ip",
+            &[HIT],
+            IP,
+            (10 * M, 0),
+            Meaning::Holds(|w| !w.is_empty()),
+        )
+    },
+];
+
+/// What holds against an estimate has no exact law: only what it sees, and for how long.
+pub const ESTIMATES: &[Law] = &[
+    law(
+        "mail-spike",
+        &[Stream::Events(|f| f.kind == "message.sent")],
+        &[],
+        (5 * M, 0),
+        Meaning::Estimate,
+    ),
+    law(
+        "bounce-rise",
+        &[Stream::Events(|f| {
+            f.kind == "message.bounced" || f.kind == "message.delivered"
+        })],
+        &[],
+        (5 * M, 0),
+        Meaning::Estimate,
+    ),
+    law(
+        "rotating",
+        &[Stream::Events(|f| f.kind == "recovery.step")],
+        &["event.reason"],
+        (4 * M, 0),
+        Meaning::Estimate,
     ),
 ];
 
