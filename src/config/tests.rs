@@ -98,7 +98,7 @@ alerts: {sinks: [{kind: webhook, url: 'http://soc.example.com/x'}]}
 http: {listen: '0.0.0.0:8080', tokens: []}
 ";
     let want = "\
-c.yaml:5:32: sources[0].topics[1].name: `t` is already the name of sources[0].topics[0].name (name each topic once)
+c.yaml:5:32: sources[0].topics[1].name: `t` is already the name of sources[0].topics[0].name (name each topic and file once; of two clusters with the same topic, mirror one under another name or run a tidegate for each)
 c.yaml:6:15: sources[0].security: `sasl_ssl` needs a `mechanism` (PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512)
 c.yaml:6:15: sources[0].security: `sasl_ssl` needs a `username` (add `username: ...`)
 c.yaml:6:68: sources[0].security.password_file: the password is given twice (give either `password_env` or `password_file`)
@@ -113,6 +113,29 @@ c.yaml:10:18: alerts.sinks[0]: the secret is missing (give either `secret_env` o
 c.yaml:10:39: alerts.sinks[0].url: the URL is not https (use https; http is for this machine only)
 c.yaml:11:16: http.listen: 0.0.0.0:8080 is open to the network but there are no tokens (add `http.tokens`, or listen on 127.0.0.1)";
     assert_eq!(faults(text).join("\n"), want);
+}
+
+/// [A1] Positions are kept by the name of a topic or file: two logs of one name would share one position.
+#[test]
+fn no_two_sources_read_the_same_name() {
+    let text = "\
+version: 1
+sources:
+  - {kind: kafka, name: here, brokers: [a:1], topics: [{name: t}]}
+  - {kind: kafka, name: there, brokers: [b:1], topics: [{name: u}, {name: t}]}
+  - {kind: file, name: once, path: x.jsonl}
+  - {kind: file, name: again, path: x.jsonl}
+";
+    let hint = "name each topic and file once; of two clusters with the same topic, mirror one under another name or run a tidegate for each";
+    let want = [
+        format!(
+            "c.yaml:4:75: sources[1].topics[1].name: `t` is already the name of sources[0].topics[0].name ({hint})"
+        ),
+        format!(
+            "c.yaml:6:37: sources[3].path: `x.jsonl` is already the name of sources[2].path ({hint})"
+        ),
+    ];
+    assert_eq!(faults(text), want);
 }
 
 #[test]

@@ -41,8 +41,8 @@ impl Source {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaSource {
-    /// How it is called in alerts, logs and metrics; default: its kind. It is part of stored
-    /// positions: do not change it later.
+    /// Tells it from other sources for readers of this file; default: its kind. Alerts, metrics and stored
+    /// positions go by the names of topics.
     #[serde(default)]
     pub name: Option<Name>,
     /// Brokers to ask first; the others are learnt from them.
@@ -117,7 +117,7 @@ pub enum Start {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// How it is called in alerts, logs and metrics; default: its kind.
+    /// Tells it from other sources for readers of this file; default: its kind.
     #[serde(default)]
     pub name: Option<Name>,
     /// The file.
@@ -132,7 +132,7 @@ pub struct FileSource {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StdinSource {
-    /// How it is called in alerts, logs and metrics; default: its kind.
+    /// Tells it from other sources for readers of this file; default: its kind.
     #[serde(default)]
     pub name: Option<Name>,
     /// The events' schema; `auto` tells it from each event.
