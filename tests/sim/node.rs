@@ -69,8 +69,30 @@ impl From<Trouble> for Stopped {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Store(error) => error.into(),
+            // A snapshot that nothing may go on without.
+            full @ Trouble::Snapshot(_) if full.may_pass() => Self::Stuck,
             other => panic!("it failed on its own: {other}"),
         }
+    }
+}
+
+/// Why a life did not begin.
+#[derive(Debug)]
+pub enum Unborn {
+    Died,
+    /// The snapshots cannot be used, and why.
+    Refused(String),
+}
+
+impl From<Stopped> for Unborn {
+    fn from(_: Stopped) -> Self {
+        Self::Died
+    }
+}
+
+impl<E: std::error::Error> From<E> for Unborn {
+    fn from(refused: E) -> Self {
+        Self::Refused(refused.to_string())
     }
 }
 
@@ -123,13 +145,15 @@ impl Site<'_> {
 }
 
 impl Node {
-    /// Starts on what an earlier life has left. `Err` says why the snapshots cannot be used.
-    pub fn start(site: Site<'_>) -> Result<Self, String> {
+    /// Starts on what an earlier life has left.
+    pub fn start(site: Site<'_>) -> Result<Self, Unborn> {
         let mut snapshots = site.disk.open();
         let commits = store::read(&*site.store, |view| rows::commits(view)).unwrap();
-        let saved = snapshots.load(commits).map_err(|e| format!("{e:#}"))?;
-        let (chain, place) = saved.unwrap_or_default();
-        let restored = chain.len();
+        let saved = snapshots.load(commits);
+        let (chain, place) = saved
+            .map_err(|e| Unborn::Refused(format!("{e:#}")))?
+            .unwrap_or_default();
+        let (restored, is_fallback) = (chain.len(), snapshots.is_fallback());
         let is_taken = |chain: &Vec<Vec<u8>>| {
             let saved = Saved::read(chain).ok();
             let mut engine = site.engine(site.shards, &Found::new(&site.memory));
@@ -144,18 +168,18 @@ impl Node {
         let found = Found::new(&site.memory);
         let (mut shards, mut engine) = (site.shards, site.engine(site.shards, &found));
         if restored > 0 {
-            let saved = || Saved::read(&chain).map_err(|e| e.to_string());
-            match engine.restore(saved()?, &place.topics) {
+            let saved = Saved::read(&chain)?;
+            site.crashes.point("state-read")?;
+            match engine.restore(saved, &place.topics) {
                 Ok(_) => {}
                 // The operator does as the message says.
                 Err(Refused::Shards { found: cut, .. }) => {
                     (shards, engine) = (cut, site.engine(cut, &found));
-                    engine
-                        .restore(saved()?, &place.topics)
-                        .map_err(|e| e.to_string())?;
+                    engine.restore(Saved::read(&chain)?, &place.topics)?;
                 }
-                Err(refused) => return Err(refused.to_string()),
+                Err(refused) => return Err(refused.into()),
             }
+            site.crashes.point("state-restored")?;
         }
         let policy = Policy::new(site.profile.policy(site.mutant), &site.program.key).unwrap();
         let delivery = site.profile.delivery();
@@ -185,7 +209,7 @@ impl Node {
         Ok(Self {
             stage: stage(&rules),
             intake: Intake::fresh(&rules),
-            turn: Turn::new(course, edges, rules, kept, settings),
+            turn: Turn::new(course, edges, rules, kept, settings).falling_back(is_fallback),
             senders: senders.collect(),
             outbox: StoreOutbox::new(site.store),
             batch: Batch::default(),

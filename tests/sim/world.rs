@@ -25,7 +25,7 @@ use crate::fault::{self, Fault};
 use crate::invariants::{Book, Clean, Rows, Sight};
 use crate::log::{Lane, Log, SharedLog};
 use crate::mutant::Mutant;
-use crate::node::{Node, Site, Stopped};
+use crate::node::{Node, Site, Stopped, Unborn};
 use crate::oracle::{self, Doubt, Unsure};
 use crate::profile::Profile;
 use crate::random::Random;
@@ -347,15 +347,17 @@ impl World {
 
     fn start(&mut self) {
         self.lives += 1;
-        let started = Node::start(self.site());
-        let node = started.or_else(|why| {
-            // The operator does as the message says.
-            assert!(why.contains("move them away to rebuild"), "{why}");
-            self.note("no snapshot is good");
-            self.disk.clear();
-            Node::start(self.site())
-        });
-        let mut node = node.unwrap();
+        let mut node = match Node::start(self.site()) {
+            Ok(node) => node,
+            Err(Unborn::Died) => return self.die(self.down_after_crash),
+            Err(Unborn::Refused(why)) => {
+                // The operator does as the message says.
+                assert!(why.contains("move them away to rebuild"), "{why}");
+                self.note("no snapshot is good");
+                self.disk.clear();
+                Node::start(self.site()).unwrap()
+            }
+        };
         self.shards = node.shards;
         if self.is_paused() {
             node.turn.effects.reader.pause();
