@@ -120,3 +120,43 @@ impl Source for Sources {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Record, Stamp};
+
+    /// A record, and in the same breath the end of all.
+    struct Failing(Vec<Topic>);
+
+    impl Source for Failing {
+        fn topics(&self) -> &[Topic] {
+            &self.0
+        }
+
+        fn poll(&mut self, batch: &mut Batch, _: Duration) -> Result<Polled, Error> {
+            batch.push(Record {
+                partition: Partition::default(),
+                offset: 1,
+                stamp: Stamp::None,
+                payload: b"{}",
+                event_id: None,
+                traceparent: None,
+            });
+            Err(Error::Settings("none".to_owned()))
+        }
+    }
+
+    /// [A8] What had been read when a source failed went with its error.
+    #[test]
+    fn what_a_source_gave_before_it_failed_is_handed_on() {
+        let mut sources = Sources::new(vec![Box::new(Failing(Vec::new()))]);
+        let mut batch = Batch::default();
+        let polled = sources.poll(&mut batch, Duration::ZERO);
+        assert_eq!(polled.unwrap(), Polled::Some);
+        assert_eq!(batch.len(), 1);
+        batch.clear();
+        assert!(sources.poll(&mut batch, Duration::ZERO).is_err());
+        assert!(batch.is_empty());
+    }
+}

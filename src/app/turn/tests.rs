@@ -75,6 +75,7 @@ impl Effects for Noting {
             Happening::Told { .. } => "told",
             Happening::Heeded(_) => "heeded",
             Happening::Unsaved(_) => "unsaved",
+            Happening::Reading => "reading",
             _ => return,
         });
     }
@@ -196,4 +197,73 @@ fn a_snapshot_that_takes_long_is_written_less_often() {
     turn.effects.now += 1;
     turn.settle().unwrap();
     assert_eq!(turn.effects.done.len(), 6);
+}
+
+/// [A4] The beginning of a partition was held to be kept although the disk had no room for it: after a kill, what
+/// "from now on" had meant was forgotten.
+#[test]
+fn where_a_partition_begins_is_kept_before_more_is_read_also_once_the_disk_was_full() {
+    let (mut turn, rules) = turn(&MemoryStore::new());
+    turn.effects.has_no_room = true;
+    let mut intake = Intake::fresh(&rules);
+    intake.notices.push(Notice::Assigned {
+        partition: Partition::default(),
+        next: 7,
+    });
+    turn.take(&mut intake).unwrap();
+    for _ in 0..2 {
+        assert!(turn.settle().unwrap_err().may_pass());
+    }
+    let waits = ["taken", "heeded", "sync", "save", "sync", "save"];
+    assert_eq!(turn.effects.done, waits);
+    turn.effects.has_no_room = false;
+    turn.settle().unwrap();
+    assert_eq!(
+        turn.effects.done[waits.len()..],
+        ["sync", "save", "publish", "reading"]
+    );
+    turn.settle().unwrap();
+    assert_eq!(turn.effects.done.len(), waits.len() + 4, "once");
+}
+
+/// [D2] A snapshot that is ahead of the rows is left out; once the rows had gone on it seemed to fit.
+#[test]
+fn a_base_stands_behind_what_was_left_out_before_anything_is_committed() {
+    let store = MemoryStore::new();
+    let (turn, rules) = turn(&store);
+    let mut turn = turn.falling_back(true);
+    turn.effects.has_no_room = true;
+    turn.take(&mut halting(&rules)).unwrap();
+    assert!(turn.settle().unwrap_err().may_pass());
+    assert_eq!(turn.effects.done, ["taken", "sync", "save"]);
+    assert_eq!(stored(&store), 0);
+    turn.effects.has_no_room = false;
+    turn.settle().unwrap();
+    assert_eq!(
+        turn.effects.done[3..],
+        ["sync", "save", "publish", "bury", "heeded", "told"]
+    );
+    assert_eq!(stored(&store), 1);
+}
+
+/// [D3] Of two changes within a minute the second was held against the first, which had not proven itself.
+#[test]
+fn noise_after_two_changes_goes_back_to_what_was_in_force_before_both() {
+    let changed_twice = || {
+        let (mut turn, proven) = turn(&MemoryStore::new());
+        for _ in 0..2 {
+            let rules = Rules::new(Arc::clone(&proven.program), &Tables::default());
+            turn.take(&mut Intake::fresh(&rules)).unwrap();
+        }
+        (turn, proven)
+    };
+    let (turn, proven) = changed_twice();
+    let back = turn.probation.unwrap().into_before();
+    assert!(Arc::ptr_eq(&back, &proven));
+    let (mut turn, proven) = changed_twice();
+    turn.take(&mut Intake::fresh(&proven)).unwrap();
+    assert!(
+        turn.probation.is_none(),
+        "what has proven itself is not on probation"
+    );
 }
