@@ -43,6 +43,8 @@ pub struct Turn<S, E> {
     notices: Vec<Notice>,
     read_at: Option<Instant>,
     asks: VecDeque<Ask>,
+    /// Nothing more comes; what the engine holds since is no state to go on from.
+    is_closed: bool,
     /// The newest snapshot was left out for an older one.
     is_fallback: bool,
     /// A partition begins that no snapshot knows; the source gives what it has.
@@ -79,6 +81,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             notices: Vec::new(),
             read_at: None,
             asks: VecDeque::new(),
+            is_closed: false,
             is_fallback: false,
             begins: false,
             reads: false,
@@ -134,9 +137,16 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.course.engine.advance(self.effects.now());
     }
 
-    /// Nothing more will come: the alerts that only time brings come now.
-    pub fn close(&mut self) {
+    /// Nothing more will come: the alerts that only time brings come now. The state of before is what a later
+    /// process goes on from, for which time has not run ahead; it is written first.
+    ///
+    /// # Errors
+    /// As `snapshot`.
+    pub fn close(&mut self) -> Result<(), Trouble> {
+        self.snapshot()?;
+        self.is_closed = true;
         self.course.engine.handle(&Input::End { until: None });
+        Ok(())
     }
 
     /// What somebody asks for, in turn with everything else that decides.

@@ -77,7 +77,7 @@ impl Work {
                 Next::End if stopping => return Ok(()),
                 // Files have an end.
                 Next::End => {
-                    self.turn.close();
+                    self.turn.close()?;
                     return Ok(self.settle()?);
                 }
                 Next::Failed(error) => return Err(error.into()),

@@ -20,7 +20,7 @@ use tidegate::engine::exchange::Routed;
 use tidegate::engine::outbox::Message;
 use tidegate::engine::program::Program;
 use tidegate::engine::snapshot::{Refused, Saved};
-use tidegate::engine::{Engine, Output};
+use tidegate::engine::{Engine, Input, Output};
 use tidegate::enrich::Tables;
 use tidegate::model::ids::Id;
 use tidegate::model::{Span, WallTime};
@@ -409,7 +409,7 @@ impl Node {
                 }
                 course.desk.record(&alerts, WallTime(now))?;
             }
-            Mutant::EndsEarly => self.turn.close(),
+            Mutant::EndsEarly => self.turn.course.engine.handle(&Input::End { until: None }),
             _ => {}
         }
         Ok(())

@@ -84,8 +84,11 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         Ok(())
     }
 
-    /// `None` while the engine holds something that is not committed.
+    /// `None` while the engine holds something that is not committed, and once nothing more comes.
     fn write_snapshot(&mut self) -> Result<Option<(Kind, usize)>, Trouble> {
+        if self.is_closed {
+            return Ok(None);
+        }
         // What the frontier leaves behind must not be lost with a power cut. First, for what is taken from
         // the engine and then not saved would be missing from the next increment.
         self.effects.sync_letters()?;

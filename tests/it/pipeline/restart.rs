@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -111,6 +112,37 @@ fn what_standard_input_brings_after_a_restart_is_new() {
     let want = replayed(&events, Some(fixture("detectors")));
     assert!(!want.is_empty());
     alerts::assert_same_set("alerts over both runs", &got, &want);
+}
+
+/// The end of an input tells at once what only time would bring; the next process began with a clock that had run
+/// ahead by it, and all that it read was late.
+#[test]
+fn what_comes_after_the_end_of_an_input_is_not_late() {
+    let sinks = "alerts: {sinks: [{kind: file, path: alerts.ndjson}]}\n";
+    let source = "sources: [{kind: stdin}]\n";
+    let home = Home::new("restart-end", &format!("{source}{sinks}"));
+    let events = home.file("events.jsonl");
+    let all = morning(&[(RESET, "203.0.113.7"), (RESET, "198.51.100.23")], 60);
+    std::fs::write(&events, &all).unwrap();
+    let (first, second) = all.split_at(all.match_indices('\n').nth(7).unwrap().0 + 1);
+    let (mut daemon, mut pipe) = home.spawn_piped();
+    pipe.write_all(first.as_bytes()).unwrap();
+    drop(pipe);
+    assert!(daemon.ended(Duration::from_secs(20)).success());
+    let (daemon, mut pipe) = home.spawn_piped();
+    let daemon = daemon.addressed();
+    pipe.write_all(second.as_bytes()).unwrap();
+    daemon.until("all lines", |d| (d.received() >= 112).then_some(()));
+    assert_eq!(daemon.metric("tidegate_events_late_total", &[]), 0);
+    daemon.stop();
+    let opened = |alerts: &[String]| -> BTreeSet<String> {
+        let parsed = alerts.iter().map(|a| serde_json::from_str(a).unwrap());
+        parsed.map(|a: Value| a["alert_id"].to_string()).collect()
+    };
+    let got = comparable(&home.file("alerts.ndjson"));
+    let want = replayed(&events, None);
+    assert!(!want.is_empty());
+    assert_eq!(opened(&got), opened(&want));
 }
 
 #[test]
