@@ -68,27 +68,19 @@ fn durations(out: &mut impl Write, addresses: u64) {
     let stats = engine.stats();
     let bytes: u64 = stats.usage.iter().map(|u| u.bytes).sum();
     let keys: u64 = stats.usage.iter().map(|u| u.keys).sum();
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    writeln!(
-        out,
-        "a large state: {keys} keys, {:.0} MiB, {} observations that wait",
-        mib(bytes),
-        stats.held
-    )
-    .unwrap();
+    let what = format!("{:.0} MiB of state, {keys} keys", mib(bytes));
+    let gib = bytes as f64 / f64::from(1 << 30);
     drop(engine.snapshot(Kind::Base));
 
     let folder = tempfile::tempdir().unwrap();
     let mut files = Snapshots::open(folder.path(), &program.key);
     let mut base = Costs::default();
     base.take(&mut engine, &mut files, Kind::Base);
-    writeln!(out, "{}", base.row("a base")).unwrap();
     let mut increments = Costs::default();
     for _ in 0..CHAIN {
         fill(&mut engine, &program, 0..addresses, 100);
         increments.take(&mut engine, &mut files, Kind::Increment);
     }
-    writeln!(out, "{}", increments.row("an increment of 1 %")).unwrap();
     let (chain, of_chain) = timed(|| restored(&program, folder.path()));
     base.take(&mut engine, &mut files, Kind::Base);
     let (whole, of_base) = timed(|| restored(&program, folder.path()));
@@ -98,11 +90,23 @@ fn durations(out: &mut impl Write, addresses: u64) {
         (there, there),
         "a restart loses no key"
     );
-    writeln!(
-        out,
-        "| back to a running engine | a base {whole:.2} s | with {CHAIN} increments {chain:.2} s |"
-    )
-    .unwrap();
+    base.row(out, "a base", &what);
+    increments.row(out, "an increment of 1 %", &what);
+    let back = format!(
+        "from a base {:.1} s a GiB ({whole:.1} s), with {CHAIN} increments {:.1} s a GiB ({chain:.1} s); no key lost",
+        whole / gib,
+        chain / gib
+    );
+    row(out, "back to a running engine", &what, &back);
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// One of the table that `make faults` prints.
+fn row(out: &mut impl Write, fault: &str, how: &str, result: &str) {
+    writeln!(out, "| {fault} | {how} | {result} |").unwrap();
 }
 
 /// An engine that goes on from what is in the folder; how many keys it has.
@@ -130,20 +134,21 @@ impl Costs {
     }
 
     /// Medians, and the sum.
-    fn row(&self, of: &str) -> String {
+    fn row(&self, out: &mut impl Write, of: &str, how: &str) {
         let median = |of: &dyn Fn(&(f64, f64, usize)) -> f64| {
             let mut all: Vec<f64> = self.0.iter().map(of).collect();
             all.sort_by(f64::total_cmp);
             all.get(all.len() / 2).copied().unwrap_or_default()
         };
         let sum: f64 = self.0.iter().map(|(still, file, _)| still + file).sum();
-        format!(
-            "| {of} | {} taken | to bytes {:.4} s | to the file {:.4} s | {:.2} MiB | {sum:.1} s in all |",
+        let costs = format!(
+            "{} taken: to bytes {:.4} s, to the file {:.4} s, {:.2} MiB; {sum:.1} s in all",
             self.0.len(),
             median(&|c| c.0),
             median(&|c| c.1),
             median(&|c| c.2 as f64) / f64::from(1 << 20),
-        )
+        );
+        row(out, of, how, &costs);
     }
 }
 
@@ -195,26 +200,19 @@ fn stream(out: &mut impl Write, events: u64) {
     }
     let stats = chained.stats();
     let keys: u64 = stats.usage.iter().map(|u| u.keys).sum();
-    writeln!(
-        out,
-        "{events} events of a mixed day, a snapshot every 30 s; {keys} keys at the end, {} observations that wait",
-        stats.held
-    )
-    .unwrap();
+    let what =
+        format!("{events} events of a mixed day, {keys} keys at its end, a snapshot every 30 s");
     let every = format!("full, one in {FULL_EVERY}");
     for (of, costs) in [
         (every.as_str(), &fulls),
         ("a base", &bases),
         ("an increment", &increments),
     ] {
-        writeln!(out, "{}", costs.row(of)).unwrap();
+        costs.row(out, of, &what);
     }
     let [chain, whole] = folders.map(|folder| timed(|| restored(&program, folder.path())).0);
-    writeln!(
-        out,
-        "| back to a running engine | full {whole:.2} s | from the chain {chain:.2} s |"
-    )
-    .unwrap();
+    let back = format!("from one full {whole:.2} s, from the chain {chain:.2} s");
+    row(out, "back to a running engine", &what, &back);
 }
 
 /// A reset and a token from each of these addresses, of which only one in `of` has any.
