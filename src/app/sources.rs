@@ -34,9 +34,7 @@ impl Sources {
             failed: None,
         }
     }
-}
 
-impl Sources {
     /// Whether anybody but the part at `turn` is heard.
     fn is_heard_beside(&self, turn: usize) -> bool {
         let parts = self.parts.iter().enumerate();
