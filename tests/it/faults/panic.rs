@@ -125,6 +125,12 @@ const TASKS: &[(&str, &str, &[&str], Comes)] = &[
         &[],
         Never("it lets go of a client, and nobody waits for it"),
     ),
+    (
+        "source/kafka/producer.rs",
+        "a producer that closes",
+        &[],
+        Never("it lets go of a client, and nobody waits for it"),
+    ),
 ];
 
 /// Parts of `src` that only tests have.
