@@ -190,6 +190,8 @@ pub enum Halt {
     /// The record before the frontier is not the one that was read: the log lost its end, or the topic
     /// was made anew, and has grown past the frontier since.
     Replaced,
+    /// The topic was deleted and made anew while it was read.
+    Anew,
     /// The broker refused the position and the log's bounds could not be had.
     OutOfRange,
     /// The batch at `offset` unpacks to more than is held at once.
@@ -213,6 +215,7 @@ impl std::fmt::Display for Halt {
             Self::Truncated { high } => write!(f, "its log ends at {high}"),
             Self::Replaced => f.write_str("the record before it is not the one that was read"),
             Self::Missing => f.write_str("the brokers no longer name it"),
+            Self::Anew => f.write_str("its topic was deleted and made anew"),
             Self::OutOfRange => f.write_str("the broker refuses that position"),
             Self::Oversized { offset } => write!(
                 f,

@@ -88,7 +88,7 @@ impl<'a> Moves<'a> {
 fn produce(broker: &Broker, scene: &Scene, topic: &str, partition: u32, text: &str) {
     let file = scene.home.file("part.jsonl");
     std::fs::write(&file, text).unwrap();
-    broker.produce_into(topic, partition, &file);
+    broker.produce_to(topic, partition, &file);
 }
 
 /// Waits until the silence is told, by the log's own time: no sooner than `stall_after` after `since`, and soon.

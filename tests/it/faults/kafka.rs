@@ -201,7 +201,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     let each = parts[0].lines().count() as u64;
     for lines in &parts {
         std::fs::write(&part, lines).unwrap();
-        broker.produce_into(topic, 1, &part);
+        broker.produce_to(topic, 1, &part);
         if *lines == parts[1] {
             // Right behind it one that is whole and cannot be read, either.
             broker.produce_packed((topic, 1), "gzip", 64, 1).unwrap();
@@ -209,7 +209,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     }
     // Before it a partition that ends where the broken batch begins: it might be its own.
     std::fs::write(&part, floods_from(80, 4, 20)).unwrap();
-    broker.produce_into(topic, 0, &part);
+    broker.produce_to(topic, 0, &part);
     broker.stop();
     let broken = parts[1].lines().next().unwrap();
     broker.damage((topic, 1), broken);
