@@ -180,8 +180,8 @@ impl Notice {
 /// Why a partition is no longer read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Halt {
-    /// Retention has passed the frontier: the log begins at `low`.
-    Expired { low: i64 },
+    /// Retention has passed the frontier: the log begins at `low`, so many offsets behind it.
+    Expired { low: i64, lost: i64 },
     /// The log ends at `high`, before the frontier: acknowledged records are lost, or the topic
     /// was made anew.
     Truncated { high: i64 },
@@ -211,7 +211,9 @@ impl Halt {
 impl std::fmt::Display for Halt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Expired { low } => write!(f, "its log begins at {low}"),
+            Self::Expired { low, lost } => {
+                write!(f, "its log begins at {low}, {lost} offsets on")
+            }
             Self::Truncated { high } => write!(f, "its log ends at {high}"),
             Self::Replaced => f.write_str("the record before it is not the one that was read"),
             Self::Missing => f.write_str("the brokers no longer name it"),
