@@ -550,8 +550,14 @@ impl Source for KafkaSource {
             let odd = match polled {
                 // It took a report, which comes before the records that wait.
                 None => continue,
-                // It may be of the new log; all that runs is read again from where it stands.
-                Some(Ok(_)) if self.ids.differ(self.consumer.context().told()) => break,
+                // It may be of another log than what was read.
+                Some(Ok(message))
+                    if self
+                        .ids
+                        .is_anew(self.consumer.context().told(), message.topic()) =>
+                {
+                    break;
+                }
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
                     let key = self.last.as_ref().map(|(key, _)| key);
