@@ -17,7 +17,8 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// How far event time is behind the clock, in seconds.
 fn behind(daemon: &Daemon) -> u64 {
-    daemon.metric("tidegate_watermark_delay_seconds", &[])
+    let behind = |d: &Daemon| d.gauge("tidegate_watermark_delay_seconds", &[]);
+    daemon.until("a delay", behind)
 }
 
 /// A stream whose partition is on both brokers, and whose leader moves.
