@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
-use super::{Scene, floods, floods_from, row};
+use super::{Scene, floods, floods_from, revisions, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::{send, shared};
+use crate::harness::lines;
 
 /// How soon a partition that stands still is told.
 const TOLD_MAX: Duration = Duration::from_secs(10);
@@ -41,13 +42,17 @@ impl Pair {
         (pair, daemon)
     }
 
+    fn source(&self) -> String {
+        format!("source=\"{}\"", self.topic)
+    }
+
     fn produce(&self, partition: i32, lines: &str) {
         send_to(self.topic, partition, lines);
     }
 
     /// So many records of the topic were read in this life, and no more are.
     fn has_read(&self, daemon: &Daemon, records: u64) {
-        let source = format!("source=\"{}\"", self.topic);
+        let source = self.source();
         daemon.until(&format!("{records} of {}", self.topic), |d| {
             (received(d, &source) >= records).then_some(())
         });
@@ -77,7 +82,7 @@ impl Pair {
                 "{reasons}"
             );
         }
-        let source = format!("source=\"{}\"", self.topic);
+        let source = self.source();
         let halted = daemon.values("tidegate_partitions_halted", &[&source]);
         assert_eq!(halted, [partitions.len() as f64]);
 
@@ -94,7 +99,7 @@ impl Pair {
     fn stands_again(&self, partitions: usize) {
         let told = |d: &Daemon| d.halted().len();
         let daemon = self.scene.home.start();
-        let source = format!("source=\"{}\"", self.topic);
+        let source = self.source();
         let halted = "tidegate_partitions_halted";
         daemon.until("stands again", |d| {
             (d.values(halted, &[&source]) == [partitions as f64]).then_some(())
@@ -105,20 +110,31 @@ impl Pair {
         daemon.stop();
     }
 
-    /// A life in which the loss is accepted.
-    fn accepts(&self, partition: i32) -> Daemon {
-        let place = format!("{}/{partition}", self.topic);
-        self.scene.home.start_and(&["--accept-loss", &place])
+    /// A life in which these losses are accepted.
+    fn accepts(&self, partitions: &[i32]) -> Daemon {
+        let place = |partition| format!("{}/{partition}", self.topic);
+        let places: Vec<String> = partitions.iter().map(place).collect();
+        let arguments = places.iter().flat_map(|place| ["--accept-loss", place]);
+        let arguments: Vec<&str> = arguments.collect();
+        self.scene.home.start_and(&arguments)
     }
 
-    /// All that was ever written was judged once, with `after` behind what was read at first.
-    fn tallies(self, after: &str, halted: usize) {
+    /// Ends the last life once all that was ever read is judged: `after` behind what was read at first. Nothing of
+    /// it is lost or told twice, and there are so many messages about tidegate itself.
+    fn ends(mut self, daemon: Daemon, after: &str, own: usize) {
         let file = self.scene.home.file("events.jsonl");
         let before = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, before + after).unwrap();
-        let tally = self.scene.with_oracle().tally();
+        self.scene = self.scene.with_oracle();
+        let all = self.scene.want.len() + own;
+        daemon.caught_up(|| {
+            let written = lines(&self.scene.home.file("alerts.ndjson")).len();
+            revisions(&self.scene.receiver).len().min(written) >= all
+        });
+        daemon.stop();
+        let tally = self.scene.tally();
         assert_eq!((tally.lost, tally.duplicates), (0, 0), "{tally:?}");
-        assert_eq!(tally.extra, halted, "but for those that tell of it");
+        assert_eq!(tally.extra, own, "only about itself: {tally:?}");
     }
 }
 
@@ -153,11 +169,9 @@ fn a_topic_made_anew_while_it_is_read_stands_still_and_is_read_from_its_beginnin
     daemon.stop();
     pair.stands_again(1);
 
-    let daemon = pair.accepts(0).ready();
+    let daemon = pair.accepts(&[0]).ready();
     pair.has_read(&daemon, count(&after));
-    daemon.settled(0);
-    daemon.stop();
-    pair.tallies(&after, 1);
+    pair.ends(daemon, &after, 2);
     row(
         "T22 a topic made anew while it is read",
         "its log is shorter than what was read",
@@ -179,11 +193,9 @@ fn a_topic_made_anew_while_it_is_read_is_known_also_where_it_has_grown_past_what
     daemon.stop();
     pair.stands_again(1);
 
-    let daemon = pair.accepts(0).ready();
+    let daemon = pair.accepts(&[0]).ready();
     pair.has_read(&daemon, count(&after));
-    daemon.settled(0);
-    daemon.stop();
-    pair.tallies(&after, 1);
+    pair.ends(daemon, &after, 2);
     row(
         "T22 a topic made anew while it is read",
         "its log has grown past what was read",
@@ -210,11 +222,9 @@ fn made_anew_while_stopped(topic: &'static str, after: &str, why: &str, how: &st
     daemon.stop();
     pair.stands_again(1);
 
-    let daemon = pair.accepts(0).ready();
+    let daemon = pair.accepts(&[0]).ready();
     pair.has_read(&daemon, count(after));
-    daemon.settled(0);
-    daemon.stop();
-    pair.tallies(after, 1);
+    pair.ends(daemon, after, 2);
     row("T22 a topic made anew between two lives", how, &told(took));
 }
 
@@ -248,27 +258,52 @@ fn a_topic_made_anew_with_fewer_partitions_stands_still_and_goes_on_with_those_i
     pair.has_read(&daemon, first + count(&second));
     daemon.settled(0);
 
-    // While it is read: of the third one nothing was read, so nothing of it is lost.
     let began = Instant::now();
     shared().recreate(topic, 1);
     let took = pair.stands(&daemon, began, &[0, 1], "made anew");
+    daemon.until("the third one, too", |d| {
+        (halted(d, topic) == [3.0]).then_some(())
+    });
+    assert!(
+        began.elapsed() < TOLD_MAX,
+        "told after {:?}",
+        began.elapsed()
+    );
     daemon.stop();
-
-    // After a start the brokers tell what is there.
     let third = floods_from(120, 2, 12);
     pair.produce(0, &third);
-    let daemon = pair.scene.home.start();
-    daemon.until("both stand", |d| (halted(d, topic) == [2.0]).then_some(()));
-    daemon.stop();
-    let places = [format!("{topic}/0"), format!("{topic}/1"), format!("{topic}/2")];
-    let accept = places.iter().flat_map(|p| ["--accept-loss", p]);
-    let daemon = pair.scene.home.start_and(&accept.collect::<Vec<_>>()).ready();
+    pair.stands_again(3);
+
+    // Those that are missing are forgotten.
+    let daemon = pair.accepts(&[0, 1, 2]).ready();
     pair.has_read(&daemon, count(&third));
+    daemon.settled(0);
+
+    // They come back, and are read from their beginnings; the loss of what is before them was accepted.
+    shared().recreate(topic, 3);
+    let fourth = floods_from(180, 2, 12);
+    (0..3).for_each(|partition| pair.produce(partition, &fourth));
+    pair.has_read(&daemon, count(&third) + 3 * count(&fourth));
     daemon.settled(0);
     daemon.stop();
 
-    // They come back, and are read from their beginnings without a word.
-    shared().recreate(topic, 3);
+    // More than there were: nothing is lost of those that are new.
+    let daemon = pair.scene.home.start().ready();
+    let began = Instant::now();
+    shared().recreate(topic, 5);
+    let fifth = floods_from(240, 2, 12);
+    (0..5).for_each(|partition| pair.produce(partition, &fifth));
+    daemon.until("three stand", |d| (halted(d, topic) == [3.0]).then_some(()));
+    assert!(
+        began.elapsed() < TOLD_MAX,
+        "told after {:?}",
+        began.elapsed()
+    );
+    pair.has_read(&daemon, 2 * count(&fifth));
+    daemon.stop();
+    let daemon = pair.accepts(&[0, 1, 2]).ready();
+    pair.has_read(&daemon, 3 * count(&fifth));
+    daemon.stop();
     row(
         "T22 a topic made anew with fewer partitions",
         "one of three, while it is read",
@@ -276,6 +311,83 @@ fn a_topic_made_anew_with_fewer_partitions_stands_still_and_goes_on_with_those_i
     );
 }
 
+/// It had the same place as the first one, so it was taken for it and told to nobody.
+#[test]
+fn a_topic_made_anew_twice_at_one_place_is_told_twice() {
+    let topic = "anew-twice";
+    let (pair, daemon) = Pair::read(topic, 1, &floods(4, 20));
+    shared().recreate(topic, 1);
+    pair.stands(&daemon, Instant::now(), &[0], "made anew");
+    daemon.stop();
+    let second = floods_from(60, 4, 20);
+    pair.produce(0, &second);
+    let daemon = pair.accepts(&[0]).ready();
+    pair.has_read(&daemon, count(&second));
+    daemon.settled(0);
+    daemon.stop();
+
+    let daemon = pair.scene.home.start().ready();
+    shared().recreate(topic, 1);
+    daemon.until("it stands", |d| (halted(d, topic) == [1.0]).then_some(()));
+    daemon.until("both alerts", |d| (d.halted().len() == 2).then_some(()));
+    pair.ends(daemon, &second, 3);
+}
+
+/// Retention takes what was not read yet, up to `expired` of the log, while nothing is read.
+fn expires(topic: &'static str, stopped: bool) {
+    let (pair, daemon) = Pair::read(topic, 1, &floods(4, 20));
+    let daemon = if stopped {
+        daemon.stop();
+        None
+    } else {
+        daemon.freeze();
+        Some(daemon)
+    };
+    let (lost, left) = (floods_from(60, 2, 12), floods_from(120, 2, 12));
+    pair.produce(0, &lost);
+    pair.produce(0, &left);
+    let low = pair.scene.records + count(&lost);
+    shared().expire_before(topic, Offset::Offset(i64::try_from(low).unwrap()));
+    let began = Instant::now();
+    let (daemon, read) = match daemon {
+        Some(daemon) => {
+            daemon.thaw();
+            (daemon, pair.scene.records)
+        }
+        None => (pair.scene.home.start(), 0),
+    };
+    let why = format!("its log begins at {low}, {} offsets on", count(&lost));
+    let took = pair.stands(&daemon, began, &[0], &why);
+    pair.has_read(&daemon, read);
+    daemon.stop();
+    pair.stands_again(1);
+
+    let daemon = pair.accepts(&[0]).ready();
+    pair.has_read(&daemon, count(&left));
+    let gone = daemon.metric("tidegate_records_lost_total", &[&pair.source()]);
+    assert_eq!(gone, count(&lost));
+    pair.ends(daemon, &left, 2);
+    let how = if stopped {
+        "while stopped"
+    } else {
+        "while it stood still"
+    };
+    row("T22 retention has passed what was read", how, &told(took));
+}
+
+#[test]
+fn what_expired_between_two_lives_is_told_and_counted_once_accepted() {
+    expires("expired-stopped", true);
+}
+
+#[test]
+fn what_expired_while_nothing_was_read_is_told_and_counted_once_accepted() {
+    expires("expired-frozen", false);
+}
+
 fn halted(daemon: &Daemon, topic: &str) -> Vec<f64> {
-    daemon.values("tidegate_partitions_halted", &[&format!("source=\"{topic}\"")])
+    daemon.values(
+        "tidegate_partitions_halted",
+        &[&format!("source=\"{topic}\"")],
+    )
 }

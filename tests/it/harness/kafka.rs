@@ -343,11 +343,10 @@ impl Broker {
     /// The topic goes, and another one of its name comes at once.
     pub fn recreate(&self, topic: &str, partitions: i32) {
         self.delete(topic);
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
-            .set("retention.ms", "-1");
-        let done = self.administer(async |admin, options| {
-            admin.create_topics([&new], options).await.unwrap()
-        });
+        let new =
+            NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let done = self
+            .administer(async |admin, options| admin.create_topics([&new], options).await.unwrap());
         assert_eq!(done, [Ok(topic.to_owned())]);
     }
 
