@@ -73,7 +73,8 @@ impl Pair {
             Some(d.get("/readyz")).filter(|(status, _)| *status == 503)
         });
         for partition in partitions {
-            let own = |a: &&serde_json::Value| a["key"]["partition"] == partition.to_string();
+            let number = partition.to_string();
+            let own = |a: &&serde_json::Value| a["key"]["partition"] == number.as_str();
             let alert = alerts.iter().find(own).expect("its alert");
             assert_eq!(alert["detector"]["level"], "critical");
             assert_eq!(alert["key"]["source"], self.topic);
