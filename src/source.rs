@@ -180,8 +180,8 @@ impl Notice {
 /// Why a partition is no longer read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Halt {
-    /// Retention has passed the frontier: the log begins at `low`.
-    Expired { low: i64 },
+    /// Retention has passed the frontier: the log begins at `low`, so many offsets behind it.
+    Expired { low: i64, lost: i64 },
     /// The log ends at `high`, before the frontier: acknowledged records are lost, or the topic
     /// was made anew.
     Truncated { high: i64 },
@@ -190,6 +190,8 @@ pub enum Halt {
     /// The record before the frontier is not the one that was read: the log lost its end, or the topic
     /// was made anew, and has grown past the frontier since.
     Replaced,
+    /// The topic was deleted and made anew while it was read.
+    Anew,
     /// The broker refused the position and the log's bounds could not be had.
     OutOfRange,
     /// The batch at `offset` unpacks to more than is held at once.
@@ -209,10 +211,13 @@ impl Halt {
 impl std::fmt::Display for Halt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Expired { low } => write!(f, "its log begins at {low}"),
+            Self::Expired { low, lost } => {
+                write!(f, "its log begins at {low}, {lost} offsets on")
+            }
             Self::Truncated { high } => write!(f, "its log ends at {high}"),
             Self::Replaced => f.write_str("the record before it is not the one that was read"),
             Self::Missing => f.write_str("the brokers no longer name it"),
+            Self::Anew => f.write_str("its topic was deleted and made anew"),
             Self::OutOfRange => f.write_str("the broker refuses that position"),
             Self::Oversized { offset } => write!(
                 f,

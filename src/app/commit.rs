@@ -25,7 +25,7 @@ use crate::store::rows::{self, Definitions, actions, alerts as alert_rows, messa
 use crate::store::{self, Store, StoreError, Tx};
 
 /// Alerts closed in one transaction when detectors went.
-const LOST_PAGE: usize = 256;
+const CLOSED_PAGE: usize = 256;
 
 /// What a commit brought about.
 #[derive(Clone, Debug, Default)]
@@ -217,28 +217,48 @@ impl Desk {
             (Some(before), Some(after)) => before != after,
             _ => !known(of),
         };
-        let closed = self.close_lost(|of| !meta::is_own(of) && is_lost(of), now)?;
+        let closed = self.close(
+            |alert| !meta::is_own(&alert.detector) && is_lost(&alert.detector),
+            Alert::lost,
+            now,
+        )?;
         if before != after {
             store::write(&*self.store, |tx| rows::set_definitions(tx, &after))?;
         }
         Ok(closed)
     }
 
-    fn close_lost(
+    /// An operator has decided to go on: closes what is open about this partition's standing still. Should it
+    /// stand at the same place again, that is another alert.
+    ///
+    /// # Errors
+    /// When the store cannot be written; what was closed before stays closed.
+    pub fn decide(
         &mut self,
-        is_lost: impl Fn(&DetectorRef) -> bool,
+        partition: (&str, i32),
+        now: WallTime,
+    ) -> Result<Committed, StoreError> {
+        let of_it = |alert: &Alert| meta::is_halt_of(alert, partition);
+        self.close(of_it, Alert::decided, now)
+    }
+
+    /// Closes those of these alerts that are open.
+    fn close(
+        &mut self,
+        these: impl Fn(&Alert) -> bool,
+        closed: fn(Alert) -> Alert,
         now: WallTime,
     ) -> Result<Committed, StoreError> {
         let (mut all, mut behind) = (Committed::default(), None);
         loop {
             let open = store::read(&*self.store, |view| {
-                alert_rows::open_of(view, &is_lost, behind, LOST_PAGE)
+                alert_rows::open_of(view, &these, behind, CLOSED_PAGE)
             })?;
             let Some(last) = open.last() else {
                 return Ok(all);
             };
             behind = Some((last.time, last.alert_id));
-            let closed: Vec<Alert> = open.into_iter().map(Alert::lost).collect();
+            let closed: Vec<Alert> = open.into_iter().map(closed).collect();
             let committed = self.record(&closed, now)?;
             all.alerts.extend(committed.alerts);
             all.messages += committed.messages;

@@ -265,6 +265,13 @@ impl Measures {
             .set([Label::configured(topic)], count as f64);
     }
 
+    /// So many offsets were taken by retention before they were read, and an operator has accepted that.
+    pub fn lost(&self, topic: &str, offsets: i64) {
+        self.metrics
+            .records_lost
+            .add([Label::configured(topic)], offsets.unsigned_abs());
+    }
+
     /// A snapshot was written.
     pub fn snapshot(&self, kind: Kind, took: Span, bytes: u64) {
         let kind = || {

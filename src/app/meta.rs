@@ -58,6 +58,13 @@ pub fn partition_halted(
     alert
 }
 
+/// Whether an alert is one that this partition stands still.
+#[must_use]
+pub fn is_halt_of(alert: &Alert, (topic, partition): (&str, i32)) -> bool {
+    let number = partition.to_string();
+    alert.detector.id == HALTED && alert.key == pairs(&[("source", topic), ("partition", &number)])
+}
+
 /// A detector lost keys to the memory budget: somebody makes keys faster than they are worth.
 #[must_use]
 pub fn key_explosion(key: &HashKey, detector: &str, evicted: u64, now: WallTime) -> Alert {

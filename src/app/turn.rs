@@ -25,8 +25,8 @@ use crate::engine::alert::Alert;
 use crate::engine::exchange::Origin;
 use crate::engine::{Input, Shards};
 use crate::model::{Span, WallTime};
-use crate::source::Notice;
 use crate::source::ledger::Frontier;
+use crate::source::{Notice, Partition};
 
 /// See the module's text.
 pub struct Turn<S, E> {
@@ -41,6 +41,8 @@ pub struct Turn<S, E> {
     is_adopted: bool,
     letters: Vec<(Origin, DeadLetter)>,
     notices: Vec<Notice>,
+    /// Partitions whose loss an operator has accepted, which is not yet said of their alerts.
+    decided: Vec<Partition>,
     read_at: Option<Instant>,
     asks: VecDeque<Ask>,
     /// Nothing more comes; what the engine holds since is no state to go on from.
@@ -79,6 +81,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
             is_adopted: false,
             letters: Vec::new(),
             notices: Vec::new(),
+            decided: Vec::new(),
             read_at: None,
             asks: VecDeque::new(),
             is_closed: false,
@@ -165,6 +168,7 @@ impl<S: Shards, E: Effects> Turn<S, E> {
         self.bury()?;
         self.tell()?;
         self.heed();
+        self.decide()?;
         self.tell()?;
         self.begin()?;
         self.answer()?;
@@ -284,10 +288,25 @@ impl<S: Shards, E: Effects> Turn<S, E> {
                     let alert = meta::partition_halted(key, place, *next, *cause, now);
                     self.course.raise(alert);
                 }
+                Notice::Accepted { partition, .. } | Notice::Gone { partition } => {
+                    self.decided.push(*partition);
+                }
                 _ => {}
             }
             self.effects.hear(&Happening::Heeded(&notice));
         }
+    }
+
+    /// What an operator has decided is open no more, before what stands still now is told.
+    fn decide(&mut self) -> Result<(), Trouble> {
+        while let Some(partition) = self.decided.last() {
+            let topic = self.course.name(partition.topic).to_owned();
+            let place = (topic.as_str(), partition.number);
+            let done = self.course.desk.decide(place, self.effects.now())?;
+            self.decided.pop();
+            self.follow(&done);
+        }
+        Ok(())
     }
 
     /// Where a partition begins that no snapshot knows is kept before anything more is read of it, also if that

@@ -52,26 +52,38 @@ pub struct Alert {
 
 /// Why an alert is closed whose detector is not as it was.
 const LOST: &str = "; closed because its detector was changed or taken out";
+/// Why one is closed about what stood still until an operator decided.
+const DECIDED: &str = "; closed because the loss was accepted";
 
 impl Alert {
     /// The revision behind this one that closes it, since its detector is not as it was and nothing watches
     /// the episode any more.
     #[must_use]
-    pub fn lost(mut self) -> Self {
+    pub fn lost(self) -> Self {
+        self.closed(LOST)
+    }
+
+    /// The revision behind this one that closes it, since an operator has decided.
+    #[must_use]
+    pub fn decided(self) -> Self {
+        self.closed(DECIDED)
+    }
+
+    fn closed(mut self, why: &str) -> Self {
         self.revision += 1;
         self.status = Status::Closed;
-        self.summary.push_str(LOST);
+        self.summary.push_str(why);
         self
     }
 
-    /// Whether this is what `lost` made of `before`. A summary may end in what somebody chose as a key, so
+    /// Whether this is what `lost` or `decided` made of `before`. A summary may end in what somebody chose as a key, so
     /// that its end alone says nothing.
     #[must_use]
     pub fn is_loss_of(&self, before: &Self) -> bool {
-        let said = self.summary.strip_suffix(LOST);
+        let said = |why| self.summary.strip_suffix(why) == Some(before.summary.as_str());
         self.status == Status::Closed
             && self.revision.checked_sub(1) == Some(before.revision)
-            && said == Some(before.summary.as_str())
+            && [LOST, DECIDED].into_iter().any(said)
     }
 }
 

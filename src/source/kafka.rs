@@ -24,6 +24,7 @@ use super::{
 };
 use crate::model::{HashKey, WallTime};
 
+mod anew;
 mod broken;
 mod client;
 mod context;
@@ -45,6 +46,7 @@ mod unread;
 
 pub use settings::{Settings, Start};
 
+use anew::Ids;
 use client::Client;
 use drain::Drain;
 use lane::Lane;
@@ -70,6 +72,7 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: Client,
     lanes: BTreeMap<Partition, Lane>,
+    ids: Ids,
     /// What this client has given of what it had fetched.
     drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
@@ -129,6 +132,7 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
+            ids: Ids::default(),
             drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
@@ -198,6 +202,7 @@ impl KafkaSource {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
             match survey::leaders(&self.consumer, self.name(topic)) {
                 Ok(found) => {
+                    self.part(batch);
                     complete &= self.discover(topic, found, (&mut silent, &mut list), batch);
                 }
                 Err(detail) => {
@@ -462,7 +467,10 @@ impl KafkaSource {
     /// has let go of it once, ends the process by an assertion (`rd_kafka_assignment_partition_stopped`).
     fn reassign(&mut self, batch: &mut Batch) {
         match self.consumer.another() {
-            Ok(consumer) => (self.consumer, self.drain) = (consumer, Drain::default()),
+            Ok(consumer) => {
+                (self.consumer, self.drain) = (consumer, Drain::default());
+                self.ids.begin();
+            }
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
         let now = Instant::now();
@@ -542,6 +550,14 @@ impl Source for KafkaSource {
             let odd = match polled {
                 // It took a report, which comes before the records that wait.
                 None => continue,
+                // It may be of another log than what was read.
+                Some(Ok(message))
+                    if self
+                        .ids
+                        .is_anew(self.consumer.context().told(), message.topic()) =>
+                {
+                    break;
+                }
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
                     let key = self.last.as_ref().map(|(key, _)| key);
@@ -564,6 +580,7 @@ impl Source for KafkaSource {
                 Err(error) => self.fault(&error, batch)?,
             }
         }
+        self.part(batch);
         self.observe(batch);
         self.watch(batch);
         Ok(if batch.is_empty() {

@@ -101,6 +101,7 @@ catalogue! {
     Counters batches_unpacked [codec] "Batches of Kafka that were unpacked";
     Counters batches_refused [reason] "Batches not unpacked: oversized, damaged, or busy for those that found no room in time and are fetched again";
     Counters batches_passed_over [] "Batches left out because their loss was accepted";
+    Counters records_lost [source] "Offsets that retention took before they were read, and whose loss was accepted";
     Counters unpack_waits [] "Times that unpacking a batch waited for others to be read";
     Counters http_requests [route, status] "Requests to the API, by route and status";
     Counters http_refused [reason] "Requests refused before any route: token, scope, lockout, size, load or time";

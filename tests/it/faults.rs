@@ -22,6 +22,7 @@ mod reload;
 mod silence;
 mod start;
 mod time;
+mod topics;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};

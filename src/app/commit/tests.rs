@@ -11,6 +11,7 @@ use crate::engine::program::Settings as ProgramSettings;
 use crate::engine::shard::Local;
 use crate::enrich::Tables;
 use crate::model::HashKey;
+use crate::source::Halt;
 use crate::store::memory::MemoryStore;
 use crate::store::rows::tests::alert;
 
@@ -45,8 +46,8 @@ fn alerts_of_lost_detectors_are_closed() {
         .collect();
     desk.record(&all, WallTime(1)).unwrap();
 
-    let lost = |d: &DetectorRef| d.id == "gone";
-    let closed = desk.close_lost(lost, WallTime(2)).unwrap();
+    let lost = |a: &Alert| a.detector.id == "gone";
+    let closed = desk.close(lost, Alert::lost, WallTime(2)).unwrap();
     assert_eq!(closed.alerts.len(), 246 + 256);
     let one = closed
         .alerts
@@ -64,7 +65,37 @@ fn alerts_of_lost_detectors_are_closed() {
     let ids: Vec<&str> = left.iter().map(|a| a.detector.id.as_str()).collect();
     assert_eq!(ids, ["stays", own.detector.id.as_str()]);
     assert!(meta::is_own(&own.detector) && !meta::is_own(&left[0].detector));
-    assert!(desk.close_lost(lost, WallTime(3)).unwrap().is_empty());
+    let again = desk.close(lost, Alert::lost, WallTime(3)).unwrap();
+    assert!(again.is_empty());
+}
+
+/// It stayed open for good, and what happened at the same place later was taken for it.
+#[test]
+fn a_halted_partition_is_told_again_once_somebody_has_decided() {
+    let store = Arc::new(MemoryStore::default());
+    let mut desk = desk(&store, &Arc::default());
+    let halted = |number| {
+        let (key, place) = (HashKey::fixed(), ("t", number));
+        meta::partition_halted(&key, place, 7, Halt::Anew, WallTime(1))
+    };
+    let (mine, other) = (halted(0), halted(1));
+    let told = |desk: &mut Desk| {
+        let done = desk.record(std::slice::from_ref(&mine), WallTime(1));
+        done.unwrap().alerts
+    };
+    desk.record(&[other], WallTime(1)).unwrap();
+    let first = told(&mut desk);
+    assert!(told(&mut desk).is_empty(), "the same after a restart");
+    let closed = desk.decide(("t", 0), WallTime(2)).unwrap().alerts;
+    let [closed] = closed.as_slice() else {
+        panic!("{closed:?}");
+    };
+    assert_eq!(closed.alert_id, first[0].alert_id);
+    assert_eq!((closed.revision, closed.status), (1, Status::Closed));
+    assert!(desk.decide(("t", 0), WallTime(3)).unwrap().is_empty());
+    let second = told(&mut desk);
+    assert_ne!(second[0].alert_id, first[0].alert_id);
+    assert!(told(&mut desk).is_empty(), "the same after a restart");
 }
 
 fn compiled(text: &str) -> Arc<Plan> {

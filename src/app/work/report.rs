@@ -115,12 +115,17 @@ impl Report {
                 partition,
                 next,
                 cause,
-            } => tracing::warn!(
-                partition = self.name(*partition),
-                next,
-                %cause,
-                "the loss is accepted: reading goes on with what there is"
-            ),
+            } => {
+                tracing::warn!(
+                    partition = self.name(*partition),
+                    next,
+                    %cause,
+                    "the loss is accepted: reading goes on with what there is"
+                );
+                if let Halt::Expired { lost, .. } = cause {
+                    self.measures.lost(self.topic(*partition), *lost);
+                }
+            }
             Notice::End { partition, .. } => {
                 self.shared.assigned();
                 self.shared.caught_up(*partition);

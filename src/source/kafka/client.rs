@@ -2,7 +2,8 @@
 //!
 //! Closing waits for what is under way, such as offsets on their way to the group: for a minute
 //! (`socket.timeout.ms`) where the other side of a connection is gone without a word. Invariant: whoever lets a
-//! client go waits `CLOSE_MAX` for it, unless `CLOSING_MAX` are already closing.
+//! client go waits `CLOSE_MAX` for it, unless `CLOSING_MAX` are already closing. A client tells the ids of topics only
+//! in its debug log (`anew`).
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
@@ -40,7 +42,11 @@ impl Client {
     }
 
     fn beside(config: ClientConfig, closing: Arc<AtomicUsize>) -> Result<Self, KafkaError> {
-        let consumer = config.create_with_context(Context::new(&config))?;
+        let mut talking = config.clone();
+        let debug = config.get("debug").map(|more| format!("metadata,{more}"));
+        talking.set("debug", debug.as_deref().unwrap_or("metadata"));
+        talking.set_log_level(RDKafkaLogLevel::Debug);
+        let consumer = talking.create_with_context(Context::new(&config))?;
         Ok(Self {
             consumer: Some(consumer),
             config,

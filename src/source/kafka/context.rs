@@ -15,6 +15,7 @@ use rdkafka::error::KafkaError;
 use serde::Deserialize;
 use unpack::Refusal;
 
+use super::anew::Told;
 use super::broken;
 use super::hearing::{Heard, patience};
 
@@ -121,6 +122,10 @@ pub(super) struct Context {
     reports: AtomicU64,
     /// The batch that the error told last was about.
     about: Mutex<Option<About>>,
+    /// The ids of topics.
+    told: Told,
+    /// The least of the client's log that is shown; below it stands what only we read.
+    level: RDKafkaLogLevel,
 }
 
 impl Context {
@@ -131,6 +136,8 @@ impl Context {
             newest: Mutex::new(None),
             reports: AtomicU64::new(0),
             about: Mutex::new(None),
+            told: Told::default(),
+            level: config.log_level,
         }
     }
 
@@ -144,6 +151,11 @@ impl Context {
         self.reports.load(Ordering::Relaxed)
     }
 
+    /// The ids of topics, as far as they were told.
+    pub(super) const fn told(&self) -> &Told {
+        &self.told
+    }
+
     /// The batch that the last error was about, once.
     pub(super) fn about(&self) -> Option<About> {
         self.about.lock().ok()?.take()
@@ -152,7 +164,10 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.told.hear(message);
+        if level as u8 <= self.level as u8 {
+            log(level, facility, message);
+        }
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

@@ -17,7 +17,10 @@ pub const fn begin(
     start: Start,
 ) -> Result<i64, Halt> {
     match (kept, topic_known, start) {
-        (Some(next), ..) if next < low => Err(Halt::Expired { low }),
+        (Some(next), ..) if next < low => {
+            let lost = low - next;
+            Err(Halt::Expired { low, lost })
+        }
         (Some(next), ..) if next > high => Err(Halt::Truncated { high }),
         (Some(next), ..) => Ok(next),
         (None, true, _) | (None, false, Start::Earliest) => Ok(low),
@@ -38,7 +41,7 @@ mod tests {
                 assert_eq!(begin(Some(20), known, bounds, start), Ok(20));
                 assert_eq!(
                     begin(Some(9), known, bounds, start),
-                    Err(Halt::Expired { low: 10 })
+                    Err(Halt::Expired { low: 10, lost: 1 })
                 );
                 assert_eq!(
                     begin(Some(21), known, bounds, start),

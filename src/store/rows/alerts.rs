@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::{number, sortable};
-use crate::engine::alert::{Alert, DetectorRef, Status};
+use crate::engine::alert::{Alert, Status};
 use crate::model::ids::Id;
 use crate::model::{EventTime, Level};
 use crate::store::{Range, StoreError, Table, Tx, View, format};
@@ -106,7 +106,8 @@ pub fn exists(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<bool
 /// The id under which an alert is kept that its detector calls `id`. It is another one where the episode of
 /// that id was closed because its detector was changed: the changed one knows nothing of it and gives its
 /// first episode of the key in the same slot the same id, if its version is the same. That episode is no
-/// replay of the other one, and a replay of it finds it.
+/// replay of the other one, and a replay of it finds it. So it is with a partition that stands still again at
+/// the same place after an operator has decided.
 ///
 /// # Errors
 /// When an alert is damaged.
@@ -120,7 +121,7 @@ pub fn kept_as(view: &(impl View + ?Sized), id: Id, revision: u32) -> Result<Id,
     Ok(if is_over { last.successor() } else { last })
 }
 
-/// Whether an alert was closed because its detector was changed or taken out.
+/// Whether an alert was closed because its detector was changed or taken out, or an operator has decided.
 fn is_lost(view: &(impl View + ?Sized), id: Id) -> Result<bool, StoreError> {
     let Some(newest) = newest(view, id)? else {
         return Ok(false);
@@ -171,14 +172,14 @@ pub fn list(view: &dyn View, filter: &Filter, limit: usize) -> Result<Vec<Alert>
     select(view, &filter.range(), limit, |alert| filter.takes(alert))
 }
 
-/// The newest revisions of up to `limit` open alerts of these detectors, newest time first; from
+/// The newest revisions of up to `limit` of these alerts that are open, newest time first; from
 /// behind the alert where the last page ended.
 ///
 /// # Errors
 /// When one is damaged.
 pub fn open_of(
     view: &dyn View,
-    detectors: impl Fn(&DetectorRef) -> bool,
+    these: impl Fn(&Alert) -> bool,
     behind: Option<(EventTime, Id)>,
     limit: usize,
 ) -> Result<Vec<Alert>, StoreError> {
@@ -187,7 +188,7 @@ pub fn open_of(
         behind,
         ..Filter::default()
     };
-    let wanted = |alert: &Alert| filter.takes(alert) && detectors(&alert.detector);
+    let wanted = |alert: &Alert| filter.takes(alert) && these(alert);
     select(view, &filter.range(), limit, wanted)
 }
 

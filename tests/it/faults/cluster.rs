@@ -17,7 +17,8 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// How far event time is behind the clock, in seconds.
 fn behind(daemon: &Daemon) -> u64 {
-    daemon.metric("tidegate_watermark_delay_seconds", &[])
+    let behind = |d: &Daemon| d.gauge("tidegate_watermark_delay_seconds", &[]);
+    daemon.until("a delay", behind)
 }
 
 /// A stream whose partition is on both brokers, and whose leader moves.
@@ -88,7 +89,7 @@ impl<'a> Moves<'a> {
 fn produce(broker: &Broker, scene: &Scene, topic: &str, partition: u32, text: &str) {
     let file = scene.home.file("part.jsonl");
     std::fs::write(&file, text).unwrap();
-    broker.produce_into(topic, partition, &file);
+    broker.produce_to(topic, partition, &file);
 }
 
 /// Waits until the silence is told, by the log's own time: no sooner than `stall_after` after `since`, and soon.

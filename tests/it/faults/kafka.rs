@@ -72,8 +72,8 @@ fn a_log_shorter_than_the_frontier_stops_the_partition_and_says_so() {
     std::fs::write(&few, floods(1, 3)).unwrap();
     let few_records = 4;
     broker.produce("t22", &few);
-    let began = Instant::now();
     let daemon = scene.home.start();
+    let began = Instant::now();
     let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
@@ -155,8 +155,8 @@ fn a_log_that_grew_past_the_frontier_again_is_told_from_the_one_that_was_read() 
     broker.produce("t22b", &other);
     let records = text.lines().count() as u64;
     assert!(records > scene.records, "it reaches past the frontier");
-    let began = Instant::now();
     let daemon = scene.home.start();
+    let began = Instant::now();
     let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
@@ -201,7 +201,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     let each = parts[0].lines().count() as u64;
     for lines in &parts {
         std::fs::write(&part, lines).unwrap();
-        broker.produce_into(topic, 1, &part);
+        broker.produce_to(topic, 1, &part);
         if *lines == parts[1] {
             // Right behind it one that is whole and cannot be read, either.
             broker.produce_packed((topic, 1), "gzip", 64, 1).unwrap();
@@ -209,14 +209,14 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     }
     // Before it a partition that ends where the broken batch begins: it might be its own.
     std::fs::write(&part, floods_from(80, 4, 20)).unwrap();
-    broker.produce_into(topic, 0, &part);
+    broker.produce_to(topic, 0, &part);
     broker.stop();
     let broken = parts[1].lines().next().unwrap();
     broker.damage((topic, 1), broken);
     broker.restart(&[]);
 
-    let began = Instant::now();
     let daemon = scene.home.start();
+    let began = Instant::now();
     let alert = daemon.until("the alert", |d| d.halted().into_iter().next());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "told after {took:?}");
@@ -228,7 +228,7 @@ fn a_batch_whose_checksum_does_not_hold_stops_its_partition_and_is_not_left_out_
     daemon.until("what is before it, and elsewhere", |d| {
         (d.received() >= 2 * each).then_some(())
     });
-    assert_eq!(daemon.metric("tidegate_partitions_halted", &[]), 1);
+    assert_eq!(daemon.gauge("tidegate_partitions_halted", &[]), Some(1));
     assert_eq!(daemon.received(), 2 * each, "nothing from behind it");
     daemon.stop();
 

@@ -48,7 +48,7 @@ fn a_bomb_stops_its_partition_alone_and_takes_no_more_than_its_bound() {
     let part = scene.home.file("part.jsonl");
     let honest = |lines: &str| {
         std::fs::write(&part, lines).unwrap();
-        broker.produce_into(topic, 0, &part);
+        broker.produce_to(topic, 0, &part);
     };
     let second: Vec<_> = second.lines().collect();
     let mut rest = second.chunks(second.len().div_ceil(4));
@@ -112,7 +112,7 @@ fn a_bomb_stops_its_partition_alone_and_takes_no_more_than_its_bound() {
     let accepted: Vec<_> = (1..=4).map(|p| format!("{topic}/{p}")).collect();
     let arguments: Vec<_> = accepted.iter().flat_map(|p| ["--accept-loss", p]).collect();
     std::fs::write(&part, floods_from(60, 1, 2)).unwrap();
-    (1..=4).for_each(|partition| broker.produce_into(topic, partition, &part));
+    (1..=4).for_each(|partition| broker.produce_to(topic, partition, &part));
     let behind = 4 * lines(&part).len() as u64;
     let daemon = scene.home.start_and(&arguments).ready();
     daemon.settled(behind);
@@ -197,7 +197,7 @@ fn a_batch_of_a_million_small_records_takes_no_more_than_its_bound() {
     let broker = kafka::shared();
     broker.topic(topic, 2);
     let scene = Scene::over(topic, topic, &floods(8, 40));
-    broker.produce_into(topic, 0, &scene.home.file("events.jsonl"));
+    broker.produce_to(topic, 0, &scene.home.file("events.jsonl"));
     let daemon = scene.home.start().ready();
     daemon.settled(scene.records);
     let before = daemon.memory("VmRSS");

@@ -74,7 +74,8 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     assert_eq!(late(&daemon), 0, "{}", daemon.log());
     // Event time goes on by the clock again.
     daemon.until("event time moves", |d| {
-        (d.metric("tidegate_watermark_delay_seconds", &[]) < 60).then_some(())
+        d.gauge("tidegate_watermark_delay_seconds", &[])
+            .filter(|behind| *behind < 60)
     });
     daemon.stop();
     std::fs::write(scene.home.file("events.jsonl"), &all).unwrap();

@@ -242,7 +242,8 @@ fn a_host_clock_that_is_stepped_changes_no_id_and_ends_no_action() {
 
 /// How far event time is behind the clock, in seconds; large while it stands still.
 fn delay(daemon: &Daemon) -> u64 {
-    daemon.metric("tidegate_watermark_delay_seconds", &[])
+    let delay = |d: &Daemon| d.gauge("tidegate_watermark_delay_seconds", &[]);
+    daemon.until("a delay", delay)
 }
 
 #[test]

@@ -297,12 +297,16 @@ impl Daemon {
         all
     }
 
-    /// A metric, summed over the label sets that hold all of `labels` (`reason="empty"`).
+    /// A counter, summed over the label sets that hold all of `labels` (`reason="empty"`); what was never
+    /// counted is none. Of a gauge `gauge` tells that from nothing said yet.
     pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
-        // Of no values `sum` is -0.0.
-        let values = self.values(name, labels).into_iter();
-        let sum = values.fold(0.0, |a, b| a + b);
-        format!("{sum:.0}").parse().unwrap()
+        self.gauge(name, labels).unwrap_or(0)
+    }
+
+    /// A metric, summed likewise, once it was set.
+    pub fn gauge(&self, name: &str, labels: &[&str]) -> Option<u64> {
+        let sum = self.values(name, labels).into_iter().reduce(|a, b| a + b)?;
+        Some(format!("{sum:.0}").parse().unwrap())
     }
 
     /// Each value of a metric, as far as it was set; with labels, of those that have them all.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
@@ -167,18 +167,8 @@ impl Broker {
         Run::new("kcat", &arguments).ok();
     }
 
-    /// One record per line, all to the same partition.
-    pub fn produce_to(&self, topic: &str, partition: u32, file: &Path) {
-        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
-        let number = partition.to_string();
-        let arguments = [
-            "-b", &bootstrap, "-P", "-q", "-t", topic, "-p", &number, "-l", file,
-        ];
-        Run::new("kcat", &arguments).ok();
-    }
-
     /// One record per line, all to this partition.
-    pub fn produce_into(&self, topic: &str, partition: u32, file: &Path) {
+    pub fn produce_to(&self, topic: &str, partition: u32, file: &Path) {
         let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
         let partition = partition.to_string();
         let arguments = [
@@ -328,19 +318,51 @@ impl Broker {
 
     /// Retention takes everything that the first partition holds.
     pub fn expire(&self, topic: &str) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        self.expire_before(topic, Offset::End);
+    }
+
+    /// Retention takes what the first partition holds before this offset.
+    pub fn expire_before(&self, topic: &str, offset: Offset) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, 0, offset).unwrap();
+        let done = self.administer(async |admin, options| {
+            let done = admin.delete_records(&before, options).await.unwrap();
+            done.elements_for_topic(topic)[0].error()
+        });
+        done.unwrap();
+    }
+
+    /// The topic goes, with all that it holds.
+    pub fn delete(&self, topic: &str) {
+        let done = self.administer(async |admin, options| {
+            admin.delete_topics(&[topic], options).await.unwrap()
+        });
+        assert_eq!(done, [Ok(topic.to_owned())]);
+    }
+
+    /// The topic goes, and another one of its name comes at once.
+    pub fn recreate(&self, topic: &str, partitions: i32) {
+        self.delete(topic);
+        let new =
+            NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let done = self
+            .administer(async |admin, options| admin.create_topics([&new], options).await.unwrap());
+        assert_eq!(done, [Ok(topic.to_owned())]);
+    }
+
+    fn administer<T>(
+        &self,
+        order: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> T,
+    ) -> T {
+        let admin = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap())
             .create()
             .unwrap();
-        let mut all = TopicPartitionList::new();
-        all.add_partition_offset(topic, 0, Offset::End).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let options = AdminOptions::new();
-        let done = runtime.block_on(admin.delete_records(&all, &options));
-        done.unwrap();
+        runtime.block_on(order(&admin, &AdminOptions::new()))
     }
 
     /// One record that is the whole file, line feeds and all.
