@@ -162,6 +162,13 @@ impl Scene {
         revisions(&self.receiver).len().min(written) >= self.want.len()
     }
 
+    /// What kinds of messages the receiver has taken about an alert of tidegate itself.
+    fn heard_of(&self, detector: &str) -> Vec<String> {
+        let mut seen = self.receiver.seen();
+        seen.retain(|r| r.is_believed() && r.data["detector"]["id"] == detector);
+        seen.into_iter().map(|r| r.kind).collect()
+    }
+
     /// Up to where the newest snapshot on disk holds a topic's first partition.
     fn frontier(&self, topic: &str) -> i64 {
         let newest = newest(&self.home.file("state/snapshots"));
