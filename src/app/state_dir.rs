@@ -291,10 +291,10 @@ fn read_key(path: &Path) -> anyhow::Result<HashKey> {
 }
 
 fn own_key(path: &Path) -> anyhow::Result<HashKey> {
-    let is_there = path.try_exists().and_then(|found| {
-        // Of a link that leads nowhere `try_exists` says no.
-        Ok(found || path.symlink_metadata().is_ok())
-    });
+    // Of a link that leads nowhere `try_exists` says no.
+    let is_there = path
+        .try_exists()
+        .map(|found| found || path.symlink_metadata().is_ok());
     if !is_there.with_context(|| format!("cannot look for the hash key {}", path.display()))? {
         make_key(path).with_context(|| format!("cannot make the hash key {}", path.display()))?;
     }
