@@ -28,14 +28,14 @@ mod upgrade;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tidegate::model::HashKey;
 use tidegate::store::snapshot::{self, Snapshot};
 
 use crate::harness::command::{Run, tidegate};
-use crate::harness::daemon::Home;
+use crate::harness::daemon::{Daemon, Home};
 use crate::harness::receiver::{Receiver, Request};
 use crate::harness::{alerts, fixture, kafka as broker, lines, root, scratch, tell};
 
@@ -44,8 +44,49 @@ const RESUME_MAX: Duration = Duration::from_secs(10);
 /// By how much memory may grow meanwhile and still be flat: one full queue of records, in KiB.
 const FLAT: u64 = 24 << 10;
 
+/// By how much, in milliseconds, event time that goes on as fast as the clock may be off it: it is looked at between
+/// batches.
+const STEADY: i64 = 500;
+/// How old a gauge may be.
+const GAUGE_MAX: Duration = Duration::from_secs(2);
+
 /// How many may be contained in a minute (`containment.budgets.actions_per_minute`, its default).
 const BUDGET: usize = 60;
+
+/// The clock, in milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+/// The time of the last of these events.
+fn last_time(events: &str) -> i64 {
+    let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    last["time"].as_i64().unwrap()
+}
+
+/// Since when event time goes on by the clock, from the newest event on that was read; it is seen to go on so for a
+/// while. As long as it does, it stays as far behind as it was then: by the age of that event, and the lateness.
+fn goes_on(daemon: &Daemon, newest: i64, lateness: i64, watched: Duration) -> i64 {
+    let since = |d: &Daemon| {
+        let behind = d.values("tidegate_watermark_delay_seconds", &[])[0];
+        newest - lateness + (behind * 1000.0) as i64
+    };
+    // What it says must be of a time after that event.
+    std::thread::sleep(GAUGE_MAX);
+    // Of event time that stands still it says: since just now.
+    let before = daemon.until("event time goes on", |d| {
+        Some(since(d)).filter(|at| now() - at >= GAUGE_MAX.as_millis() as i64)
+    });
+    std::thread::sleep(watched);
+    let after = since(daemon);
+    assert!(
+        (after - before).abs() <= STEADY,
+        "within {watched:?} event time fell behind by {} ms",
+        after - before
+    );
+    after
+}
 
 /// One row of the table.
 fn row(fault: &str, how: &str, result: &str) {
@@ -161,6 +202,13 @@ impl Scene {
     fn is_told(&self) -> bool {
         let written = lines(&self.home.file("alerts.ndjson")).len();
         revisions(&self.receiver).len().min(written) >= self.want.len()
+    }
+
+    /// What kinds of messages the receiver has taken about an alert of tidegate itself.
+    fn heard_of(&self, detector: &str) -> Vec<String> {
+        let mut seen = self.receiver.seen();
+        seen.retain(|r| r.is_believed() && r.data["detector"]["id"] == detector);
+        seen.into_iter().map(|r| r.kind).collect()
     }
 
     /// Up to where the newest snapshot on disk holds a topic's first partition.

@@ -119,7 +119,11 @@ impl Lane {
             self.heard_at = Instant::now();
         }
         self.given_up &= !self.ear.is_sure();
-        (self.high, self.eof) = (bounds.high.max(self.next), bounds.eof);
+        self.eof = bounds.eof;
+        // Before its first answer the client knows less than was asked at the beginning.
+        if bounds.high >= 0 {
+            self.high = bounds.high.max(self.next);
+        }
     }
 
     /// Whether all that the log holds was read, and its broker would say if there were more.

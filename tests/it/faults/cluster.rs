@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::silence::requests;
-use super::{FLAT, RESUME_MAX, Scene, floods, row};
+use super::{FLAT, RESUME_MAX, STEADY, Scene, floods, goes_on, last_time, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 
@@ -12,14 +12,13 @@ use crate::harness::kafka::Broker;
 const STALL: Duration = Duration::from_secs(8);
 const TOLD_MAX: Duration = Duration::from_secs(20);
 const TOLD: &str = "nobody answers for the partition";
+/// How soon after it event time goes on (ms).
+const SOON: i64 = 2000;
 /// How often the client says who is heard: a silence may have begun so long before the broker went.
 const REPORT: Duration = Duration::from_secs(1);
-
-/// How far event time is behind the clock, in seconds.
-fn behind(daemon: &Daemon) -> u64 {
-    let behind = |d: &Daemon| d.gauge("tidegate_watermark_delay_seconds", &[]);
-    daemon.until("a delay", behind)
-}
+/// `engine.lateness` here (ms), and how long event time is watched.
+const LATENESS: i64 = 2000;
+const WATCHED: Duration = Duration::from_secs(3);
 
 /// A stream whose partition is on both brokers, and whose leader moves.
 struct Moves<'a> {
@@ -54,8 +53,8 @@ impl<'a> Moves<'a> {
     /// The leader has gone.
     fn goes_on(self) {
         let (scene, daemon, first) = (&self.scene, &self.daemon, &self.brokers.0);
-        produce(first, scene, "moves", 0, &self.rest);
         let began = Instant::now();
+        produce(first, scene, "moves", 0, &self.rest);
         daemon.until("the rest", |d| {
             (d.received() >= scene.records).then_some(())
         });
@@ -101,6 +100,16 @@ fn told(daemon: &Daemon, since: SystemTime, early: Duration) -> (SystemTime, Dur
     (at, took)
 }
 
+/// Event time went on as soon as the silence was told.
+fn follows(told: SystemTime, goes_on: i64) {
+    let told = told.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let after = goes_on - i64::try_from(told.as_millis()).unwrap();
+    assert!(
+        (-STEADY..=SOON).contains(&after),
+        "{after} ms after it was told"
+    );
+}
+
 /// At a start a partition that cannot be read holds event time back, as long as that, and no longer; how long that
 /// took.
 fn waits_and_gives_up(daemon: &Daemon) -> Duration {
@@ -141,32 +150,22 @@ fn a_broker_of_two_that_goes_holds_up_neither_what_the_other_has_nor_event_time(
     let stall = format!("stall_after: {}s, topics: [", STALL.as_secs());
     scene.reconfigure("topics: [", &stall);
     let daemon = scene.home.start().ready();
-    let mut records = 0;
-    let mut write = |partition: u32, name: &str, daemon: &Daemon, before: u64| {
-        produce(
-            first,
-            &scene,
-            "away",
-            partition,
-            &requests(name, 3, "203.0.113.9"),
-        );
-        records += 3;
+    let write = |partition: u32, name: &str, daemon: &Daemon, before: u64| {
+        let events = requests(name, 3, "203.0.113.9");
+        produce(first, &scene, "away", partition, &events);
         daemon.until(name, |d| (d.received() >= before + 3).then_some(()));
+        last_time(&events)
     };
     write(0, "here", &daemon, 0);
-    write(1, "there", &daemon, 3);
-    daemon.until("event time by the clock", |d| {
-        (behind(d) < 10).then_some(())
-    });
+    let last = write(1, "there", &daemon, 3);
+    goes_on(&daemon, last, LATENESS, WATCHED);
 
     let gone = SystemTime::now();
     second.stop();
     moves.goes_on();
-    write(0, "here-again", &daemon, 6);
-    let (_, running) = told(&daemon, gone, REPORT);
-    daemon.until("event time by the clock", |d| {
-        (behind(d) < 10).then_some(())
-    });
+    let last = write(0, "here-again", &daemon, 6);
+    let (at, running) = told(&daemon, gone, REPORT);
+    follows(at, goes_on(&daemon, last, LATENESS, WATCHED));
     daemon.stop();
 
     // It is still away at a start: its partition has no leader.
@@ -181,10 +180,8 @@ fn a_broker_of_two_that_goes_holds_up_neither_what_the_other_has_nor_event_time(
     let starting = waits_and_gives_up(&daemon);
     let daemon = daemon.ready();
     assert_eq!(daemon.received(), 3, "what the other broker has");
-    write(0, "here-at-last", &daemon, 3);
-    daemon.until("event time by the clock", |d| {
-        (behind(d) < 10).then_some(())
-    });
+    let last = write(0, "here-at-last", &daemon, 3);
+    goes_on(&daemon, last, LATENESS, WATCHED);
     second.restart(&[]);
     write(1, "there-later", &daemon, 6);
     daemon.stop();

@@ -94,7 +94,7 @@ fn an_endpoint_that_hangs_slows_no_other() {
     };
     produce(&first);
     let daemon = scene.home.start().ready();
-    let waiting = |d: &Daemon| d.metric("tidegate_outbox_depth", &["endpoint=\"hangs\""]);
+    let waiting = |d: &Daemon| d.gauge("tidegate_outbox_depth", &["endpoint=\"hangs\""]);
     daemon.until("messages that wait for the one that hangs", |d| {
         (waiting(d) > 0).then_some(())
     });
@@ -160,10 +160,15 @@ fn an_endpoint_that_is_gone_is_told_to_the_others() {
     // A restart tries once more, and does not tell the same again.
     let daemon = scene.home.start().ready();
     daemon.until("another try", |_| (gone.seen().len() > tried).then_some(()));
+    let heard = || scene.heard_of("tidegate-endpoint-gone");
+    daemon.until("the SOC hears of it", |_| {
+        (!heard().is_empty()).then_some(())
+    });
     std::thread::sleep(Duration::from_millis(1500));
     daemon.stop();
     let own = own();
     assert_eq!(own.len(), 1, "{own:?}");
+    assert_eq!(heard(), ["tidegate.alert.opened.v1"]);
     let alert: serde_json::Value = serde_json::from_str(&own[0]).unwrap();
     assert_eq!(alert["detector"]["level"], "critical");
     assert_eq!(alert["key"]["endpoint"], "left");

@@ -1,6 +1,7 @@
 //! (T11, T17, T21, T41) The network fails: slow, reset, half-open, a black hole, and a broker that
 //! sends no more and does not say so. On the side of the broker and on that of an endpoint.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{FLAT, RESUME_MAX, Scene, floods_from, revisions, row};
@@ -38,14 +39,13 @@ fn all(parts: &[Part]) -> String {
 
 /// Whether the receiver has heard of every flood of a part.
 fn knows(receiver: &Receiver, part: &Part) -> bool {
-    let opened = |r: &crate::harness::receiver::Request| {
-        let address = r.data["key"]["source.ip"].as_str().unwrap_or_default();
-        (200..300).contains(&r.status)
-            && r.kind == "tidegate.alert.opened.v1"
-            && address.starts_with(&part.addresses)
-    };
-    let seen = receiver.seen();
-    seen.iter().filter(|r| opened(r)).count() >= ADDRESSES as usize
+    let mut seen = receiver.seen();
+    seen.retain(|r| r.is_believed() && r.kind == "tidegate.alert.opened.v1");
+    let addresses = seen
+        .iter()
+        .filter_map(|r| r.data["key"]["source.ip"].as_str());
+    let own = addresses.filter(|a| a.starts_with(&part.addresses));
+    own.collect::<BTreeSet<_>>().len() == ADDRESSES as usize
 }
 
 fn failures(daemon: &Daemon) -> u64 {

@@ -159,7 +159,7 @@ fn all_that_stood(back: &[Asked], healthy: &[Asked], now: SystemTime) {
 }
 
 fn waiting(daemon: &Daemon, endpoint: &str) -> u64 {
-    daemon.metric(
+    daemon.gauge(
         "tidegate_outbox_depth",
         &[&format!("endpoint=\"{endpoint}\"")],
     )

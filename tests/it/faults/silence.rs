@@ -2,23 +2,25 @@
 //! reached, or tidegate itself stands still. What was written meanwhile is not late.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::{FLAT, RESUME_MAX, Scene, row};
+use super::{FLAT, RESUME_MAX, Scene, goes_on, last_time, now, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::kafka::Broker;
 use crate::harness::proxy::{Fault, Proxy};
 
+/// `engine.lateness` here (ms).
+const LATENESS: i64 = 5000;
 /// How long nothing is heard; five times the lateness.
 const SILENCE: Duration = Duration::from_secs(25);
+/// How long event time is watched afterwards.
+const WATCHED: Duration = Duration::from_secs(5);
 const BURSTS: u32 = 6;
 
 /// Requests from an address, dated now.
 pub(super) fn requests(name: &str, count: u32, address: &str) -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = since.unwrap().as_millis();
-    let mut text = String::new();
-    for n in 0..u128::from(count) {
+    let (now, mut text) = (now(), String::new());
+    for n in 0..i64::from(count) {
         writeln!(
             text,
             "{{\"event.kind\":\"recovery.requested\",\"event.id\":\"s-{name}-{n}\",\"time\":{},\
@@ -64,7 +66,7 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     }
     std::thread::sleep(SILENCE);
     end(&daemon, &proxy);
-    let (back, records) = (Instant::now(), all.lines().count() as u64);
+    let (back, back_at, records) = (Instant::now(), now(), all.lines().count() as u64);
     daemon.until("the rest", |d| (d.received() >= records).then_some(()));
     let took = back.elapsed();
     assert!(took <= RESUME_MAX, "reading again after {took:?}");
@@ -72,11 +74,9 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
     let more = daemon.memory("VmHWM").saturating_sub(before);
     assert!(more <= FLAT, "{more} KiB more memory");
     assert_eq!(late(&daemon), 0, "{}", daemon.log());
-    // Event time goes on by the clock again.
-    daemon.until("event time moves", |d| {
-        d.gauge("tidegate_watermark_delay_seconds", &[])
-            .filter(|behind| *behind < 60)
-    });
+    let since = goes_on(&daemon, last_time(&all), LATENESS, WATCHED) - back_at;
+    let limit = RESUME_MAX.as_millis() as i64;
+    assert!(since <= limit, "event time goes on after {since} ms");
     daemon.stop();
     std::fs::write(scene.home.file("events.jsonl"), &all).unwrap();
     let scene = scene.with_oracle();
@@ -86,8 +86,9 @@ fn silence(topic: &str, what: &str, begin: fn(&Daemon, &Proxy), end: fn(&Daemon,
         "T21 nothing is heard for longer than the lateness",
         what,
         &format!(
-            "reading again after {:.1} s, at most {:.1} MiB more in memory; late 0 of {records}; lost 0, extra 0 of {}",
+            "reading again after {:.1} s, event time goes on after {:.1} s, at most {:.1} MiB more in memory; late 0 of {records}; lost 0, extra 0 of {}",
             took.as_secs_f64(),
+            since as f64 / 1000.0,
             more as f64 / 1024.0,
             tally.alerts
         ),

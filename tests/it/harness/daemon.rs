@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tidegate::model::EventTime;
+use tidegate::telemetry::catalogue::CATALOGUE;
 
 /// The program that is tested.
 const OURS: &str = env!("CARGO_BIN_EXE_tidegate");
@@ -297,20 +298,24 @@ impl Daemon {
         all
     }
 
-    /// A counter, summed over the label sets that hold all of `labels` (`reason="empty"`); what was never
-    /// counted is none. Of a gauge `gauge` tells that from nothing said yet.
+    /// A counter, summed over the label sets that hold all of `labels` (`reason="empty"`): of those that nothing
+    /// was counted for there is no line.
     pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
-        self.gauge(name, labels).unwrap_or(0)
+        assert_ne!(kind(name), "gauge", "{name}: that it is not set is no 0");
+        sum(&self.values(name, labels))
     }
 
-    /// A metric, summed likewise, once it was set.
-    pub fn gauge(&self, name: &str, labels: &[&str]) -> Option<u64> {
-        let sum = self.values(name, labels).into_iter().reduce(|a, b| a + b)?;
-        Some(format!("{sum:.0}").parse().unwrap())
+    /// A gauge, summed likewise, once it is set.
+    pub fn gauge(&self, name: &str, labels: &[&str]) -> u64 {
+        self.until(&format!("{name} {labels:?}"), |d| {
+            let values = d.values(name, labels);
+            (!values.is_empty()).then(|| sum(&values))
+        })
     }
 
     /// Each value of a metric, as far as it was set; with labels, of those that have them all.
     pub fn values(&self, name: &str, labels: &[&str]) -> Vec<f64> {
+        assert!(!kind(name).is_empty(), "there is no metric {name}");
         let (_, text) = self.get("/metrics");
         let mine = text.lines().filter(|l| {
             let after = l.strip_prefix(name);
@@ -347,22 +352,32 @@ impl Daemon {
         self.metric("tidegate_events_received_total", &[])
     }
 
-    /// Waits until so many records were taken in and nothing waits to be sent.
+    /// Whether the log is known to be read to its end, as far as partitions are told of. Of a moment ago: what is
+    /// read may still be on its way through the engine.
+    fn is_at_end(&self) -> bool {
+        let lags = self.values("tidegate_consumer_lag_events", &[]);
+        !lags.is_empty() && lags.iter().all(|lag| *lag == 0.0)
+    }
+
+    /// Waits until so many records were taken in, the log holds no more, and nothing waits to be sent.
     pub fn settled(&self, records: u64) {
         self.until(&format!("{records} records"), |d| {
             (d.received() >= records).then_some(())
         });
-        // The gauge is set by the housekeeping: wait for one that has seen the last batch.
+        // Gauges are set by the housekeeping: wait for those that have seen the last batch.
         std::thread::sleep(Duration::from_millis(1200));
+        self.until("the end of the log", |d| d.is_at_end().then_some(()));
+        // Set before the first lag is, of every endpoint that there is.
         self.until("an empty outbox", |d| {
-            (d.metric("tidegate_outbox_depth", &[]) == 0).then_some(())
+            let depths = d.values("tidegate_outbox_depth", &[]);
+            depths.iter().all(|depth| *depth == 0.0).then_some(())
         });
     }
 
     /// Everything is read and `is_told`; or nothing has come for a while, and the caller sees what lacks.
     ///
-    /// The lag alone does not tell the end: it stands at zero before the first look at the log,
-    /// and what was read may still be on its way through the engine.
+    /// The lag alone does not tell the end: it is a second old, and what was read may still be on its way through
+    /// the engine.
     pub fn caught_up(&self, is_told: impl Fn() -> bool) {
         let mut moved = (0, Instant::now());
         self.until("the end of the log", |d| {
@@ -370,10 +385,9 @@ impl Daemon {
             if received != moved.0 {
                 moved = (received, Instant::now());
             }
-            let lag = d.metric("tidegate_consumer_lag_events", &[]);
             let idle = moved.1.elapsed();
             let told = idle >= QUIET && is_told();
-            (lag == 0 && (told || idle >= STALLED)).then_some(())
+            (d.is_at_end() && (told || idle >= STALLED)).then_some(())
         });
         self.settled(0);
     }
@@ -421,6 +435,21 @@ impl Daemon {
         let pid = self.child.id().to_string();
         super::command::Run::new("kill", &[signal, &pid]).ok();
     }
+}
+
+/// What kind of metric has this name on the page; empty if none has.
+fn kind(name: &str) -> &'static str {
+    let parts = ["_bucket", "_count", "_sum"].iter();
+    let whole = parts.filter_map(|part| name.strip_suffix(part)).next();
+    let mut known = CATALOGUE.iter();
+    let named = known.find(|entry| [name, whole.unwrap_or(name)].contains(&entry.name));
+    named.map_or("", |entry| entry.kind)
+}
+
+fn sum(values: &[f64]) -> u64 {
+    // Of no values `sum` is -0.0.
+    let sum = values.iter().fold(0.0, |a, b| a + b);
+    format!("{sum:.0}").parse().unwrap()
 }
 
 /// When a line of the log was written.

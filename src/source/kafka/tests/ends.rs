@@ -2,6 +2,7 @@
 
 use rdkafka::ClientContext as _;
 
+use super::super::context::Bounds;
 use super::*;
 
 const P: Partition = Partition {
@@ -113,6 +114,21 @@ fn records_behind_an_end_take_it_back() {
     }
     assert_eq!(batch.notices, [Notice::Behind { partition: P }], "once");
     assert!(!lane.ended);
+}
+
+/// The first report knew no end, and with it the lag was 0 until the first fetch.
+#[test]
+fn a_report_without_an_end_leaves_the_one_that_was_asked_for() {
+    let mut lane = Lane::new(5, (0, 9));
+    for (told, high) in [(-1001, 9), (12, 12), (-1, 12)] {
+        lane.see(Bounds {
+            high: told,
+            eof: -1,
+            waiting: 0,
+            heard: None,
+        });
+        assert_eq!(lane.high, high);
+    }
 }
 
 /// All of its brokers were silent, so none was heard, nobody was given up, and detection stood still on all sources.
