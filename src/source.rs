@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use self::ledger::LogId;
 use crate::model::{Fingerprint, HashKey, WallTime};
 
 pub mod apart;
@@ -116,6 +117,8 @@ pub enum Notice {
         next: i64,
         cause: Halt,
     },
+    /// Which log it is that the partition is read from.
+    Log { partition: Partition, id: LogId },
     /// The brokers no longer name the partition, and an operator has accepted that: it has no place any more.
     /// Should they name it again, it is read from the beginning of its log.
     Gone { partition: Partition },
@@ -143,6 +146,10 @@ impl Notice {
             },
             Self::Behind { partition } => Self::Behind {
                 partition: lift(partition),
+            },
+            Self::Log { partition, id } => Self::Log {
+                partition: lift(partition),
+                id,
             },
             Self::Gone { partition } => Self::Gone {
                 partition: lift(partition),

@@ -12,7 +12,7 @@ use crate::engine::snapshot::{Kind, Taken};
 use crate::engine::watermark::UNREAD;
 use crate::engine::{Engine, Input, Output, Shards};
 use crate::model::{Fingerprint, WallTime};
-use crate::source::ledger::{Frontier, Last};
+use crate::source::ledger::{Frontier, Last, Logs};
 use crate::source::{Notice, Partition};
 use crate::store::StoreError;
 
@@ -23,6 +23,7 @@ pub struct Course<S> {
     /// The topics by the numbers that the engine uses.
     names: Vec<String>,
     last: Last,
+    logs: Logs,
     /// Alerts whose commit has not succeeded yet.
     uncommitted: Vec<Alert>,
 }
@@ -35,14 +36,15 @@ impl<S: Shards> Course<S> {
             desk,
             names,
             last: Last::default(),
+            logs: Logs::default(),
             uncommitted: Vec::new(),
         }
     }
 
-    /// Goes on after these records, until there are newer ones.
+    /// Goes on after these records of these logs, until there are newer ones.
     #[must_use]
-    pub fn after(mut self, last: Last) -> Self {
-        self.last = last;
+    pub fn after(mut self, last: Last, logs: Logs) -> Self {
+        (self.last, self.logs) = (last, logs);
         self
     }
 
@@ -85,6 +87,7 @@ impl<S: Shards> Course<S> {
                 }),
                 Notice::End { .. }
                 | Notice::Halted { .. }
+                | Notice::Log { .. }
                 | Notice::Silent { .. }
                 | Notice::Stalled { .. }
                 | Notice::Trouble { .. } => {}
@@ -106,6 +109,7 @@ impl<S: Shards> Course<S> {
     /// Heeds what a notice means for event time: a partition at its end, one that is not read on, or
     /// one that nobody answers for holds nothing back.
     pub fn heed(&mut self, notice: &Notice) {
+        self.note_log(notice);
         if let Notice::End { partition, next } = notice {
             self.engine.handle(&Input::Reached {
                 source: partition.topic,
@@ -126,8 +130,24 @@ impl<S: Shards> Course<S> {
             Notice::Assigned { .. }
             | Notice::Accepted { .. }
             | Notice::Behind { .. }
+            | Notice::Log { .. }
             | Notice::Stalled { .. }
             | Notice::Trouble { .. } => {}
+        }
+    }
+
+    /// Remembers which logs are read.
+    fn note_log(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Log { partition, id } => {
+                let topic = self.name(partition.topic).to_owned();
+                self.logs.note(&topic, partition.number, *id);
+            }
+            Notice::Accepted { partition, .. } | Notice::Gone { partition } => {
+                let topic = self.name(partition.topic).to_owned();
+                self.logs.forget(&topic, partition.number);
+            }
+            _ => {}
         }
     }
 
@@ -166,6 +186,7 @@ impl<S: Shards> Course<S> {
             topics,
             frontier,
             last: self.last.clone(),
+            logs: self.logs.clone(),
             commits: self.desk.commits(),
         };
         Some((self.engine.snapshot(kind), place))

@@ -100,7 +100,7 @@ impl Daemon {
                 wakes: outgoing.wakes,
             },
         };
-        let course = Course::new(engine, desk, names).after(restored.last);
+        let course = Course::new(engine, desk, names).after(restored.last, restored.logs);
         let turn = Turn::new(course, edges, rules, restored.frontier, ground.turn());
         let work = Work {
             turn: turn.falling_back(restored.is_fallback),

@@ -24,7 +24,7 @@ use crate::model::HashKey;
 use crate::source::apart::Apart;
 use crate::source::file::{self, FileSource, STDIN};
 use crate::source::kafka::KafkaSource;
-use crate::source::ledger::{Frontier, Last};
+use crate::source::ledger::{Frontier, Last, Logs};
 use crate::source::{RECORD_BYTES_MAX, Source, Topic};
 use crate::store::{self, rows};
 
@@ -33,6 +33,7 @@ pub struct Restored {
     pub source: Sources,
     /// The records just before those that are read next.
     pub last: Last,
+    pub logs: Logs,
     /// Where they are.
     pub frontier: Frontier,
     pub program: Arc<Program>,
@@ -127,6 +128,7 @@ pub fn restore(
         return Ok(Restored {
             source: Sources::new(started?),
             last: place.last,
+            logs: place.logs,
             frontier: place.frontier,
             is_fallback: state.snapshots.is_fallback(),
             program,
@@ -192,7 +194,8 @@ fn open_sources(
             SourceShape::Kafka(s) => {
                 let settings = settings::kafka_source(s);
                 let source = KafkaSource::new(settings, place.frontier.clone(), &env)?;
-                let source = source.proving(key, &place.last).accepting(accepted);
+                let source = source.proving(key, &place.last).knowing(&place.logs);
+                let source = source.accepting(accepted);
                 Opened::Kafka(Box::new(source))
             }
             SourceShape::File(s) => file(&s.path, &s.schema)?,

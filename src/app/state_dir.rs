@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use crate::config::shape::StoreKind;
 use crate::engine::snapshot::{Kind, Taken};
 use crate::model::HashKey;
-use crate::source::ledger::{Frontier, Last};
+use crate::source::ledger::{Frontier, Last, Logs};
 use crate::store::disk::sync_dir;
 use crate::store::redb::RedbStore;
 use crate::store::rows;
@@ -110,6 +110,9 @@ pub struct Place {
     /// The records just before it.
     #[serde(default)]
     pub last: Last,
+    /// The logs that both are of.
+    #[serde(default)]
+    pub logs: Logs,
     /// The commits that what was read up to there has brought about.
     #[serde(default)]
     pub commits: u64,

@@ -17,7 +17,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::ledger::{Frontier, Last};
+use super::ledger::{Frontier, Last, Logs};
 use super::{
     Batch, Error, Halt, Lag, Notice, Partition, Polled, RECORD_BYTES_MAX, Record, Source, Stamp,
     Topic,
@@ -46,7 +46,6 @@ mod unread;
 
 pub use settings::{Settings, Start};
 
-use anew::Ids;
 use client::Client;
 use drain::Drain;
 use lane::Lane;
@@ -72,7 +71,10 @@ pub struct KafkaSource {
     accepted: Vec<(String, i32)>,
     consumer: Client,
     lanes: BTreeMap<Partition, Lane>,
-    ids: Ids,
+    /// Which logs state has read.
+    logs: Logs,
+    /// How much of what the client was told of topics' ids is held against the lanes (`anew`).
+    parted: u64,
     /// What this client has given of what it had fetched.
     drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
@@ -132,7 +134,8 @@ impl KafkaSource {
             accepted: Vec::new(),
             consumer,
             lanes: BTreeMap::new(),
-            ids: Ids::default(),
+            logs: Logs::default(),
+            parted: 0,
             drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
@@ -155,6 +158,13 @@ impl KafkaSource {
     #[must_use]
     pub fn proving(mut self, key: &HashKey, last: &Last) -> Self {
         self.last = Some((key.clone(), last.clone()));
+        self
+    }
+
+    /// Stops where a log is not the one that it was.
+    #[must_use]
+    pub fn knowing(mut self, logs: &Logs) -> Self {
+        self.logs = logs.clone();
         self
     }
 
@@ -294,8 +304,12 @@ impl KafkaSource {
                     }
                 };
             let known = self.last.as_ref().filter(|_| low < next);
+            let proof = known.and_then(|(_, last)| last.before(&name, number, next));
+            // Where the record before it stands, a log that was brought back is the one that was read.
+            let is_other = is_back || proof.is_some() || matches!(notice, Notice::Accepted { .. });
             let lane = Lane {
-                proof: known.and_then(|(_, last)| last.before(&name, number, next)),
+                proof,
+                log: self.logs.of(&name, number).filter(|_| !is_other),
                 halted,
                 ..Lane::new(next, (low, high))
             };
@@ -306,6 +320,7 @@ impl KafkaSource {
             batch.notices.push(notice);
             self.is_read(partition, batch);
             self.lanes.insert(partition, lane);
+            self.parted = 0;
         }
         complete
     }
@@ -347,7 +362,9 @@ impl KafkaSource {
     /// As `go_on`, once all is assigned anew.
     fn accept(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
         if let Some(lane) = self.lanes.get_mut(&partition) {
-            (lane.next, lane.empty_to, lane.proof) = (next, next, None);
+            (lane.next, lane.empty_to) = (next, next);
+            (lane.proof, lane.log) = (None, None);
+            self.parted = 0;
         }
         batch.notices.push(Notice::Accepted {
             partition,
@@ -469,7 +486,7 @@ impl KafkaSource {
         match self.consumer.another() {
             Ok(consumer) => {
                 (self.consumer, self.drain) = (consumer, Drain::default());
-                self.ids.begin();
+                self.parted = 0;
             }
             Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
         }
@@ -550,16 +567,11 @@ impl Source for KafkaSource {
             let odd = match polled {
                 // It took a report, which comes before the records that wait.
                 None => continue,
-                // It may be of another log than what was read.
-                Some(Ok(message))
-                    if self
-                        .ids
-                        .is_anew(self.consumer.context().told(), message.topic()) =>
-                {
-                    break;
-                }
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
+                    if partition.is_some_and(|p| self.is_anew(p)) {
+                        break;
+                    }
                     let key = self.last.as_ref().map(|(key, _)| key);
                     Ok(partition.and_then(|p| {
                         let (record, is_whole) = record(p, &message);

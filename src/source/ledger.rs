@@ -1,6 +1,7 @@
-//! Where each partition stands: the frontier of what is inside state, and the last record before it.
+//! Where each partition stands: the frontier of what is inside state, the last record before it, and of which
+//! log that is.
 //!
-//! Pure. Both are kept with the state. Invariant: a frontier never moves back.
+//! Pure. All are kept with the state. Invariant: a frontier never moves back.
 
 use std::collections::BTreeMap;
 
@@ -80,9 +81,50 @@ impl Last {
     }
 }
 
+/// Tells a log from another one that a topic of the same name has after it was made anew: half of the id that the
+/// brokers gave the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogId(pub u64);
+
+/// Per topic name and partition, which log it is that state has read, as far as that was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs(BTreeMap<String, BTreeMap<i32, LogId>>);
+
+impl Logs {
+    pub fn note(&mut self, topic: &str, partition: i32, id: LogId) {
+        let partitions = self.0.entry(topic.to_owned()).or_default();
+        partitions.insert(partition, id);
+    }
+
+    pub fn forget(&mut self, topic: &str, partition: i32) {
+        if let Some(partitions) = self.0.get_mut(topic) {
+            partitions.remove(&partition);
+        }
+    }
+
+    #[must_use]
+    pub fn of(&self, topic: &str, partition: i32) -> Option<LogId> {
+        self.0.get(topic)?.get(&partition).copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn which_log_it_was_reads_back() {
+        let mut logs = Logs::default();
+        logs.note("t", 1, LogId(7));
+        logs.note("t", 1, LogId(u64::MAX));
+        logs.note("t", 2, LogId(8));
+        logs.forget("t", 2);
+        let text = serde_json::to_string(&logs).unwrap();
+        assert_eq!(text, format!(r#"{{"t":{{"1":{}}}}}"#, u64::MAX));
+        let read: Logs = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.of("t", 1), Some(LogId(u64::MAX)));
+        assert_eq!(read.of("t", 2).or(read.of("u", 1)), None);
+    }
 
     #[test]
     fn a_frontier_reads_back() {

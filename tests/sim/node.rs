@@ -204,7 +204,8 @@ impl Node {
             gap: false,
             said: Vec::new(),
         };
-        let course = Course::new(engine, desk, vec![TOPIC.to_owned()]).after(place.last);
+        let course =
+            Course::new(engine, desk, vec![TOPIC.to_owned()]).after(place.last, place.logs);
         let settings = settings(site.profile, site.mutant);
         Ok(Self {
             stage: stage(&rules),

@@ -110,7 +110,7 @@ impl Report {
     fn heeded(&self, notice: &Notice) {
         match notice {
             Notice::Assigned { partition, .. } => self.shared.begun(*partition),
-            Notice::Behind { .. } => {}
+            Notice::Behind { .. } | Notice::Log { .. } => {}
             Notice::Accepted {
                 partition,
                 next,

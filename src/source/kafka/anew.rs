@@ -1,103 +1,102 @@
-//! Topics that are deleted and made anew while they are read. librdkafka goes on in the new log at the old offset,
-//! without a word where that log has it already; that the topic has another id stands in its debug log only.
+//! Topics that are deleted and made anew while they are read, or while nothing ran. librdkafka goes on in the new log
+//! at the old offset, without a word where that log has it already; that the topic has another id stands in its
+//! debug log only.
 //!
 //! It stands there before anything of the new log is asked for. Invariant: no record of another log is taken for
 //! one of the log that was read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use rdkafka::consumer::Consumer as _;
 
-use super::super::{Batch, Halt, Partition};
+use super::super::ledger::LogId;
+use super::super::{Batch, Halt, Notice, Partition};
 use super::KafkaSource;
-
-/// The id of a topic that brokers know by its name alone.
-const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 /// The newest ids of topics, as one client is told them.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    ids: Mutex<BTreeMap<String, String>>,
+    ids: Mutex<BTreeMap<String, LogId>>,
     changes: AtomicU64,
 }
 
 impl Told {
     /// Takes in a line of the client's log.
     pub(super) fn hear(&self, line: &str) {
-        if let Some((topic, id)) = read(line)
-            && let Ok(mut ids) = self.ids.lock()
-        {
-            ids.insert(topic.to_owned(), id.to_owned());
+        if let Some((topic, id)) = read(line) {
+            let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            ids.insert(topic.to_owned(), id);
             self.changes.fetch_add(1, Ordering::Release);
         }
     }
-}
 
-/// The ids of the topics that are read.
-#[derive(Debug, Default)]
-pub(super) struct Ids {
-    known: BTreeMap<String, String>,
-    /// How many changes of the client were looked at.
-    changes: u64,
-    /// Topics that have another id.
-    anew: BTreeSet<String>,
-}
-
-impl Ids {
-    /// Whether some topic is another one than before, by what the client was told. Cheap where it was told nothing.
-    pub(super) fn differ(&mut self, told: &Told) -> bool {
-        let changes = told.changes.load(Ordering::Acquire);
-        if changes != self.changes
-            && let Ok(ids) = told.ids.lock()
-        {
-            self.changes = changes;
-            for (topic, id) in ids.iter() {
-                let before = self.known.insert(topic.clone(), id.clone());
-                if before.is_some_and(|before| before != *id) {
-                    self.anew.insert(topic.clone());
-                }
-            }
-        }
-        !self.anew.is_empty()
+    /// How often it was told anything.
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
-    /// Whether this topic is among them.
-    pub(super) fn is_anew(&mut self, told: &Told, topic: &str) -> bool {
-        self.differ(told) && self.anew.contains(topic)
-    }
-
-    /// Another client was told nothing yet.
-    pub(super) fn begin(&mut self) {
-        self.changes = 0;
+    fn ids(&self) -> BTreeMap<String, LogId> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.clone()
     }
 }
 
 impl KafkaSource {
+    /// Whether what comes is of another log than what was read of the partition. Cheap where nothing was told.
+    pub(super) fn is_anew(&self, partition: Partition) -> bool {
+        let told = self.consumer.context().told();
+        let before = self.lanes.get(&partition).and_then(|lane| lane.log);
+        told.changes() != self.parted
+            && before.is_some_and(|before| {
+                let now = told.ids().get(self.name(partition.topic)).copied();
+                now.is_some_and(|now| now != before)
+            })
+    }
+
     /// Stops the partitions of topics that were made anew, or goes on at the beginning of their new logs where an
-    /// operator has accepted that.
+    /// operator has accepted that. Says which log it is that the others are read from.
     pub(super) fn part(&mut self, batch: &mut Batch) {
-        if !self.ids.differ(self.consumer.context().told()) {
+        let told = self.consumer.context().told();
+        let changes = told.changes();
+        if changes == self.parted {
             return;
         }
-        for topic in std::mem::take(&mut self.ids.anew) {
-            let of_topic = |p: &Partition| self.name(p.topic) == topic;
+        let ids = told.ids();
+        self.parted = changes;
+        let mut anew = Vec::new();
+        for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
+            let topic = self.topics.get(usize::from(partition.topic));
+            let Some(id) = topic.and_then(|t| ids.get(&t.name)).copied() else {
+                continue;
+            };
             // Where there was nothing, nothing is lost.
-            let running = self
-                .lanes
-                .iter()
-                .filter(|(_, lane)| lane.halted.is_none() && lane.reached().max(lane.high) > 0);
-            let running: Vec<Partition> = running.map(|(p, _)| *p).filter(of_topic).collect();
-            for partition in running {
-                if self.is_accepted(partition) {
-                    self.accept(partition, 0, Halt::Anew, batch);
-                    if let Some(lane) = self.lanes.get_mut(&partition) {
-                        (lane.low, lane.high) = (0, 0);
-                    }
-                } else {
-                    self.halt(partition, Halt::Anew, batch);
+            let is_empty = lane.reached().max(lane.high) <= 0;
+            match lane.log {
+                Some(before) if before == id => {}
+                Some(_) if !is_empty => anew.push((*partition, id)),
+                _ => {
+                    lane.log = Some(id);
+                    let partition = *partition;
+                    batch.notices.push(Notice::Log { partition, id });
                 }
+            }
+        }
+        if anew.is_empty() {
+            return;
+        }
+        for (partition, id) in anew {
+            if self.is_accepted(partition) {
+                self.accept(partition, 0, Halt::Anew, batch);
+                if let Some(lane) = self.lanes.get_mut(&partition) {
+                    (lane.low, lane.high, lane.log) = (0, 0, Some(id));
+                }
+                batch.notices.push(Notice::Log { partition, id });
+            } else {
+                self.halt(partition, Halt::Anew, batch);
             }
         }
         // It may have fewer partitions, or more.
@@ -107,44 +106,38 @@ impl KafkaSource {
 }
 
 /// Finds a topic and its new id in a line such as
-/// `[thrd:main]: Topic logins changed id from AAAAAAAAAAAAAAAAAAAAAA to qCgtQXFPTU2rq0YKRBCmEw`.
-fn read(line: &str) -> Option<(&str, &str)> {
+/// `[thrd:main]: Topic logins changed id from AAAAAAAAAAAAAAAAAAAAAA to qCgtQXFPTU2rq0YKRBCmEw`. Brokers before
+/// Kafka 2.8 know topics by their names alone: that id is 0.
+fn read(line: &str) -> Option<(&str, LogId)> {
     let (before, after) = line.split_once(" changed id from ")?;
     let (_, topic) = before.rsplit_once("Topic ")?;
     let (_, id) = after.split_once(" to ")?;
-    (id != NONE).then_some((topic, id))
+    let bytes = BASE64_STANDARD_NO_PAD.decode(id.get(..22)?).ok()?;
+    let id = u64::from_be_bytes(*bytes.first_chunk()?);
+    (id != 0).then_some((topic, LogId(id)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(topic: &str, from: &str, to: &str) -> String {
-        format!("[thrd:main]: Topic {topic} changed id from {from} to {to}")
-    }
-
     #[test]
     fn a_topic_and_its_id_are_read_from_the_clients_words() {
-        let told = line("logins.v1", NONE, "qCgtQXFPTU2rq0YKRBCmEw");
-        assert_eq!(read(&told), Some(("logins.v1", "qCgtQXFPTU2rq0YKRBCmEw")));
-        assert_eq!(read(&line("t", "qCgtQXFPTU2rq0YKRBCmEw", NONE)), None);
+        const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+        const SOME: &str = "qCgtQXFPTU2rq0YKRBCmEw";
+        let line = |topic: &str, from: &str, to: &str| {
+            format!("[thrd:main]: Topic {topic} changed id from {from} to {to}")
+        };
+        let id = LogId(0xa828_2d41_714f_4d4d);
+        assert_eq!(
+            read(&line("logins.v1", NONE, SOME)),
+            Some(("logins.v1", id))
+        );
+        let other = line("t", NONE, "+/AtQXFPTU2rq0YKRBCmEw");
+        assert_eq!(read(&other), Some(("t", LogId(0xfbf0_2d41_714f_4d4d))));
+        assert_eq!(read(&line("t", SOME, NONE)), None);
+        assert_eq!(read(&line("t", NONE, "short")), None);
         assert_eq!(read("[thrd:main]: Topic t [0] Leader 1 Epoch 0"), None);
         assert_eq!(read(""), None);
-    }
-
-    #[test]
-    fn a_topic_is_another_one_where_its_id_is_also_for_another_client() {
-        let (mut ids, told) = (Ids::default(), Told::default());
-        assert!(!ids.differ(&told));
-        told.hear(&line("t", NONE, "a"));
-        told.hear(&line("u", NONE, "b"));
-        assert!(!ids.differ(&told));
-        ids.begin();
-        let told = Told::default();
-        told.hear(&line("t", NONE, "a"));
-        assert!(!ids.differ(&told));
-        told.hear(&line("u", NONE, "c"));
-        assert!(ids.differ(&told));
-        assert!(ids.is_anew(&told, "u") && !ids.is_anew(&told, "t"));
     }
 }

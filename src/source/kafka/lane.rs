@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use super::super::ledger::LogId;
 use super::super::{Batch, Halt, Notice, Partition, Record};
 use super::context::Bounds;
 use super::hearing::Ear;
@@ -18,6 +19,8 @@ pub(super) struct Lane {
     pub next: i64,
     /// What the record before `next` was, until the log has shown that it holds it still.
     pub proof: Option<Fingerprint>,
+    /// Which log it is, once that was told.
+    pub log: Option<LogId>,
     /// The first offset in the log, as it was at first.
     pub low: i64,
     /// One past the last offset in the log, as far as is known.
@@ -47,6 +50,7 @@ impl Lane {
         Self {
             next,
             proof: None,
+            log: None,
             low,
             high,
             eof: -1,

@@ -21,21 +21,28 @@ struct Pair {
 }
 
 impl Pair {
-    /// Both, and the daemon that has read what is in the first partition of the one.
-    fn read(topic: &'static str, partitions: u32, before: &str) -> (Self, Daemon) {
+    /// Both, with something in the first partition of the one.
+    fn new(topic: &'static str, partitions: u32, before: &str) -> Self {
         let beside = format!("{topic}-beside");
         shared().topic(topic, partitions);
         shared().topic(&beside, 1);
         let scene = Scene::over(topic, topic, before);
         let topics = format!("topics: [{{name: {beside}}}, ");
         scene.reconfigure("topics: [", &topics);
-        scene.reconfigure("kind: kafka", "kind: kafka, start: earliest");
         let pair = Self {
             scene,
             topic,
             beside,
         };
         pair.produce(0, before);
+        pair
+    }
+
+    /// Both, and the daemon that has read what is in the first partition of the one.
+    fn read(topic: &'static str, partitions: u32, before: &str) -> (Self, Daemon) {
+        let pair = Self::new(topic, partitions, before);
+        pair.scene
+            .reconfigure("kind: kafka", "kind: kafka, start: earliest");
         let daemon = pair.scene.home.start().ready();
         pair.has_read(&daemon, pair.scene.records);
         daemon.settled(pair.scene.records);
@@ -246,6 +253,39 @@ fn a_topic_made_anew_between_two_lives_is_known_also_where_it_has_grown_past_wha
         &floods_from(60, 4, 40),
         "not the one that was read",
         "its log has grown past what was read",
+    );
+}
+
+/// No record tells the logs from one another; what stood before the old place was left out.
+#[test]
+fn a_topic_made_anew_between_two_lives_is_known_also_where_nothing_was_read_of_it() {
+    let topic = "anew-unread";
+    let pair = Pair::new(topic, 1, &floods(4, 20));
+    pair.scene
+        .reconfigure("kind: kafka", "kind: kafka, start: latest");
+    let daemon = pair.scene.home.start().ready();
+    daemon.settled(0);
+    pair.has_read(&daemon, 0);
+    daemon.stop();
+    shared().recreate(topic, 1);
+    let after = floods_from(60, 4, 40);
+    pair.produce(0, &after);
+    let daemon = pair.scene.home.start();
+    let took = pair.stands(&daemon, Instant::now(), &[0], "made anew");
+    pair.has_read(&daemon, 0);
+    daemon.stop();
+    pair.stands_again(1);
+
+    let daemon = pair.accepts(&[0]).ready();
+    pair.has_read(&daemon, count(&after));
+    daemon.stop();
+    let daemon = pair.scene.home.start().ready();
+    daemon.settled(0);
+    daemon.stop();
+    row(
+        "T22 a topic made anew between two lives",
+        "nothing was read of the one before",
+        &told(took),
     );
 }
 
