@@ -46,7 +46,8 @@ impl Told {
 }
 
 impl KafkaSource {
-    /// Whether what comes is of another log than what was read of the partition. Cheap where nothing was told.
+    /// Whether what comes is of another log than what was read of the partition. Cheap where nothing was told. What
+    /// comes is not taken then: `part` has it read again, or not at all.
     pub(super) fn is_anew(&self, partition: Partition) -> bool {
         let told = self.consumer.context().told();
         let before = self.lanes.get(&partition).and_then(|lane| lane.log);
@@ -67,39 +68,38 @@ impl KafkaSource {
         }
         let ids = told.ids();
         self.parted = changes;
-        let mut anew = Vec::new();
+        let (mut lost, mut is_anew) = (Vec::new(), false);
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
             let topic = self.topics.get(usize::from(partition.topic));
             let Some(id) = topic.and_then(|t| ids.get(&t.name)).copied() else {
                 continue;
             };
-            // Where there was nothing, nothing is lost.
-            let is_empty = lane.reached().max(lane.high) <= 0;
-            match lane.log {
+            let had_some = lane.reached().max(lane.high) > 0;
+            match lane.log.replace(id) {
                 Some(before) if before == id => {}
-                Some(_) if !is_empty => anew.push((*partition, id)),
-                _ => {
-                    lane.log = Some(id);
+                Some(_) if had_some => lost.push(*partition),
+                before => {
+                    // Where there was nothing, nothing is lost.
+                    is_anew |= before.is_some();
                     let partition = *partition;
                     batch.notices.push(Notice::Log { partition, id });
                 }
             }
         }
-        if anew.is_empty() {
+        if lost.is_empty() && !is_anew {
             return;
         }
-        for (partition, id) in anew {
+        for partition in lost {
             if self.is_accepted(partition) {
                 self.accept(partition, 0, Halt::Anew, batch);
                 if let Some(lane) = self.lanes.get_mut(&partition) {
-                    (lane.low, lane.high, lane.log) = (0, 0, Some(id));
+                    (lane.low, lane.high) = (0, 0);
                 }
-                batch.notices.push(Notice::Log { partition, id });
             } else {
                 self.halt(partition, Halt::Anew, batch);
             }
         }
-        // It may have fewer partitions, or more.
+        // It may have fewer partitions, or more; and what was fetched of it is fetched again.
         self.refresh_at = self.reported_at;
         self.reassign(batch);
     }
