@@ -60,7 +60,7 @@ impl<S: Shards> Course<S> {
     }
 
     /// Takes in a batch after stage 1. Partitions that begin with it, or have records again, hold
-    /// event time back from now on; that some are at their end is for `heed`, after the commit.
+    /// event time back from now on; those whose loss is accepted go on elsewhere behind it. That some are at their end is for `heed`, after the commit.
     pub fn take(&mut self, routed: &Routed, notices: &[Notice]) {
         for notice in notices {
             match notice {
@@ -69,31 +69,28 @@ impl<S: Shards> Course<S> {
                     partition: partition.number,
                     next: *next,
                 }),
-                Notice::Accepted {
-                    partition, next, ..
-                } => self.engine.handle(&Input::Restart {
-                    source: partition.topic,
-                    partition: partition.number,
-                    next: *next,
-                }),
-                Notice::Gone { partition } => self.engine.handle(&Input::Restart {
-                    source: partition.topic,
-                    partition: partition.number,
-                    next: UNREAD,
-                }),
                 Notice::Behind { partition } => self.engine.handle(&Input::Behind {
                     source: partition.topic,
                     partition: partition.number,
                 }),
-                Notice::End { .. }
-                | Notice::Halted { .. }
-                | Notice::Log { .. }
-                | Notice::Silent { .. }
-                | Notice::Stalled { .. }
-                | Notice::Trouble { .. } => {}
+                _ => {}
             }
         }
         self.engine.handle(&Input::Batch(routed));
+        for notice in notices {
+            let (partition, next) = match notice {
+                Notice::Accepted {
+                    partition, next, ..
+                } => (partition, *next),
+                Notice::Gone { partition } => (partition, UNREAD),
+                _ => continue,
+            };
+            self.engine.handle(&Input::Restart {
+                source: partition.topic,
+                partition: partition.number,
+                next,
+            });
+        }
     }
 
     /// Remembers the last records of what was taken in.

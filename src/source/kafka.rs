@@ -75,6 +75,10 @@ pub struct KafkaSource {
     logs: Logs,
     /// How much of what the client was told of topics' ids is held against the lanes (`anew`).
     parted: u64,
+    /// How often the client was made anew; and that it could not be, though what it gives is of places that
+    /// nobody is at any more.
+    renewals: u64,
+    is_stale: bool,
     /// What this client has given of what it had fetched.
     drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
@@ -136,6 +140,8 @@ impl KafkaSource {
             lanes: BTreeMap::new(),
             logs: Logs::default(),
             parted: 0,
+            renewals: 0,
+            is_stale: false,
             drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
@@ -208,6 +214,7 @@ impl KafkaSource {
         }
         let mut list = TopicPartitionList::new();
         let (mut complete, mut silent) = (true, BTreeSet::new());
+        let renewals = self.renewals;
         for topic in 0..self.topics.len() {
             let topic = u16::try_from(topic).unwrap_or(u16::MAX);
             match survey::leaders(&self.consumer, self.name(topic)) {
@@ -224,7 +231,10 @@ impl KafkaSource {
                 }
             }
         }
-        if list.count() > 0 {
+        if self.renewals != renewals {
+            // The new client was given some of them by then: it takes none twice.
+            self.reassign(batch);
+        } else if self.anew_at.is_none() && list.count() > 0 {
             let result = if self.assigned {
                 self.consumer.incremental_assign(&list)
             } else {
@@ -304,12 +314,11 @@ impl KafkaSource {
                     }
                 };
             let known = self.last.as_ref().filter(|_| low < next);
-            let proof = known.and_then(|(_, last)| last.before(&name, number, next));
-            // Where the record before it stands, a log that was brought back is the one that was read.
-            let is_other = is_back || proof.is_some() || matches!(notice, Notice::Accepted { .. });
+            // Of what begins here, or is accepted to be gone, the id says nothing.
+            let is_same = kept.is_some() && !matches!(notice, Notice::Accepted { .. });
             let lane = Lane {
-                proof,
-                log: self.logs.of(&name, number).filter(|_| !is_other),
+                proof: known.and_then(|(_, last)| last.before(&name, number, next)),
+                log: self.logs.of(&name, number).filter(|_| is_same),
                 halted,
                 ..Lane::new(next, (low, high))
             };
@@ -486,10 +495,15 @@ impl KafkaSource {
         match self.consumer.another() {
             Ok(consumer) => {
                 (self.consumer, self.drain) = (consumer, Drain::default());
-                self.parted = 0;
+                (self.parted, self.is_stale) = (0, false);
             }
-            Err(e) => return self.say(batch, format!("the client could not be made anew: {e}")),
+            Err(e) => {
+                self.is_stale = true;
+                return self.say(batch, format!("the client could not be made anew: {e}"));
+            }
         }
+        self.renewals += 1;
+        self.assigned = true;
         let now = Instant::now();
         self.reported_at = now;
         // What ails one partition would keep all others from being read, were it done at once each time.
@@ -545,12 +559,18 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
         self.listen(batch);
+        if self.is_stale {
+            self.reassign(batch);
+        }
         self.assign_anew(batch);
         self.refresh(batch);
         // Before the first record, so that whoever keeps state can keep where it begins.
-        let begins = |n: &Notice| matches!(n, Notice::Assigned { .. });
+        let begins = |n: &Notice| matches!(n, Notice::Assigned { .. } | Notice::Accepted { .. });
         if batch.notices.iter().any(begins) {
             return Ok(Polled::Some);
+        }
+        if self.is_stale {
+            return Ok(Polled::Nothing);
         }
         let mut wait = if batch.is_empty() {
             wait
@@ -560,16 +580,19 @@ impl Source for KafkaSource {
         self.drain.begin();
         while !batch.is_full() {
             let polled = self.consumer.poll(std::mem::take(&mut wait));
-            let reports = self.consumer.context().reports();
-            if self.drain.is_empty(polled.is_some(), reports) {
+            let beside = self.consumer.context().beside();
+            if self.drain.is_empty(polled.is_some(), beside) {
                 break;
             }
             let odd = match polled {
-                // It took a report, which comes before the records that wait.
+                // It took a report or the like, which comes before the records that wait.
                 None => continue,
                 Some(Ok(message)) => {
                     let partition = self.find(message.topic(), message.partition());
-                    if partition.is_some_and(|p| self.is_anew(p)) {
+                    if let Some(p) = partition
+                        && self.is_anew(p, message.offset())
+                    {
+                        self.lanes.entry(p).and_modify(|lane| lane.proof = None);
                         break;
                     }
                     let key = self.last.as_ref().map(|(key, _)| key);
@@ -585,11 +608,16 @@ impl Source for KafkaSource {
                 }
                 Some(Err(error)) => Err(error),
             };
+            let is_usual = matches!(odd, Ok(None));
             match odd {
                 Ok(None) => {}
                 Ok(Some(Odd::Headers)) => self.say(batch, HEADERS.to_owned()),
                 Ok(Some(Odd::Replaced(partition))) => self.replaced(partition, batch),
                 Err(error) => self.fault(&error, batch)?,
+            }
+            // What comes next may be of another place, which begins behind the batch.
+            if !is_usual && batch.notices.iter().any(begins) {
+                break;
             }
         }
         self.part(batch);

@@ -16,6 +16,7 @@ use rdkafka::consumer::Consumer as _;
 use super::super::ledger::LogId;
 use super::super::{Batch, Halt, Notice, Partition};
 use super::KafkaSource;
+use super::lane::Lane;
 
 /// The newest ids of topics, as one client is told them.
 #[derive(Debug, Default)]
@@ -48,11 +49,13 @@ impl Told {
 impl KafkaSource {
     /// Whether what comes is of another log than what was read of the partition. Cheap where nothing was told. What
     /// comes is not taken then: `part` has it read again, or not at all.
-    pub(super) fn is_anew(&self, partition: Partition) -> bool {
+    pub(super) fn is_anew(&self, partition: Partition, offset: i64) -> bool {
         let told = self.consumer.context().told();
-        let before = self.lanes.get(&partition).and_then(|lane| lane.log);
+        // As long as the record before it can show that, the id is not asked.
+        let is_open = |lane: &&Lane| lane.proof.is_none() || offset >= lane.next;
+        let lane = self.lanes.get(&partition).filter(is_open);
         told.changes() != self.parted
-            && before.is_some_and(|before| {
+            && lane.and_then(|lane| lane.log).is_some_and(|before| {
                 let now = told.ids().get(self.name(partition.topic)).copied();
                 now.is_some_and(|now| now != before)
             })
@@ -68,12 +71,16 @@ impl KafkaSource {
         }
         let ids = told.ids();
         self.parted = changes;
-        let (mut lost, mut is_anew) = (Vec::new(), false);
+        let (mut lost, mut is_anew, mut is_open) = (Vec::new(), false, false);
         for (partition, lane) in self.lanes.iter_mut().filter(|(_, l)| l.halted.is_none()) {
             let topic = self.topics.get(usize::from(partition.topic));
             let Some(id) = topic.and_then(|t| ids.get(&t.name)).copied() else {
                 continue;
             };
+            if lane.proof.is_some() && lane.log.is_some_and(|before| before != id) {
+                is_open = true;
+                continue;
+            }
             let had_some = lane.reached().max(lane.high) > 0;
             match lane.log.replace(id) {
                 Some(before) if before == id => {}
@@ -85,6 +92,9 @@ impl KafkaSource {
                     batch.notices.push(Notice::Log { partition, id });
                 }
             }
+        }
+        if is_open {
+            self.parted = 0;
         }
         if lost.is_empty() && !is_anew {
             return;

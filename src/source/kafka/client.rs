@@ -6,15 +6,16 @@
 //! in its debug log (`anew`).
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::BorrowedMessage;
 
 use super::context::Context;
 
@@ -29,9 +30,39 @@ pub(super) struct Client {
     consumer: Option<BaseConsumer<Context>>,
     config: ClientConfig,
     closing: Arc<AtomicUsize>,
+    bell: Arc<Bell>,
+}
+
+/// Rung when the client's queue has something.
+#[derive(Default)]
+struct Bell(Mutex<bool>, Condvar);
+
+impl Bell {
+    fn ring(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.1.notify_one();
+    }
+
+    /// Waits until it has been rung since it was last heard, or for so long by the monotonic clock.
+    fn hear(&self, wait: Duration) {
+        let rung = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.1.wait_timeout_while(rung, wait, |rung| !*rung);
+        *heard.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
 }
 
 impl Client {
+    /// As the client's own, which waits by the wall clock: where that is stepped back an hour, for an hour.
+    pub(super) fn poll(&self, wait: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+        let before = self.context().beside();
+        let polled = BaseConsumer::poll(self, Duration::ZERO);
+        if polled.is_some() || wait.is_zero() || self.context().beside() != before {
+            return polled;
+        }
+        self.bell.hear(wait);
+        BaseConsumer::poll(self, Duration::ZERO)
+    }
+
     pub(super) fn new(config: ClientConfig) -> Result<Self, KafkaError> {
         Self::beside(config, Arc::default())
     }
@@ -46,11 +77,16 @@ impl Client {
         let debug = config.get("debug").map(|more| format!("metadata,{more}"));
         talking.set("debug", debug.as_deref().unwrap_or("metadata"));
         talking.set_log_level(RDKafkaLogLevel::Debug);
-        let consumer = talking.create_with_context(Context::new(&config))?;
+        let mut consumer: BaseConsumer<Context> =
+            talking.create_with_context(Context::new(&config))?;
+        let bell = Arc::new(Bell::default());
+        let rung = Arc::clone(&bell);
+        consumer.set_nonempty_callback(move || rung.ring());
         Ok(Self {
             consumer: Some(consumer),
             config,
             closing,
+            bell,
         })
     }
 }

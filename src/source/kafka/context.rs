@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientContext, TopicPartitionList};
 use serde::Deserialize;
 use unpack::Refusal;
 
@@ -118,8 +118,9 @@ pub(super) struct Context {
     /// How long a broker may be silent.
     patience: Duration,
     newest: Mutex<Option<Seen>>,
-    /// How many reports have come.
+    /// How many reports have come, and how much in all that is neither a record nor an error.
     reports: AtomicU64,
+    aside: AtomicU64,
     /// The batch that the error told last was about.
     about: Mutex<Option<About>>,
     /// The ids of topics.
@@ -135,6 +136,7 @@ impl Context {
             patience: patience(Duration::from_millis(wait.unwrap_or(FETCH_WAIT_MS))),
             newest: Mutex::new(None),
             reports: AtomicU64::new(0),
+            aside: AtomicU64::new(0),
             about: Mutex::new(None),
             told: Told::default(),
             level: config.log_level,
@@ -146,9 +148,15 @@ impl Context {
         self.newest.lock().ok()?.take()
     }
 
-    /// How many reports have come: a poll that takes one looks like one that found nothing.
-    pub(super) fn reports(&self) -> u64 {
-        self.reports.load(Ordering::Relaxed)
+    /// How many reports have come, and how much in all that is neither a record nor an error: a poll that takes one
+    /// of them looks like one that found nothing.
+    pub(super) fn beside(&self) -> (u64, u64) {
+        let [reports, aside] = [&self.reports, &self.aside].map(|n| n.load(Ordering::Relaxed));
+        (reports, aside)
+    }
+
+    fn came_aside(&self) {
+        self.aside.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The ids of topics, as far as they were told.
@@ -164,6 +172,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.came_aside();
         self.told.hear(message);
         if level as u8 <= self.level as u8 {
             log(level, facility, message);
@@ -171,6 +180,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.came_aside();
         self.reports.fetch_add(1, Ordering::Relaxed);
         if let Some(seen) = parse(statistics, self.patience)
             && let Ok(mut newest) = self.newest.lock()
@@ -181,6 +191,7 @@ impl ClientContext for Context {
 
     // Comes before the error itself, which has no place for the partition.
     fn error(&self, error: KafkaError, reason: &str) {
+        self.came_aside();
         tracing::debug!(target: "kafka", %error, reason);
         if let Ok(mut about) = self.about.lock() {
             let refused = Refusal::read(reason).map(About::Refused);
@@ -189,7 +200,14 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.came_aside();
+        if let Err(error) = result {
+            tracing::debug!(target: "kafka", %error, "the group's offsets were not taken");
+        }
+    }
+}
 
 /// The client's own log lines; they hold addresses of brokers, never credentials or payloads.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -100,8 +100,12 @@ impl Lane {
             return true;
         }
         if record.offset + 1 == self.next {
-            let proof = self.proof.take().zip(key);
-            return proof.is_none_or(|(proof, key)| record.fingerprint(key) == proof);
+            let Some((proof, key)) = self.proof.take().zip(key) else {
+                return true;
+            };
+            // It is the one that was read, also where it was brought back under another id.
+            self.log = None;
+            return record.fingerprint(key) == proof;
         }
         if record.offset < self.next {
             return true;

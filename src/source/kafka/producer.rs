@@ -4,7 +4,10 @@
 //! a full queue is told to the caller instead of waiting or dropping. A client that has failed for good, as an
 //! idempotent one does that is refused its id, is made anew; what it held is reported as not sent. Knows no formats.
 
-#![expect(clippy::disallowed_methods, reason = "times how often it is made anew")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "times its looks, and how often it is made anew"
+)]
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -21,6 +24,8 @@ use super::settings::Settings;
 
 /// A client is not made anew more often: what has ended one mostly lasts.
 const RENEW_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks for reports.
+const NAP: Duration = Duration::from_millis(5);
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +166,20 @@ impl Producer {
         })
     }
 
-    /// Serves the client for up to `wait` and returns what was reported.
+    /// Serves the client for up to `wait` and returns what was reported. The client itself is not waited for: it does
+    /// that by the wall clock, which may be stepped back.
     #[must_use]
     pub fn poll(&self, wait: Duration) -> Vec<Report> {
-        self.inner().poll(wait);
-        self.renew();
-        self.take()
+        let end = Instant::now() + wait;
+        loop {
+            self.inner().poll(Duration::ZERO);
+            let (reports, now) = (self.take(), Instant::now());
+            if !reports.is_empty() || now >= end {
+                self.renew();
+                return reports;
+            }
+            std::thread::sleep(NAP.min(end - now));
+        }
     }
 
     /// Waits up to `wait` until nothing is in flight and returns what was reported.

@@ -70,8 +70,8 @@ fn the_end_behind_a_mark_is_told_beside_a_busy_partition() {
         }
         batch.clear();
         source.drain.begin();
-        let reports = source.consumer.context().reports();
-        source.drain.is_empty(came, reports);
+        let beside = source.consumer.context().beside();
+        source.drain.is_empty(came, beside);
         source.observe(&mut batch);
         std::mem::take(&mut batch.notices)
     };
