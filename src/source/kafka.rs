@@ -599,6 +599,10 @@ impl Source for KafkaSource {
                     Ok(partition.and_then(|p| {
                         let (record, is_whole) = record(p, &message);
                         let lane = self.lanes.get_mut(&p)?;
+                        if lane.proof.is_some() {
+                            // Whether it shows something or not, the id is to be asked once more.
+                            self.parted = 0;
+                        }
                         if lane.take(record, key, batch) {
                             (!is_whole).then_some(Odd::Headers)
                         } else {

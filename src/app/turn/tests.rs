@@ -267,3 +267,33 @@ fn noise_after_two_changes_goes_back_to_what_was_in_force_before_both() {
         "what has proven itself is not on probation"
     );
 }
+
+/// The records of the old log that came with it moved the frontier of the new one.
+#[test]
+fn an_accepted_loss_goes_on_behind_the_records_that_came_with_it() {
+    let (mut turn, rules) = turn(&MemoryStore::new());
+    let partition = Partition::default();
+    let mut intake = Intake::fresh(&rules);
+    intake.notices.push(Notice::Assigned {
+        partition,
+        next: 4000,
+    });
+    turn.take(&mut intake).unwrap();
+    turn.settle().unwrap();
+    let mut intake = Intake::fresh(&rules);
+    intake.routed.pass(Origin {
+        offset: 4500,
+        ..Origin::default()
+    });
+    let cause = Halt::Anew;
+    let next = 0;
+    intake.notices.push(Notice::Accepted {
+        partition,
+        next,
+        cause,
+    });
+    turn.take(&mut intake).unwrap();
+    turn.settle().unwrap();
+    let frontier: Vec<_> = turn.course.engine.frontier().collect();
+    assert_eq!(frontier, [(0, 0, next)]);
+}

@@ -253,6 +253,16 @@ mod tests {
         seen.iter().map(|s| Some(s.2.heard?.fetches)).collect()
     }
 
+    /// It comes through the queue of records, and a poll that takes it gives none.
+    #[test]
+    fn a_word_of_the_log_is_counted_also_where_it_is_not_shown() {
+        let context = Context::new(&ClientConfig::new());
+        context.log(RDKafkaLogLevel::Debug, "METADATA", "Topic t [0] Leader 1");
+        assert_eq!(context.beside(), (0, 1));
+        context.stats_raw(b"{}");
+        assert_eq!(context.beside(), (1, 2));
+    }
+
     #[test]
     fn a_partition_is_heard_while_its_own_broker_answers() {
         assert_eq!(heard(400_000, "UP"), [Some(7), Some(4)]);
