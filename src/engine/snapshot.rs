@@ -16,7 +16,7 @@ pub mod changes;
 mod older;
 
 /// Form of the bytes; raised with every change of a state's shape, and what changed is said in `older`.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// The oldest form that is read. Form 1 named a rule by numbers of fields that depended on what else was
 /// loaded: which rule a state of it belongs to cannot be told any more.
 pub const OLDEST: u32 = 2;

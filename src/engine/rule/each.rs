@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::episode::{Episode, Facts};
+use super::episode::{Episode, Facts, SLOT_MAX};
 use super::origins::Origins;
 use super::{Context, Findings, News, Usage};
 use crate::engine::exchange::Observation;
@@ -67,7 +67,7 @@ impl Each {
         }
         let last = self.table.get(o.key).map(|e| &e.episode);
         let mut episode = if hold == 0 {
-            Episode::begin_alone(o.time, text, last)
+            Episode::begin_alone(ctx, o.time, text, last)
         } else {
             Episode::begin(ctx, o.time, text, last)
         };
@@ -79,7 +79,8 @@ impl Each {
         out.derive(ctx, News::Begins, o.time, o.origin, text);
         let entry = Entry {
             episode,
-            over: o.time.saturating_add(hold.max(60_000)),
+            // Of a late event, too, so that the next one at its moment is numbered.
+            over: o.time.max(ctx.watermark).saturating_add(hold.max(SLOT_MAX)),
         };
         let kept = self.table.update(
             o.key,

@@ -31,6 +31,7 @@ pub struct Episode {
     pub time: i64,
     slot: i64,
     ordinal: u32,
+    earlier: Earlier,
     revision: u32,
     pub events: u64,
     pub first: i64,
@@ -61,30 +62,81 @@ fn slot_width(timespan: Span) -> i64 {
 /// The widest slot (ms): a key's last episode is remembered at least this long, to number the next.
 pub const SLOT_MAX: i64 = 60_000;
 
+/// Slots of a key whose numbers are remembered. A straggler from before them all, in a slot that had an
+/// episode, would have that one's id: more than so many others of its key have overtaken it then.
+const SLOTS_MAX: usize = 64;
+
+/// The last number given in each slot before the latest episode's, oldest slot first: who comes late
+/// begins an episode of its own, and may not have the number of one that was there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Earlier(
+    #[expect(
+        clippy::box_collection,
+        reason = "most keys have none, and there are many keys"
+    )]
+    Option<Box<Vec<(i64, u32)>>>,
+);
+
+impl Earlier {
+    /// What is remembered once `last` is followed by an episode in `slot`; the number of that one.
+    /// Slots before `forgotten` get no further episode.
+    fn number(last: &Episode, slot: i64, forgotten: i64) -> (u32, Self) {
+        let before = last.earlier.0.iter().flat_map(|b| b.iter().copied());
+        let mut given: Vec<(i64, u32)> = before.chain([(last.slot, last.ordinal)]).collect();
+        let same = given.iter().position(|(s, _)| *s == slot);
+        let ordinal = same.map_or(0, |i| given.swap_remove(i).1 + 1);
+        given.retain(|(s, _)| *s >= forgotten);
+        given.sort_unstable();
+        given.drain(..given.len().saturating_sub(SLOTS_MAX));
+        let earlier = (!given.is_empty()).then(|| Box::new(given));
+        (ordinal, Self(earlier))
+    }
+
+    fn heap(&self) -> usize {
+        self.0.as_ref().map_or(0, |b| {
+            size_of_val(&**b) + b.capacity() * size_of::<(i64, u32)>()
+        })
+    }
+}
+
 impl Episode {
     /// The episode that follows `previous` (if any) on the same key.
     #[must_use]
     pub fn begin(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        let slot = time.div_euclid(slot_width(ctx.rule.timespan));
-        Self::begin_in(slot, time, text, previous)
+        let width = slot_width(ctx.rule.timespan);
+        Self::begin_in(ctx, width, time, text, previous)
     }
 
     /// The episode that one event is: its slot is its moment, for nothing is to be kept together, and who
     /// overtook it may have had the number that it would have in a wider one.
     #[must_use]
-    pub fn begin_alone(time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        Self::begin_in(time, time, text, previous)
+    pub fn begin_alone(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
+        Self::begin_in(ctx, 1, time, text, previous)
     }
 
-    fn begin_in(slot: i64, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        let ordinal = previous
-            .filter(|p| p.slot == slot)
-            .map_or(0, |p| p.ordinal + 1);
+    fn begin_in(
+        ctx: &Context<'_>,
+        width: i64,
+        time: i64,
+        text: &[u8],
+        previous: Option<&Self>,
+    ) -> Self {
+        let slot = time.div_euclid(width);
+        // At or before the watermark only the late lane brings anything.
+        let forgotten = match ctx.detector.late {
+            true => i64::MIN,
+            false => ctx.watermark.div_euclid(width),
+        };
+        let (ordinal, earlier) = previous
+            .map(|last| Earlier::number(last, slot, forgotten))
+            .unwrap_or_default();
         Self {
             open: true,
             time,
             slot,
             ordinal,
+            earlier,
             revision: 0,
             events: 0,
             first: time,
@@ -249,7 +301,7 @@ impl Episode {
 
     #[must_use]
     pub fn heap(&self) -> usize {
-        size_of::<Self>() + self.text.len() + self.origins.heap()
+        size_of::<Self>() + self.text.len() + self.origins.heap() + self.earlier.heap()
     }
 }
 

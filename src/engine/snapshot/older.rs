@@ -11,11 +11,12 @@ use std::slice::Iter;
 use crate::engine::rule::origins::Origins;
 use crate::engine::rule::temporal::ORIGIN_UNKNOWN;
 use serde::Deserialize;
-use serde::de::value::I64Deserializer;
+use serde::de::value::{I64Deserializer, UnitDeserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, SeqAccess, VariantAccess,
-    Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, SeqAccess, VariantAccess, Visitor,
 };
+
+use Before::{Nothing, Number};
 
 /// A field that older forms do not have.
 pub(super) struct Later {
@@ -24,18 +25,27 @@ pub(super) struct Later {
     /// The first form that has it.
     since: u32,
     /// What it is where it is missing.
-    before: i64,
+    before: Before,
+}
+
+/// A value in the place of one that is missing.
+#[derive(Clone, Copy)]
+enum Before {
+    Number(i64),
+    /// Of an option.
+    Nothing,
 }
 
 /// Every such field. A variant at the end of an enum needs no line: older forms do not use it.
 pub(super) const LATER: &[Later] = &[
     // No repeat is due: the next revision sets one.
-    later("Episode", "repeat_at", 3, i64::MAX),
-    later("Episode", "repeats", 3, 0),
-    later("Episode", "held", 3, 0),
-    later("StepSeen", "source", 4, 0),
-    later("StepSeen", "partition", 4, 0),
-    later("StepSeen", "offset", 4, ORIGIN_UNKNOWN),
+    later("Episode", "repeat_at", 3, Number(i64::MAX)),
+    later("Episode", "repeats", 3, Number(0)),
+    later("Episode", "held", 3, Number(0)),
+    later("StepSeen", "source", 4, Number(0)),
+    later("StepSeen", "partition", 4, Number(0)),
+    later("StepSeen", "offset", 4, Number(ORIGIN_UNKNOWN)),
+    later("Episode", "earlier", 5, Nothing),
 ];
 
 /// A field that older forms have, and the newest does not.
@@ -70,7 +80,7 @@ const fn gone(of: &'static str, before: &'static str, since: u32, was: Was) -> G
     }
 }
 
-const fn later(of: &'static str, field: &'static str, since: u32, before: i64) -> Later {
+const fn later(of: &'static str, field: &'static str, since: u32, before: Before) -> Later {
     Later {
         of,
         field,
@@ -109,7 +119,7 @@ impl Form {
     }
 
     /// What the field was before it was, if the form lacks it.
-    fn lacks(self, of: &str, field: &str) -> Option<i64> {
+    fn lacks(self, of: &str, field: &str) -> Option<Before> {
         let is_it = |l: &&Later| l.of == of && l.field == field && l.since > self.version;
         self.later.iter().find(is_it).map(|l| l.before)
     }
@@ -239,10 +249,8 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Fields<A> {
         }
         match self.form.lacks(self.name, field) {
             None => self.inner.next_element_seed(self.form.over(seed)),
-            Some(before) => {
-                let value: I64Deserializer<A::Error> = before.into_deserializer();
-                seed.deserialize(value).map(Some)
-            }
+            Some(Number(before)) => seed.deserialize(I64Deserializer::new(before)).map(Some),
+            Some(Nothing) => seed.deserialize(UnitDeserializer::new()).map(Some),
         }
     }
 }
@@ -403,7 +411,11 @@ mod tests {
         a: u8,
         last: Option<Box<Thing>>,
         end: i64,
+        next: Next,
     }
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Next(Option<Box<Vec<u8>>>);
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Wrapped(Vec<Shape>);
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -415,8 +427,9 @@ mod tests {
     }
 
     const TEST: &[Later] = &[
-        later("Thing", "first", 2, 7),
-        later("Thing", "end", 2, i64::MAX),
+        later("Thing", "first", 2, Number(7)),
+        later("Thing", "end", 2, Number(i64::MAX)),
+        later("Thing", "next", 2, Nothing),
     ];
 
     fn old(a: u8) -> one::Thing {
@@ -433,6 +446,7 @@ mod tests {
             a,
             last,
             end: i64::MAX,
+            next: Next::default(),
         };
         thing(a, Some(Box::new(thing(a + 1, None))))
     }
@@ -466,7 +480,12 @@ mod tests {
 
     #[test]
     fn a_form_that_has_a_field_reads_it() {
-        let thing = Thing { end: 3, ..new(1) };
+        let next = Next(Some(Box::new(vec![1, 2])));
+        let thing = Thing {
+            end: 3,
+            next,
+            ..new(1)
+        };
         let bytes = postcard::to_stdvec(&thing).unwrap();
         assert_eq!(read::<Thing>(2, TEST, &bytes).unwrap(), thing);
         assert_eq!(postcard::from_bytes::<Thing>(&bytes).unwrap(), thing);

@@ -107,3 +107,86 @@ fn a_straggler_has_an_id_of_its_own() {
         assert_eq!((alerts.len(), ids.len()), (4, 4));
     }
 }
+
+/// Of three events of one key at one moment, another moment and the first one again, the third had the id of the
+/// first; also when the state was stored between them.
+#[test]
+fn a_straggler_at_a_moment_that_had_an_alert_has_an_id_of_its_own() {
+    let settings = Settings {
+        sorted: false,
+        lateness: Span(LATENESS),
+        ..Settings::default()
+    };
+    let program = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings);
+    let times = [0, 5, 0, 9, 5, 0, 0, 9];
+    let facts = times.map(|ms| (NOW + ms, 1, 0, 0));
+    let ids = |alerts: Vec<Alert>| alerts.into_iter().map(|a| a.alert_id).collect::<Vec<_>>();
+    let whole = ids(run(&program, &facts, 1, 1));
+    let mut distinct = whole.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), facts.len());
+
+    let mut told = Vec::new();
+    let mut state = None;
+    for (n, fact) in facts.iter().enumerate() {
+        let mut engine = Engine::new(Arc::clone(&program), 1);
+        if let Some(bytes) = state.take() {
+            let chain = [bytes];
+            let saved = Saved::read(&chain).unwrap();
+            engine.restore(saved, &["input".to_owned()]).unwrap();
+        }
+        engine.handle(&Input::Batch(&routed(&[*fact], n, &[0])));
+        told.extend(drain(&mut engine));
+        state = Some(engine.snapshot(Extent::Base).body.concat());
+    }
+    assert_eq!(ids(told), whole);
+}
+
+/// A key's numbers are remembered for so many slots, whatever an attacker sends.
+#[test]
+fn the_numbers_of_a_key_take_little_memory() {
+    for late in [false, true] {
+        let settings = Settings {
+            sorted: false,
+            lateness: Span(LATENESS),
+            ..Settings::default()
+        };
+        let plain = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings.clone());
+        let mut plan = (*plain.plan).clone();
+        plan.detectors[0].late = late;
+        let program = Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings));
+        let facts: Vec<Fact> = (0..5000).map(|i| (NOW + i / 2, 1, 0, 0)).collect();
+        let mut engine = Engine::new(Arc::clone(&program), 1);
+        engine.handle(&Input::Batch(&routed(&facts, 0, &[0])));
+        assert_eq!(drain(&mut engine).len(), facts.len());
+        let bytes: u64 = engine.stats().usage.iter().map(|u| u.bytes).sum();
+        assert!(bytes < 64 << 10, "{bytes}");
+    }
+}
+
+/// So had the straggler among new values that are told one by one: its slot is a minute wide.
+#[test]
+fn a_new_value_that_straggles_has_an_id_of_its_own() {
+    let kind = Kind::NewValue(NewValue {
+        fields: vec![FieldId(2)],
+        warmup: Span::ZERO,
+        known_min: 1,
+        values_max: 8,
+        burst: None,
+    });
+    let settings = Settings {
+        sorted: false,
+        lateness: Span::minutes(5),
+        ..Settings::default()
+    };
+    let p = program(vec![rule(kind, 1, 480_000, true)], 0, settings);
+    let facts = [0, 1000, 70_000, 3000, 2000];
+    let facts: Vec<Fact> = (0..)
+        .zip(facts)
+        .map(|(v, ms)| (NOW + ms, 1, 0, v))
+        .collect();
+    let alerts = run(&p, &facts, 1, 1);
+    let ids: std::collections::BTreeSet<_> = alerts.iter().map(|a| a.alert_id).collect();
+    assert_eq!((alerts.len(), ids.len()), (4, 4));
+}
