@@ -415,7 +415,7 @@ mod tests {
     }
     #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
     #[serde(transparent)]
-    struct Next(Option<Box<Vec<u8>>>);
+    struct Next(Option<Vec<u8>>);
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Wrapped(Vec<Shape>);
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -480,7 +480,7 @@ mod tests {
 
     #[test]
     fn a_form_that_has_a_field_reads_it() {
-        let next = Next(Some(Box::new(vec![1, 2])));
+        let next = Next(Some(vec![1, 2]));
         let thing = Thing {
             end: 3,
             next,
