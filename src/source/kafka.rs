@@ -75,10 +75,10 @@ pub struct KafkaSource {
     logs: Logs,
     /// How much of what the client was told of topics' ids is held against the lanes (`anew`).
     parted: u64,
-    /// How often the client was made anew; and that it could not be, though what it gives is of places that
-    /// nobody is at any more.
+    /// How often the client was made anew; when that is tried again, since it could not be and what this one
+    /// gives may be of places that nobody is at any more.
     renewals: u64,
-    is_stale: bool,
+    stale: Option<Instant>,
     /// What this client has given of what it had fetched.
     drain: Drain,
     /// Of a topic that state does not know, the partitions it had when it was first seen.
@@ -141,7 +141,7 @@ impl KafkaSource {
             logs: Logs::default(),
             parted: 0,
             renewals: 0,
-            is_stale: false,
+            stale: None,
             drain: Drain::default(),
             first: BTreeMap::new(),
             missing: BTreeMap::new(),
@@ -371,6 +371,8 @@ impl KafkaSource {
     /// As `go_on`, once all is assigned anew.
     fn accept(&mut self, partition: Partition, next: i64, cause: Halt, batch: &mut Batch) {
         if let Some(lane) = self.lanes.get_mut(&partition) {
+            // An end that was told is one of the log, or of the place, before.
+            lane.take_back(partition, batch);
             (lane.next, lane.empty_to) = (next, next);
             (lane.proof, lane.log) = (None, None);
             self.parted = 0;
@@ -495,10 +497,10 @@ impl KafkaSource {
         match self.consumer.another() {
             Ok(consumer) => {
                 (self.consumer, self.drain) = (consumer, Drain::default());
-                (self.parted, self.is_stale) = (0, false);
+                (self.parted, self.stale) = (0, None);
             }
             Err(e) => {
-                self.is_stale = true;
+                self.stale = Some(Instant::now() + RETRY);
                 return self.say(batch, format!("the client could not be made anew: {e}"));
             }
         }
@@ -511,6 +513,13 @@ impl KafkaSource {
         self.assign_anew(batch);
     }
 
+    /// Reads nothing, since no client is where reading has come to; who else is silent is minded all the same.
+    fn stand(&mut self, batch: &mut Batch, wait: Duration) -> Polled {
+        std::thread::sleep(wait);
+        self.give_up(batch);
+        polled(batch)
+    }
+
     /// Gives the new client its partitions, when it is time to.
     fn assign_anew(&mut self, batch: &mut Batch) {
         let now = Instant::now();
@@ -521,6 +530,14 @@ impl KafkaSource {
         if let Err(e) = self.consumer.assign(&self.positions()) {
             self.say(batch, format!("partitions could not be assigned: {e}"));
         }
+    }
+}
+
+fn polled(batch: &Batch) -> Polled {
+    if batch.is_empty() {
+        Polled::Nothing
+    } else {
+        Polled::Some
     }
 }
 
@@ -559,7 +576,7 @@ impl Source for KafkaSource {
 
     fn poll(&mut self, batch: &mut Batch, wait: Duration) -> Result<Polled, Error> {
         self.listen(batch);
-        if self.is_stale {
+        if self.stale.is_some_and(|again| Instant::now() >= again) {
             self.reassign(batch);
         }
         self.assign_anew(batch);
@@ -569,14 +586,14 @@ impl Source for KafkaSource {
         if batch.notices.iter().any(begins) {
             return Ok(Polled::Some);
         }
-        if self.is_stale {
-            return Ok(Polled::Nothing);
-        }
         let mut wait = if batch.is_empty() {
             wait
         } else {
             Duration::ZERO
         };
+        if self.stale.is_some() {
+            return Ok(self.stand(batch, wait));
+        }
         self.drain.begin();
         while !batch.is_full() {
             let polled = self.consumer.poll(std::mem::take(&mut wait));
@@ -627,11 +644,7 @@ impl Source for KafkaSource {
         self.part(batch);
         self.observe(batch);
         self.watch(batch);
-        Ok(if batch.is_empty() {
-            Polled::Nothing
-        } else {
-            Polled::Some
-        })
+        Ok(polled(batch))
     }
 
     fn publish(&mut self, frontier: &Frontier) {

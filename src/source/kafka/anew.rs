@@ -40,6 +40,11 @@ impl Told {
         self.changes.load(Ordering::Acquire)
     }
 
+    fn id(&self, topic: &str) -> Option<LogId> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.get(topic).copied()
+    }
+
     fn ids(&self) -> BTreeMap<String, LogId> {
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.clone()
@@ -56,7 +61,7 @@ impl KafkaSource {
         let lane = self.lanes.get(&partition).filter(is_open);
         told.changes() != self.parted
             && lane.and_then(|lane| lane.log).is_some_and(|before| {
-                let now = told.ids().get(self.name(partition.topic)).copied();
+                let now = told.id(self.name(partition.topic));
                 now.is_some_and(|now| now != before)
             })
     }

@@ -28,7 +28,7 @@ const CLOSING_MAX: usize = 8;
 pub(super) struct Client {
     /// `None` only while it is let go.
     consumer: Option<BaseConsumer<Context>>,
-    config: ClientConfig,
+    pub(super) config: ClientConfig,
     closing: Arc<AtomicUsize>,
     bell: Arc<Bell>,
 }

@@ -90,7 +90,7 @@ impl KafkaSource {
     /// One broker that stays away must not stop what the others tell, nor all brokers of a source what other
     /// sources tell: where somebody is heard, those that have been silent for as long as a stall takes hold event
     /// time back no longer. Where nobody is, it is this machine that is cut off.
-    fn give_up(&mut self, batch: &mut Batch) {
+    pub(super) fn give_up(&mut self, batch: &mut Batch) {
         let limit = self.settings.stall_after();
         let mut running = self.lanes.values().filter(|l| l.halted.is_none());
         self.hears = running.any(|l| l.ear.is_sure());

@@ -399,6 +399,34 @@ fn all_assigned_anew_again_at_once_does_not_end_the_process() {
     assert_eq!(got.records.len(), 10, "nothing is read twice");
 }
 
+/// It was tried again at each poll, and nobody waited in between: that took a whole core.
+#[test]
+fn a_client_that_cannot_be_made_is_tried_again_after_a_while() {
+    let cluster = cluster(&[("t", 1)]);
+    let settings = settings(&cluster, &["t"], Start::Earliest);
+    produce(&settings, "t", (0..10).map(|n| n.to_string()));
+    let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
+    poll(&mut source, |got| got.records.len() == 10);
+    let config = source.consumer.config.clone();
+    // As where a file of the configuration is not there for a moment.
+    source.consumer.config.set("plugin.library.paths", "none");
+    let mut batch = Batch::default();
+    source.reassign(&mut batch);
+    assert_eq!(batch.notices.len(), 1, "{batch:?}");
+    let (again, begun) = (source.stale, Instant::now());
+    assert!(again.is_some());
+    produce(&settings, "t", (10..20).map(|n| n.to_string()));
+    for _ in 0..5 {
+        batch.clear();
+        assert_eq!(source.poll(&mut batch, WAIT).unwrap(), Polled::Nothing);
+        assert_eq!(source.stale, again);
+    }
+    assert!(begun.elapsed() >= WAIT * 5);
+    source.consumer.config = config;
+    let got = poll(&mut source, |got| got.records.len() >= 10);
+    assert_eq!(got.records.len(), 10, "nothing is left out or read twice");
+}
+
 /// An idempotent producer that was once refused its id took nothing more for as long as the process lived.
 #[test]
 fn a_producer_that_has_failed_for_good_is_made_anew() {
