@@ -55,9 +55,12 @@ pub struct Observation {
     pub input: u8,
     /// Bit i: value i is present. The highest bits: see `is_followed`, `is_claim` and `is_again`.
     pub present: u8,
-    /// Fingerprint of the event itself, to tell two steps served by one event.
+    /// Fingerprint of the event itself, to tell two steps served by one event. The highest bit: see `own_id`.
     pub event: u32,
 }
+
+/// The bit of `Observation::event` that says that it is of the event's id, not of where the event stood.
+pub const OWN_ID: u32 = 1 << 31;
 
 /// Bits of `Observation::present`.
 const FOLLOWED: u8 = 1 << 7;
@@ -93,6 +96,17 @@ impl Observation {
     pub const fn followed(self, by_another: bool) -> Self {
         let present = self.present & !FOLLOWED | if by_another { FOLLOWED } else { 0 };
         Self { present, ..self }
+    }
+
+    /// What tells the event from all others at its moment, if it has an id: the same wherever and whenever the
+    /// event is read, and never below `OWN_ID`.
+    #[must_use]
+    pub const fn own_id(&self) -> Option<u32> {
+        if self.event & OWN_ID == 0 {
+            None
+        } else {
+            Some(self.event)
+        }
     }
 
     /// Its values, of which so many stand behind the text.
@@ -394,9 +408,9 @@ fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
 )]
 fn serial(id: u64, origin: Origin) -> u32 {
     let place = (origin.offset as u64) ^ (u64::from(origin.partition.unsigned_abs()) << 40);
-    (if id == 0 {
-        place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+    if id == 0 {
+        (place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 & !OWN_ID
     } else {
-        id
-    }) as u32
+        id as u32 | OWN_ID
+    }
 }

@@ -1,4 +1,5 @@
-//! A plain detection: every matching event is an alert, unless a hold keeps repeats together.
+//! A plain detection: every matching event is an alert, unless a hold keeps repeats together. An event with an
+//! id is told apart by it, and leaves nothing here; others of one key and moment are numbered.
 //!
 //! With `suppress`, matches of the same key within that time of the last one belong to the same
 //! alert; they are counted, not repeated.
@@ -6,7 +7,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Episode, Facts, SLOT_MAX};
-use super::origins::Origins;
 use super::{Context, Findings, News, Usage};
 use crate::engine::exchange::Observation;
 use crate::engine::snapshot::changes::Changing;
@@ -49,14 +49,27 @@ impl Each {
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
         let hold = ctx.detector.suppress.0;
-        let previous = self.table.get_mut(o.key);
-        if let Some(entry) = previous {
+        match o.own_id() {
+            Some(id) if hold == 0 => {
+                tell(ctx, o, Episode::begin_once(o.time, id, text), text, out);
+            }
+            _ => self.remember(ctx, o, text, out),
+        }
+    }
+
+    /// Tells of an event that depends on those before it: they hold it back, or it needs a number among them.
+    fn remember(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+        let hold = ctx.detector.suppress.0;
+        // As long as one of them in time can meet another, and late ones that come soon after each other.
+        let keep = hold.max(SLOT_MAX);
+        let over = |last: i64| last.max(ctx.passed).saturating_add(keep);
+        if let Some(entry) = self.table.get_mut(o.key) {
             let held = hold > 0 && o.time <= entry.episode.last.saturating_add(hold);
             if held {
                 entry.episode.events += 1;
                 entry.episode.last = entry.episode.last.max(o.time);
                 entry.episode.origins.add(o.origin);
-                entry.over = entry.episode.last.saturating_add(hold);
+                entry.over = entry.over.max(over(entry.episode.last));
                 entry.episode.hold_back(out);
                 if entry.episode.update_due() {
                     let facts = facts(&entry.episode);
@@ -65,23 +78,16 @@ impl Each {
                 return;
             }
         }
-        let last = self.table.get(o.key).map(|e| &e.episode);
-        let mut episode = if hold == 0 {
-            Episode::begin_alone(ctx, o.time, text, last)
+        let entry = self.table.get(o.key);
+        let over = entry.map_or(i64::MIN, |e| e.over).max(over(o.time));
+        let last = entry.map(|e| &e.episode);
+        let episode = if hold == 0 {
+            Episode::begin_alone(o.time, text, last)
         } else {
             Episode::begin(ctx, o.time, text, last)
         };
-        episode.events = 1;
-        episode.origins = Origins::default();
-        episode.origins.add(o.origin);
-        let facts = facts(&episode);
-        episode.announce(ctx, facts, out);
-        out.derive(ctx, News::Begins, o.time, o.origin, text);
-        let entry = Entry {
-            episode,
-            // Of a late event, too, so that the next one at its moment is numbered.
-            over: o.time.max(ctx.watermark).saturating_add(hold.max(SLOT_MAX)),
-        };
+        let episode = tell(ctx, o, episode, text, out);
+        let entry = Entry { episode, over };
         let kept = self.table.update(
             o.key,
             ctx.watermark,
@@ -103,6 +109,22 @@ impl Each {
     pub fn usage(&self) -> Usage {
         super::usage(&self.table)
     }
+}
+
+/// Tells of one event.
+fn tell(
+    ctx: &Context<'_>,
+    o: &Observation,
+    mut episode: Episode,
+    text: &[u8],
+    out: &mut Findings,
+) -> Episode {
+    episode.events = 1;
+    episode.origins.add(o.origin);
+    let facts = facts(&episode);
+    episode.announce(ctx, facts, out);
+    out.derive(ctx, News::Begins, o.time, o.origin, text);
+    episode
 }
 
 #[expect(

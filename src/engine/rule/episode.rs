@@ -62,8 +62,8 @@ fn slot_width(timespan: Span) -> i64 {
 /// The widest slot (ms): a key's last episode is remembered at least this long, to number the next.
 pub const SLOT_MAX: i64 = 60_000;
 
-/// Slots of a key whose numbers are remembered. A straggler from before them all, in a slot that had an
-/// episode, would have that one's id: more than so many others of its key have overtaken it then.
+/// Slots of a key whose numbers are remembered, the newest. A straggler from before them all, in a slot that
+/// had an episode, has that one's id: more than so many others of its key have overtaken it then.
 const SLOTS_MAX: usize = 64;
 
 /// The last number given in each slot before the latest episode's, oldest slot first: who comes late
@@ -79,14 +79,12 @@ struct Earlier(
 );
 
 impl Earlier {
-    /// What is remembered once `last` is followed by an episode in `slot`; the number of that one.
-    /// Slots before `forgotten` get no further episode.
-    fn number(last: &Episode, slot: i64, forgotten: i64) -> (u32, Self) {
+    /// The number of the episode in `slot` that follows `last`, and what is remembered then.
+    fn number(last: &Episode, slot: i64) -> (u32, Self) {
         let before = last.earlier.0.iter().flat_map(|b| b.iter().copied());
         let mut given: Vec<(i64, u32)> = before.chain([(last.slot, last.ordinal)]).collect();
         let same = given.iter().position(|(s, _)| *s == slot);
         let ordinal = same.map_or(0, |i| given.swap_remove(i).1 + 1);
-        given.retain(|(s, _)| *s >= forgotten);
         given.sort_unstable();
         given.drain(..given.len().saturating_sub(SLOTS_MAX));
         let earlier = (!given.is_empty()).then(|| Box::new(given));
@@ -104,33 +102,29 @@ impl Episode {
     /// The episode that follows `previous` (if any) on the same key.
     #[must_use]
     pub fn begin(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        let width = slot_width(ctx.rule.timespan);
-        Self::begin_in(ctx, width, time, text, previous)
+        let slot = time.div_euclid(slot_width(ctx.rule.timespan));
+        Self::begin_after(slot, time, text, previous)
     }
 
     /// The episode that one event is: its slot is its moment, for nothing is to be kept together, and who
     /// overtook it may have had the number that it would have in a wider one.
     #[must_use]
-    pub fn begin_alone(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        Self::begin_in(ctx, 1, time, text, previous)
+    pub fn begin_alone(time: i64, text: &[u8], previous: Option<&Self>) -> Self {
+        Self::begin_after(time, time, text, previous)
     }
 
-    fn begin_in(
-        ctx: &Context<'_>,
-        width: i64,
-        time: i64,
-        text: &[u8],
-        previous: Option<&Self>,
-    ) -> Self {
-        let slot = time.div_euclid(width);
-        // At or before the watermark only the late lane brings anything.
-        let forgotten = match ctx.detector.late {
-            true => i64::MIN,
-            false => ctx.watermark.div_euclid(width),
-        };
-        let (ordinal, earlier) = previous
-            .map(|last| Earlier::number(last, slot, forgotten))
-            .unwrap_or_default();
+    /// The same of an event that has an id of its own, and needs no number among others.
+    #[must_use]
+    pub fn begin_once(time: i64, id: u32, text: &[u8]) -> Self {
+        Self::begin_in(time, (id, Earlier::default()), time, text)
+    }
+
+    fn begin_after(slot: i64, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
+        let number = previous.map(|last| Earlier::number(last, slot));
+        Self::begin_in(slot, number.unwrap_or_default(), time, text)
+    }
+
+    fn begin_in(slot: i64, (ordinal, earlier): (u32, Earlier), time: i64, text: &[u8]) -> Self {
         Self {
             open: true,
             time,

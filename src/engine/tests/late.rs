@@ -2,6 +2,7 @@
 //! tokens), with its own time and key, and no other rule.
 
 use super::*;
+use crate::engine::exchange::OWN_ID;
 
 const LATENESS: i64 = 1000;
 /// What is behind it when time has come to `NOW` is late.
@@ -146,23 +147,38 @@ fn a_straggler_at_a_moment_that_had_an_alert_has_an_id_of_its_own() {
 /// A key's numbers are remembered for so many slots, whatever an attacker sends.
 #[test]
 fn the_numbers_of_a_key_take_little_memory() {
-    for late in [false, true] {
-        let settings = Settings {
-            sorted: false,
-            lateness: Span(LATENESS),
-            ..Settings::default()
-        };
-        let plain = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings.clone());
-        let mut plan = (*plain.plan).clone();
-        plan.detectors[0].late = late;
-        let program = Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings));
-        let facts: Vec<Fact> = (0..5000).map(|i| (NOW + i / 2, 1, 0, 0)).collect();
+    let settings = Settings {
+        sorted: false,
+        lateness: Span::minutes(5),
+        ..Settings::default()
+    };
+    let program = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings);
+    let bytes = |facts: i64| {
+        let facts: Vec<Fact> = (0..facts).map(|i| (NOW + i / 2, 1, 0, 0)).collect();
         let mut engine = Engine::new(Arc::clone(&program), 1);
         engine.handle(&Input::Batch(&routed(&facts, 0, &[0])));
         assert_eq!(drain(&mut engine).len(), facts.len());
-        let bytes: u64 = engine.stats().usage.iter().map(|u| u.bytes).sum();
-        assert!(bytes < 64 << 10, "{bytes}");
-    }
+        engine.stats().usage.iter().map(|u| u.bytes).sum::<u64>()
+    };
+    assert_eq!(bytes(5000), bytes(500));
+}
+
+/// Other keys that come between them sweep what is over: the numbers of a key are not, as long as its newest may
+/// be met again. A straggler had taken their end back to its own time.
+#[test]
+fn what_other_keys_sweep_takes_no_number_along() {
+    let settings = Settings {
+        sorted: false,
+        lateness: Span::minutes(5),
+        ..Settings::default()
+    };
+    let program = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings);
+    let mut facts = vec![(NOW, 1, 0, 0), (NOW - 299_000, 1, 0, 0)];
+    facts.extend((0..300).map(|i| (NOW + 200_000 + i, 2 + i.unsigned_abs(), 0, 0)));
+    facts.push((NOW, 1, 0, 0));
+    let alerts = run(&program, &facts, 1, 1);
+    let ids: std::collections::BTreeSet<_> = alerts.iter().map(|a| a.alert_id).collect();
+    assert_eq!((alerts.len(), ids.len()), (facts.len(), facts.len()));
 }
 
 /// So had the straggler among new values that are told one by one: its slot is a minute wide.
@@ -189,4 +205,41 @@ fn a_new_value_that_straggles_has_an_id_of_its_own() {
     let alerts = run(&p, &facts, 1, 1);
     let ids: std::collections::BTreeSet<_> = alerts.iter().map(|a| a.alert_id).collect();
     assert_eq!((alerts.len(), ids.len()), (4, 4));
+}
+
+/// Events with ids are told apart by them alone: whatever comes between, in whatever order, their alerts have the
+/// ids that they have in order, and no state is kept for it.
+#[test]
+fn an_event_with_an_id_gives_its_alert_one() {
+    let settings = Settings {
+        sorted: false,
+        lateness: Span(LATENESS),
+        ..Settings::default()
+    };
+    let plain = program(vec![rule(Kind::Each, 1, 0, true)], 0, settings.clone());
+    let mut plan = (*plain.plan).clone();
+    plan.detectors[0].late = true;
+    let program = Arc::new(Program::new(Arc::new(plan), HashKey::fixed(), settings));
+    let told = |order: &[usize]| {
+        let mut engine = Engine::new(Arc::clone(&program), 1);
+        let mut alerts = Vec::new();
+        for (n, event) in order.iter().enumerate() {
+            // Of the six, each two are of one moment.
+            let time = NOW + i64::try_from(event / 2).unwrap() * 100_000;
+            let mut one = routed(&[(time, 1, 0, 0)], n, &[0]);
+            one.observations[0].event = OWN_ID | u32::try_from(*event).unwrap();
+            engine.handle(&Input::Batch(&one));
+            alerts.extend(drain(&mut engine));
+        }
+        assert_eq!(engine.stats().usage[0].keys, 0);
+        alerts
+            .into_iter()
+            .map(|a| a.alert_id)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let in_order = told(&[0, 1, 2, 3, 4, 5]);
+    assert_eq!(in_order.len(), 6);
+    for order in [[5, 4, 3, 2, 1, 0], [4, 0, 5, 2, 1, 3], [1, 3, 5, 0, 2, 4]] {
+        assert_eq!(told(&order), in_order);
+    }
 }
