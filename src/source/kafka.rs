@@ -500,7 +500,9 @@ impl KafkaSource {
                 (self.parted, self.stale) = (0, None);
             }
             Err(e) => {
-                self.stale = Some(Instant::now() + RETRY);
+                if self.stale.replace(Instant::now() + RETRY).is_none() {
+                    self.go_deaf(batch);
+                }
                 return self.say(batch, format!("the client could not be made anew: {e}"));
             }
         }
@@ -516,6 +518,8 @@ impl KafkaSource {
     /// Reads nothing, since no client is where reading has come to; who else is silent is minded all the same.
     fn stand(&mut self, batch: &mut Batch, wait: Duration) -> Polled {
         std::thread::sleep(wait);
+        // Nobody reports, and that is known.
+        self.reported_at = Instant::now();
         self.give_up(batch);
         polled(batch)
     }
@@ -642,8 +646,10 @@ impl Source for KafkaSource {
             }
         }
         self.part(batch);
-        self.observe(batch);
-        self.watch(batch);
+        if self.stale.is_none() {
+            self.observe(batch);
+            self.watch(batch);
+        }
         Ok(polled(batch))
     }
 

@@ -25,12 +25,17 @@ impl KafkaSource {
     /// Where no report has come for long, this process stood still: what it knew is old.
     pub(super) fn listen(&mut self, batch: &mut Batch) {
         if self.reported_at.elapsed() > REPORT_MAX {
-            for lane in self.lanes.values_mut() {
-                (lane.ear, lane.heard_at, lane.given_up) = (Ear::Deaf, Instant::now(), false);
-            }
-            self.forget_ends(batch);
-            self.await_anew();
+            self.go_deaf(batch);
         }
+    }
+
+    /// Nothing of what was known holds any more, and how long somebody is silent counts from here.
+    pub(super) fn go_deaf(&mut self, batch: &mut Batch) {
+        for lane in self.lanes.values_mut() {
+            (lane.ear, lane.heard_at, lane.given_up) = (Ear::Deaf, Instant::now(), false);
+        }
+        self.forget_ends(batch);
+        self.await_anew();
     }
 
     /// Takes in what the statistics say: ends of logs, how far away they are, and who is heard. An end that they

@@ -59,6 +59,7 @@ impl KafkaSource {
             return self.halt(partition, cause, batch);
         }
         lane.passed = (offset, passes + 1);
+        lane.take_back(partition, batch);
         batch.notices.push(Notice::Accepted {
             partition,
             next: lane.next,

@@ -406,13 +406,19 @@ fn a_client_that_cannot_be_made_is_tried_again_after_a_while() {
     let settings = settings(&cluster, &["t"], Start::Earliest);
     produce(&settings, "t", (0..10).map(|n| n.to_string()));
     let mut source = KafkaSource::new(settings.clone(), Frontier::default(), NO_ENV).unwrap();
-    poll(&mut source, |got| got.records.len() == 10);
+    poll(&mut source, |got| ended(got, Partition::default(), 10));
     let config = source.consumer.config.clone();
     // As where a file of the configuration is not there for a moment.
     source.consumer.config.set("plugin.library.paths", "none");
     let mut batch = Batch::default();
     source.reassign(&mut batch);
-    assert_eq!(batch.notices.len(), 1, "{batch:?}");
+    let behind = Notice::Behind {
+        partition: Partition::default(),
+    };
+    assert!(
+        batch.notices.len() == 2 && batch.notices.contains(&behind),
+        "{batch:?}"
+    );
     let (again, begun) = (source.stale, Instant::now());
     assert!(again.is_some());
     produce(&settings, "t", (10..20).map(|n| n.to_string()));
@@ -422,6 +428,19 @@ fn a_client_that_cannot_be_made_is_tried_again_after_a_while() {
         assert_eq!(source.stale, again);
     }
     assert!(begun.elapsed() >= WAIT * 5);
+    // Where others are heard, its silence is known, and told once.
+    source.settings.stall_after = crate::model::Span(100);
+    source.beside(true);
+    let silent = Notice::Silent {
+        partition: Partition::default(),
+    };
+    let got = poll(&mut source, |got| got.notices.contains(&silent));
+    assert_eq!(got.records, []);
+    for _ in 0..5 {
+        batch.clear();
+        source.poll(&mut batch, WAIT).unwrap();
+        assert!(batch.notices.is_empty(), "{batch:?}");
+    }
     source.consumer.config = config;
     let got = poll(&mut source, |got| got.records.len() >= 10);
     assert_eq!(got.records.len(), 10, "nothing is left out or read twice");
