@@ -45,7 +45,7 @@ pub struct Observation {
     pub time: i64,
     /// Fingerprint of the group key.
     pub key: u64,
-    /// Fingerprints (or the bits of numbers) of the rule's first value fields; see `values_of`.
+    /// Fingerprints (or the bits of numbers) of the rule's first value fields; see `values_of` and `own_id`.
     pub values: [u64; VALUES_INLINE],
     pub origin: Origin,
     /// The key's text and what is carried along: a range of the packet's `text`.
@@ -55,12 +55,9 @@ pub struct Observation {
     pub input: u8,
     /// Bit i: value i is present. The highest bits: see `is_followed`, `is_claim` and `is_again`.
     pub present: u8,
-    /// Fingerprint of the event itself, to tell two steps served by one event. The highest bit: see `own_id`.
+    /// Fingerprint of the event itself, to tell two steps served by one event.
     pub event: u32,
 }
-
-/// The bit of `Observation::event` that says that it is of the event's id, not of where the event stood.
-pub const OWN_ID: u32 = 1 << 31;
 
 /// Bits of `Observation::present`.
 const FOLLOWED: u8 = 1 << 7;
@@ -98,14 +95,14 @@ impl Observation {
         Self { present, ..self }
     }
 
-    /// What tells the event from all others at its moment, if it has an id: the same wherever and whenever the
-    /// event is read, and never below `OWN_ID`.
+    /// Of an observation for a plain detection, which reads no values: what tells the event from all others, the
+    /// same whenever it is read and whatever comes between. Observations of before form 5 of the state that wait
+    /// in it have less.
     #[must_use]
-    pub const fn own_id(&self) -> Option<u32> {
-        if self.event & OWN_ID == 0 {
-            None
-        } else {
-            Some(self.event)
+    pub fn own_id(&self) -> u64 {
+        match self.values {
+            [0, ..] => self.time.cast_unsigned().rotate_left(32) ^ u64::from(self.event),
+            [id, ..] => id,
         }
     }
 
@@ -221,6 +218,8 @@ pub struct Router {
     used: Vec<usize>,
     /// The predicates this event may meet.
     due: Vec<usize>,
+    /// Events of the same record before this one.
+    nth: u32,
     scratch: Vec<u8>,
     scratch_value: Vec<u8>,
 }
@@ -243,6 +242,7 @@ impl Router {
             keys,
             used: Vec::new(),
             due: Vec::new(),
+            nth: 0,
             scratch: Vec::new(),
             scratch_value: Vec::new(),
         }
@@ -258,6 +258,8 @@ impl Router {
         let first = out.observations.len();
         let program = Arc::clone(&self.program);
         let id = identity(&program, event, &mut self.scratch);
+        let is_first = out.marks.last().is_none_or(|m| m.origin != origin);
+        self.nth = if is_first { 0 } else { self.nth + 1 };
         let mut due = std::mem::take(&mut self.due);
         program.due(event, &mut due);
         let contained = is_contained(event);
@@ -287,6 +289,9 @@ impl Router {
                     ..Observation::default()
                 };
                 self.values(&program, &target.slots, event, &mut o);
+                if program.tells_each(target.rule) {
+                    o.values = [self.own_id(&program, id, &o), 0];
+                }
                 out.observations.push(o);
             }
         }
@@ -299,6 +304,30 @@ impl Router {
             observations: u16::try_from(out.observations.len() - first).unwrap_or(u16::MAX),
             bounded,
         });
+    }
+
+    /// As `Observation::own_id`: the event's identity or, if it has none, its place in the log.
+    fn own_id(&mut self, program: &Program, id: u64, o: &Observation) -> u64 {
+        if id != 0 {
+            return id;
+        }
+        let Origin {
+            source,
+            partition,
+            offset,
+        } = o.origin;
+        let names = &program.settings.sources;
+        let name = names.get(usize::from(source)).map_or("", String::as_str);
+        self.scratch.clear();
+        self.scratch.extend_from_slice(name.as_bytes());
+        self.scratch.push(SEPARATOR);
+        self.scratch.extend_from_slice(&partition.to_le_bytes());
+        self.scratch.extend_from_slice(&offset.to_le_bytes());
+        self.scratch.extend_from_slice(&self.nth.to_le_bytes());
+        // A log that was made anew has the same places.
+        self.scratch.extend_from_slice(&o.time.to_le_bytes());
+        let Fingerprint(place) = program.key.fingerprint(&self.scratch);
+        place.max(1)
     }
 
     fn key(&mut self, program: &Program, layout: usize, event: &Event, out: &mut Routed) -> Key {
@@ -408,9 +437,9 @@ fn identity(program: &Program, event: &Event, scratch: &mut Vec<u8>) -> u64 {
 )]
 fn serial(id: u64, origin: Origin) -> u32 {
     let place = (origin.offset as u64) ^ (u64::from(origin.partition.unsigned_abs()) << 40);
-    if id == 0 {
-        (place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32 & !OWN_ID
+    (if id == 0 {
+        place.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
     } else {
-        id as u32 | OWN_ID
-    }
+        id
+    }) as u32
 }

@@ -332,6 +332,13 @@ impl Program {
         self.levels.get(rule).copied().unwrap_or(0)
     }
 
+    /// Whether a rule is a plain detection, to which each event is one.
+    #[must_use]
+    pub fn tells_each(&self, rule: u16) -> bool {
+        let rule = self.plan.rules.get(usize::from(rule));
+        rule.is_some_and(|r| matches!(r.kind, Kind::Each))
+    }
+
     /// Per rule: whether it still wants observations that come too late for windows.
     #[must_use]
     pub fn late_ok(&self) -> Vec<bool> {

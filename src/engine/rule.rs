@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::alert::Alert;
 use crate::engine::detector::plan::{Detector, From, Kind, Rule};
 use crate::engine::exchange::{
-    OWN_ID, Observation, Origin, Packet, SEPARATOR, VALUES_INLINE, write_behind,
+    Observation, Origin, Packet, SEPARATOR, VALUES_INLINE, write_behind,
 };
 use crate::engine::program::{Consumer, Program, Read, Spec, Takes};
 use crate::engine::snapshot::changes::Changing;
@@ -218,7 +218,7 @@ fn serial(ctx: &Context<'_>, detected: &Detected<'_>) -> u32 {
     let mut parts = (ctx.rule.detector as u64).to_le_bytes().to_vec();
     parts.extend_from_slice(&detected.time.to_le_bytes());
     parts.extend_from_slice(detected.text);
-    (ctx.program.key.fingerprint(&parts).0 >> 32) as u32 & !OWN_ID
+    (ctx.program.key.fingerprint(&parts).0 >> 32) as u32
 }
 
 /// The running state of one rule.

@@ -1,5 +1,5 @@
-//! A plain detection: every matching event is an alert, unless a hold keeps repeats together. An event with an
-//! id is told apart by it, and leaves nothing here; others of one key and moment are numbered.
+//! A plain detection: every matching event is an alert, unless a hold keeps repeats together. Without
+//! one nothing is kept: each event's alert has an id of its own (`Observation::own_id`).
 //!
 //! With `suppress`, matches of the same key within that time of the last one belong to the same
 //! alert; they are counted, not repeated.
@@ -11,6 +11,7 @@ use super::{Context, Findings, News, Usage};
 use crate::engine::exchange::Observation;
 use crate::engine::snapshot::changes::Changing;
 use crate::engine::table::{Bounded, Table, Weigh};
+use crate::model::Span;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
@@ -48,45 +49,37 @@ impl Each {
     }
 
     pub fn observe(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
-        let hold = ctx.detector.suppress.0;
-        match o.own_id() {
-            Some(id) if hold == 0 => {
-                tell(ctx, o, Episode::begin_once(o.time, id, text), text, out);
-            }
-            _ => self.remember(ctx, o, text, out),
+        if ctx.detector.suppress == Span::ZERO {
+            let episode = Episode::begin_alone(o.time, o.own_id(), text);
+            tell(ctx, o, episode, text, out);
+        } else {
+            self.hold(ctx, o, text, out);
         }
     }
 
-    /// Tells of an event that depends on those before it: they hold it back, or it needs a number among them.
-    fn remember(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
+    /// Counts what comes within the hold of the last one, and tells of others.
+    fn hold(&mut self, ctx: &Context<'_>, o: &Observation, text: &[u8], out: &mut Findings) {
         let hold = ctx.detector.suppress.0;
-        // As long as one of them in time can meet another, and late ones that come soon after each other.
-        let keep = hold.max(SLOT_MAX);
-        let over = |last: i64| last.max(ctx.passed).saturating_add(keep);
-        if let Some(entry) = self.table.get_mut(o.key) {
-            let held = hold > 0 && o.time <= entry.episode.last.saturating_add(hold);
-            if held {
-                entry.episode.events += 1;
-                entry.episode.last = entry.episode.last.max(o.time);
-                entry.episode.origins.add(o.origin);
-                entry.over = entry.over.max(over(entry.episode.last));
-                entry.episode.hold_back(out);
-                if entry.episode.update_due() {
-                    let facts = facts(&entry.episode);
-                    entry.episode.update(ctx, facts, out);
-                }
-                return;
+        // Late ones that come soon after each other are held, too.
+        let over = |last: i64| last.max(ctx.passed).saturating_add(hold.max(SLOT_MAX));
+        if let Some(entry) = self.table.get_mut(o.key)
+            && o.time <= entry.episode.last.saturating_add(hold)
+        {
+            entry.episode.events += 1;
+            entry.episode.last = entry.episode.last.max(o.time);
+            entry.episode.origins.add(o.origin);
+            entry.over = over(entry.episode.last);
+            entry.episode.hold_back(out);
+            if entry.episode.update_due() {
+                let facts = facts(&entry.episode);
+                entry.episode.update(ctx, facts, out);
             }
+            return;
         }
-        let entry = self.table.get(o.key);
-        let over = entry.map_or(i64::MIN, |e| e.over).max(over(o.time));
-        let last = entry.map(|e| &e.episode);
-        let episode = if hold == 0 {
-            Episode::begin_alone(o.time, text, last)
-        } else {
-            Episode::begin(ctx, o.time, text, last)
-        };
+        let last = self.table.get(o.key).map(|e| &e.episode);
+        let episode = Episode::begin(ctx, o.time, text, last);
         let episode = tell(ctx, o, episode, text, out);
+        let over = over(o.time);
         let entry = Entry { episode, over };
         let kept = self.table.update(
             o.key,

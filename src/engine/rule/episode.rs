@@ -62,6 +62,9 @@ fn slot_width(timespan: Span) -> i64 {
 /// The widest slot (ms): a key's last episode is remembered at least this long, to number the next.
 pub const SLOT_MAX: i64 = 60_000;
 
+/// The number of what has an id in the place of a slot; no key comes to so many in one slot.
+const ALONE: u32 = u32::MAX;
+
 /// Slots of a key whose numbers are remembered, the newest. A straggler from before them all, in a slot that
 /// had an episode, has that one's id: more than so many others of its key have overtaken it then.
 const SLOTS_MAX: usize = 64;
@@ -103,25 +106,15 @@ impl Episode {
     #[must_use]
     pub fn begin(ctx: &Context<'_>, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
         let slot = time.div_euclid(slot_width(ctx.rule.timespan));
-        Self::begin_after(slot, time, text, previous)
-    }
-
-    /// The episode that one event is: its slot is its moment, for nothing is to be kept together, and who
-    /// overtook it may have had the number that it would have in a wider one.
-    #[must_use]
-    pub fn begin_alone(time: i64, text: &[u8], previous: Option<&Self>) -> Self {
-        Self::begin_after(time, time, text, previous)
-    }
-
-    /// The same of an event that has an id of its own, and needs no number among others.
-    #[must_use]
-    pub fn begin_once(time: i64, id: u32, text: &[u8]) -> Self {
-        Self::begin_in(time, (id, Earlier::default()), time, text)
-    }
-
-    fn begin_after(slot: i64, time: i64, text: &[u8], previous: Option<&Self>) -> Self {
         let number = previous.map(|last| Earlier::number(last, slot));
         Self::begin_in(slot, number.unwrap_or_default(), time, text)
+    }
+
+    /// The episode that one event is, with an id that no other has: nothing is to be kept together, and those that
+    /// come before or overtake it must not matter.
+    #[must_use]
+    pub fn begin_alone(time: i64, id: u64, text: &[u8]) -> Self {
+        Self::begin_in(id.cast_signed(), (ALONE, Earlier::default()), time, text)
     }
 
     fn begin_in(slot: i64, (ordinal, earlier): (u32, Earlier), time: i64, text: &[u8]) -> Self {

@@ -89,7 +89,9 @@ impl NewValues {
         let change = |entry: &mut Entry| {
             // Not when the table sweeps it: that depends on how far event time has come.
             if o.time > entry.newest.saturating_add(entry.keep) {
-                *entry = fresh();
+                // But for its numbers: of stragglers there may be more.
+                let last = entry.last.take();
+                *entry = Entry { last, ..fresh() };
             }
             entry.meet(ctx, rule, o, text, out);
         };

@@ -12,6 +12,7 @@ use crate::engine::snapshot::{Kind, Saved};
 use crate::engine::{Engine, Input, Output};
 use crate::model::{Event, EventTime, Fields, HashKey, Span, Value, field};
 
+mod each;
 mod new_value;
 mod obligations;
 mod peers;
