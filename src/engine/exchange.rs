@@ -100,10 +100,12 @@ impl Observation {
     /// in it have less.
     #[must_use]
     pub fn own_id(&self) -> u64 {
-        match self.values {
-            [0, ..] => self.time.cast_unsigned().rotate_left(32) ^ u64::from(self.event),
+        let id = match self.values {
+            [0, ..] => u64::from(self.event),
             [id, ..] => id,
-        }
+        };
+        // A log that was made anew has the places of the one before.
+        self.time.cast_unsigned().rotate_left(32) ^ id
     }
 
     /// Its values, of which so many stand behind the text.
@@ -290,7 +292,7 @@ impl Router {
                 };
                 self.values(&program, &target.slots, event, &mut o);
                 if program.tells_each(target.rule) {
-                    o.values = [self.own_id(&program, id, &o), 0];
+                    o.values = [self.own_id(&program, id, origin), 0];
                 }
                 out.observations.push(o);
             }
@@ -306,8 +308,8 @@ impl Router {
         });
     }
 
-    /// As `Observation::own_id`: the event's identity or, if it has none, its place in the log.
-    fn own_id(&mut self, program: &Program, id: u64, o: &Observation) -> u64 {
+    /// What `Observation::own_id` is made of: the event's identity or, if it has none, its place in the log.
+    fn own_id(&mut self, program: &Program, id: u64, origin: Origin) -> u64 {
         if id != 0 {
             return id;
         }
@@ -315,7 +317,7 @@ impl Router {
             source,
             partition,
             offset,
-        } = o.origin;
+        } = origin;
         let names = &program.settings.sources;
         let name = names.get(usize::from(source)).map_or("", String::as_str);
         self.scratch.clear();
@@ -324,8 +326,6 @@ impl Router {
         self.scratch.extend_from_slice(&partition.to_le_bytes());
         self.scratch.extend_from_slice(&offset.to_le_bytes());
         self.scratch.extend_from_slice(&self.nth.to_le_bytes());
-        // A log that was made anew has the same places.
-        self.scratch.extend_from_slice(&o.time.to_le_bytes());
         let Fingerprint(place) = program.key.fingerprint(&self.scratch);
         place.max(1)
     }

@@ -102,7 +102,8 @@ pub(super) fn routed(facts: &[Fact], first: usize, rules: &[u16]) -> Routed {
                 key: HashKey::fixed()
                     .fingerprint(format!("k{key}\u{1f}").as_bytes())
                     .0,
-                values: [value.wrapping_mul(0xD6E8_FEB8_6659_FD93), 0],
+                // Never 0, and of the fact, not of its place: a plain detection takes it for the event's identity.
+                values: [(value + 1).wrapping_mul(0xD6E8_FEB8_6659_FD93), 0],
                 present: 1,
                 origin,
                 start,
