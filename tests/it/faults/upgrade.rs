@@ -6,9 +6,11 @@
 //! folder for those who come later.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate::engine::snapshot::OLDEST;
+use tidegate::model::time::WallTime;
+use tidegate::store::{self, Table, redb::RedbStore};
 
 use super::corrupt::{FAILED, is_redb, rows, snapshots};
 use super::{Scene, floods, newest, row};
@@ -55,6 +57,32 @@ fn flow(topic: &str, events: &str) -> std::thread::JoinHandle<()> {
     })
 }
 
+/// The messages that wait are as old as the folder, and would be given up a day after it was left. Their rows stay
+/// as the older one wrote them, but for that time.
+fn left_just_now(file: &Path) {
+    const CREATED: &str = "\"created_at\":\"";
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = WallTime(i64::try_from(now.as_millis()).unwrap());
+    let mut waiting = rows(file).unwrap();
+    waiting.retain(|(table, _), _| *table == Table::Outbox);
+    assert!(!waiting.is_empty(), "nothing waits");
+    let store = RedbStore::open(file).unwrap();
+    store::write(&store, |tx| {
+        for ((table, key), row) in &waiting {
+            let row = std::str::from_utf8(row).unwrap();
+            let (before, created) = row.split_once(CREATED).unwrap();
+            let (_, rest) = created.split_once('"').unwrap();
+            tx.put(
+                *table,
+                key,
+                format!("{before}{CREATED}{now}\"{rest}").as_bytes(),
+            )?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
 /// The form of the newest snapshot: it stands first.
 fn form_of(snapshots: &Path) -> u32 {
     u32::from(newest(snapshots).body[0])
@@ -70,6 +98,7 @@ fn the_state_that_an_older_one_left_goes_on_under_load() {
     let mut scene = Scene::over(TOPIC, "upgrade", &events);
     // What the older one has decided is long over.
     scene.enforces = false;
+    scene.reconfigure("snapshot_every: 1s", "snapshot_every: 1s, keep: 3650d");
     let state = scene.home.file("state");
     std::fs::create_dir_all(state.join("snapshots")).unwrap();
     for entry in std::fs::read_dir(&folder).unwrap() {
@@ -79,6 +108,7 @@ fn the_state_that_an_older_one_left_goes_on_under_load() {
                 let packed = std::fs::File::open(from).unwrap();
                 let rows = zstd::decode_all(packed).unwrap();
                 std::fs::write(state.join("tidegate.redb"), rows).unwrap();
+                left_just_now(&state.join("tidegate.redb"));
             }
             "alerts.ndjson" => drop(std::fs::copy(from, scene.home.file("alerts.ndjson")).unwrap()),
             _ => drop(std::fs::copy(from, state.join("snapshots").join(name)).unwrap()),
