@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::row;
+use super::{now, row};
 use crate::harness::daemon::{Daemon, Home};
 use crate::harness::receiver::Receiver;
 use crate::harness::{fixture, kafka, lines, sized};
@@ -225,8 +225,7 @@ fn rise_max(events: f64) -> f64 {
 /// So many events dated just now, a round of the soak; `n` counts them all.
 fn some(count: u64, round: u64, n: &mut u64) -> String {
     let mut some = String::new();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap().as_millis();
+    let now = now().cast_unsigned();
     for i in 0..count {
         // One in ten is part of a flood: ten addresses of five requests in each round.
         let kind = if i % 10 == 0 {
@@ -239,7 +238,7 @@ fn some(count: u64, round: u64, n: &mut u64) -> String {
             some,
             "{{\"event.kind\":\"{kind}\",\"event.id\":\"s-{n}\",\"time\":{},\
              \"source.ip\":\"198.18.{}.{}\",\"user.target.id\":\"u-{}\"}}",
-            now - u128::from(count - i) / 4,
+            now - (count - i) / 4,
             address / 250,
             address % 250,
             *n % 997

@@ -6,14 +6,14 @@
 //! folder for those who come later.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tidegate::engine::snapshot::OLDEST;
 use tidegate::model::time::WallTime;
 use tidegate::store::{self, Table, redb::RedbStore};
 
 use super::corrupt::{FAILED, is_redb, rows, snapshots};
-use super::{Scene, floods, newest, row};
+use super::{Scene, floods, newest, now, row};
 use crate::harness::daemon::Daemon;
 use crate::harness::{fixture, kafka, lines, scratch};
 
@@ -61,8 +61,7 @@ fn flow(topic: &str, events: &str) -> std::thread::JoinHandle<()> {
 /// as the older one wrote them, but for that time.
 fn left_just_now(file: &Path) {
     const CREATED: &str = "\"created_at\":\"";
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = WallTime(i64::try_from(now.as_millis()).unwrap());
+    let now = WallTime(now());
     let mut waiting = rows(file).unwrap();
     waiting.retain(|(table, _), _| *table == Table::Outbox);
     assert!(!waiting.is_empty(), "nothing waits");
@@ -98,6 +97,7 @@ fn the_state_that_an_older_one_left_goes_on_under_load() {
     let mut scene = Scene::over(TOPIC, "upgrade", &events);
     // What the older one has decided is long over.
     scene.enforces = false;
+    // Nor may its alerts be swept, however old the folder.
     scene.reconfigure("snapshot_every: 1s", "snapshot_every: 1s, keep: 3650d");
     let state = scene.home.file("state");
     std::fs::create_dir_all(state.join("snapshots")).unwrap();
