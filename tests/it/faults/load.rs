@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::{now, row};
@@ -201,16 +201,15 @@ struct Sample {
     files: usize,
 }
 
-/// Looks for as long as it is `wanted`.
-fn look(daemon: &Daemon, began: Instant, wanted: &AtomicBool) -> Vec<Sample> {
+/// Looks until nobody is left at the channel's other end.
+fn look(daemon: &Daemon, began: Instant, end: &mpsc::Receiver<()>) -> Vec<Sample> {
     let mut samples = Vec::new();
-    while wanted.load(Relaxed) {
+    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         samples.push(Sample {
             at: began.elapsed().as_secs_f64(),
             resident: daemon.memory("VmRSS") as f64,
             files: daemon.files(),
         });
-        std::thread::sleep(LOOK);
     }
     samples
 }
@@ -291,9 +290,10 @@ fn hours_of_events_leave_memory_and_files_as_they_are() {
     let capacity = n as f64 / began.elapsed().as_secs_f64();
     daemon.settled(n);
     let began = Instant::now();
-    let wanted = AtomicBool::new(true);
+    let (looking, end) = mpsc::channel();
     let samples = std::thread::scope(|threads| {
-        let looks = threads.spawn(|| look(&daemon, began, &wanted));
+        let daemon = &daemon;
+        let looks = threads.spawn(move || look(daemon, began, &end));
         let mut rounds = 0;
         while began.elapsed() < Duration::from_secs(seconds) && !looks.is_finished() {
             std::fs::write(&file, some(rate / 2, rounds, &mut n)).unwrap();
@@ -302,7 +302,7 @@ fn hours_of_events_leave_memory_and_files_as_they_are() {
             let next = Duration::from_millis(500 * rounds);
             std::thread::sleep(next.saturating_sub(began.elapsed()));
         }
-        wanted.store(false, Relaxed);
+        drop(looking);
         looks.join().expect("the daemon is alive")
     });
     daemon.settled(n);
